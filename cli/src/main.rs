@@ -1,2 +1,90 @@
-//! placeholder
-fn main() {}
+//! `replog`: the command line of a replicated log.
+//!
+//! Data goes to standard output, everything said about it to standard error, and the exit code says how it
+//! ended ([`failure`]).
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`append`], [`read`], [`status`], [`probe`], [`bench`](mod@bench), [`completions`] | one command each |
+//! | [`client`], [`node_url`] | the small HTTP client and the address that it talks to |
+//! | [`elements`] | the members of a long JSON array, one by one |
+//! | [`failure`], [`output`], [`format`](mod@format) | how a command ends, where it writes, how numbers look |
+
+mod append;
+mod bench;
+mod client;
+mod completions;
+mod elements;
+mod failure;
+mod format;
+mod node_url;
+mod output;
+mod probe;
+mod read;
+mod status;
+
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::{failure::Failure, node_url::NodeUrl};
+
+/// Talk to a replicated log: append messages, read them, watch the nodes, measure.
+#[derive(Parser)]
+#[command(name = "replog", version, after_help = failure::EXIT_CODES, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Append(append::Append),
+    Read(read::Read),
+    Status(status::Status),
+    Probe(probe::Probe),
+    Bench(bench::Bench),
+    Completions(completions::Completions),
+}
+
+/// The node that a command talks to.
+#[derive(Args)]
+struct Target {
+    /// The node to talk to.
+    #[arg(long, env = "REPLOG_URL", default_value = "http://127.0.0.1:5000")]
+    url: NodeUrl,
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}
+
+fn run(command: Command) -> Result<(), Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    let outcome = runtime.block_on(async {
+        match command {
+            Command::Append(append) => append.run().await,
+            Command::Read(read) => read.run().await,
+            Command::Status(status) => status.run().await,
+            Command::Probe(probe) => probe.run().await,
+            Command::Bench(bench) => bench.run().await,
+            Command::Completions(completions) => completions.run(),
+        }
+    });
+    // Standard input is read by a thread that cannot be interrupted: do not wait for it.
+    runtime.shutdown_background();
+    outcome
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory as _;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        super::Cli::command().debug_assert();
+    }
+}

@@ -1,1 +1,8 @@
-//! placeholder
+//! What a replog node needs around its core: the bus, the HTTP edge, log lines, the runtime.
+
+pub mod bus;
+pub mod edge;
+pub mod pages;
+pub mod runtime;
+pub mod stop;
+pub mod telemetry;

@@ -1,1 +1,22 @@
-//! placeholder
+//! The master: takes messages over HTTP, gives each its place in the total order, and replicates it.
+//!
+//! The path of a write: [`http`] → [`node`] → [`core`] → the store → [`bus`] → acks → [`core`] → [`http`].
+//!
+//! | module | is |
+//! | --- | --- |
+//! | [`config`] | what the operator says, checked |
+//! | [`app`] | wires everything: [`app::start`] |
+//! | [`http`] | requests in, answers out |
+//! | [`node`] | the one task that owns the core and executes its effects |
+//! | [`core`] | decides, without IO |
+//! | [`bus`] | envelopes in, envelopes out |
+
+pub mod app;
+pub mod bus;
+pub mod config;
+pub mod core;
+pub mod http;
+pub mod node;
+
+pub use app::{Running, start};
+pub use config::Config;

@@ -1,1 +1,44 @@
-//! placeholder
+//! The vocabulary of replog: what both nodes, the wire and the disk speak of.
+//!
+//! Nothing here starts a task, opens a socket or reads a clock. A reader new to the project starts with
+//! [`Order`], [`Entry`](entry::EntryLine), [`Epoch`], [`Mark`] and [`Lines`], then [`wire`] and [`store`].
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`order`], [`epoch`], [`names`] | numbers and identities, each a type of its own |
+//! | [`message`], [`entry`], [`mark`], [`lines`], [`digest`] | what a log is made of, as the bytes that are stored and sent |
+//! | [`write_concern`], [`durability`] | what a caller and an operator may ask for |
+//! | [`wire`], [`subjects`] | every envelope and every NATS subject |
+//! | [`store`] | the log behind its trait, and the log in memory |
+//! | [`moment`], [`backoff`], [`limits`] | time as a value, retries, every maximum with its reason |
+
+pub mod backoff;
+pub mod digest;
+pub mod durability;
+pub mod entry;
+pub mod epoch;
+pub mod json;
+pub mod limits;
+pub mod lines;
+pub mod mark;
+pub mod message;
+pub mod moment;
+pub mod names;
+pub mod order;
+pub mod place;
+pub mod store;
+pub mod subjects;
+pub mod wire;
+pub mod write_concern;
+
+pub use digest::Digest;
+pub use durability::Durability;
+pub use epoch::{Epoch, EpochNumber};
+pub use lines::Lines;
+pub use mark::{Mark, MarkKind, PlacedMark};
+pub use message::{Message, MessageId};
+pub use moment::Moment;
+pub use names::{Incarnation, LogId, LogName, NodeName};
+pub use order::{Order, OrderRange};
+pub use place::Place;
+pub use write_concern::WriteConcern;

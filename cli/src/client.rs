@@ -1,0 +1,140 @@
+//! The small HTTP client of all commands but `bench`: one connection, one request at a time.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::{
+    Method, Request, Response,
+    header::{CONTENT_TYPE, HOST},
+};
+use http_body_util::{BodyExt as _, Full, Limited};
+use hyper::{
+    body::Incoming,
+    client::conn::http1::{self, SendRequest},
+};
+use hyper_util::rt::TokioIo;
+use tokio::{net::TcpStream, time::timeout};
+
+use crate::{failure::Failure, node_url::NodeUrl};
+
+/// How long a connection may take to open.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Bytes of an answer that is read whole. What may be longer is streamed.
+const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
+
+/// A client of one node. It connects when it is first used, and again when the node closed an idle connection.
+pub(crate) struct Client {
+    url: NodeUrl,
+    connection: Option<SendRequest<Full<Bytes>>>,
+}
+
+impl Client {
+    /// A client that is not connected yet.
+    pub(crate) fn new(url: NodeUrl) -> Self {
+        Self { url, connection: None }
+    }
+
+    /// Asks for `path`, which includes its query. The answer's body is still on its way.
+    ///
+    /// # Errors
+    /// [`Failure::Unreachable`] or [`Failure::Unknown`]; an answer of any status is no error.
+    pub(crate) async fn get(&mut self, path: &str) -> Result<Response<Incoming>, Failure> {
+        let target = self.url.target(path);
+        self.send(self.request(Method::GET, &target, Bytes::new())?).await
+    }
+
+    /// Asks for the client's own URL, path and query as given.
+    ///
+    /// # Errors
+    /// As for [`Client::get`].
+    pub(crate) async fn get_own(&mut self) -> Result<Response<Incoming>, Failure> {
+        let target = self.url.own_target();
+        self.send(self.request(Method::GET, &target, Bytes::new())?).await
+    }
+
+    /// Sends `json` to `path`.
+    ///
+    /// # Errors
+    /// As for [`Client::get`].
+    pub(crate) async fn post(&mut self, path: &str, json: Vec<u8>) -> Result<Response<Incoming>, Failure> {
+        let target = self.url.target(path);
+        self.send(self.request(Method::POST, &target, json.into())?).await
+    }
+
+    fn request(&self, method: Method, target: &str, body: Bytes) -> Result<Request<Full<Bytes>>, Failure> {
+        let json = (method == Method::POST).then_some((CONTENT_TYPE, "application/json"));
+        let builder = Request::builder().method(method).uri(target).header(HOST, self.url.authority());
+        let builder = json.into_iter().fold(builder, |builder, (name, value)| builder.header(name, value));
+        builder.body(Full::new(body)).map_err(|error| Failure::Usage(error.to_string()))
+    }
+
+    /// Sends on the open connection; if the node has closed that one before anything of this request was
+    /// written, on a new one.
+    async fn send(&mut self, request: Request<Full<Bytes>>) -> Result<Response<Incoming>, Failure> {
+        let mut connection = self.open().await?;
+        let answer = match connection.try_send_request(request).await {
+            Ok(answer) => answer,
+            Err(mut error) => match error.take_message() {
+                Some(unsent) => {
+                    connection = self.connect().await?;
+                    connection.send_request(unsent).await.map_err(|error| self.lost(&error))?
+                }
+                None => return Err(self.lost(&error.into_error())),
+            },
+        };
+        self.connection = Some(connection);
+        Ok(answer)
+    }
+
+    /// The connection of the last request if it is still open, else a new one.
+    async fn open(&mut self) -> Result<SendRequest<Full<Bytes>>, Failure> {
+        if let Some(mut connection) = self.connection.take()
+            && connection.ready().await.is_ok()
+        {
+            return Ok(connection);
+        }
+        self.connect().await
+    }
+
+    async fn connect(&self) -> Result<SendRequest<Full<Bytes>>, Failure> {
+        let opening = TcpStream::connect((self.url.host(), self.url.port()));
+        let stream = match timeout(CONNECT_TIMEOUT, opening).await {
+            Ok(Ok(stream)) => stream,
+            Ok(Err(error)) => return Err(Failure::unreachable(&self.url, error)),
+            Err(_) => return Err(Failure::unreachable(&self.url, "no connection in time")),
+        };
+        stream.set_nodelay(true)?;
+        let (sender, connection) = http1::handshake(TokioIo::new(stream))
+            .await
+            .map_err(|error| Failure::unreachable(&self.url, error))?;
+        // Its errors reach whoever waits for an answer on it.
+        tokio::spawn(async { drop(connection.await) });
+        Ok(sender)
+    }
+
+    fn lost(&self, error: &hyper::Error) -> Failure {
+        Failure::Unknown(format!("{} broke off: {error}", self.url))
+    }
+}
+
+/// Reads an answer's body whole.
+///
+/// # Errors
+/// [`Failure::Unknown`] if it breaks off or is longer than any answer that is read whole should be.
+pub(crate) async fn whole(body: Incoming) -> Result<Bytes, Failure> {
+    let collected = Limited::new(body, MAX_ANSWER_BYTES).collect().await;
+    Ok(collected.map_err(|error| Failure::Unknown(format!("the answer broke off: {error}")))?.to_bytes())
+}
+
+/// Passes a good answer on.
+///
+/// # Errors
+/// What a bad one stands for.
+pub(crate) async fn checked(answer: Response<Incoming>) -> Result<Response<Incoming>, Failure> {
+    if answer.status().is_success() {
+        return Ok(answer);
+    }
+    let status = answer.status();
+    Err(Failure::of_answer(status, &whole(answer.into_body()).await?))
+}

@@ -1,0 +1,177 @@
+//! How a command ends when it does not end well, and the exit code that says so.
+
+use std::{fmt, io, process::ExitCode};
+
+use http::StatusCode;
+use serde::Deserialize;
+use serde_json::Value;
+
+use crate::{node_url::NodeUrl, output};
+
+/// The exit codes as `--help` shows them.
+pub(crate) const EXIT_CODES: &str = "\
+Exit codes:
+  0  done
+  1  refused: the request that failed appended nothing; or bad news, as a status that is
+     not ok
+  2  wrong usage: an argument, or a line of the input
+  3  not in time: what was asked for was not met before the time-out, or the node stops;
+     an appended entry is in the log and keeps replicating
+  4  the node cannot be reached
+  5  unknown: the answer broke off or is none; an append may be in the log or not, send
+     it again with the same id
+
+Messages are on standard error, data on standard output.";
+
+/// Why a command did not do what it was asked for.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Failure {
+    /// Something given by the user is wrong.
+    #[error("{0}")]
+    Usage(String),
+    /// The node answered that it did not do it.
+    #[error("refused with {status}: {problem}")]
+    Refused {
+        /// The status of the answer.
+        status: StatusCode,
+        /// What the node says about it.
+        problem: Problem,
+    },
+    /// The time-out passed, or the node stops; an append is in the log all the same.
+    #[error("not in time: {0}")]
+    NotInTime(Problem),
+    /// No connection, or no answer in the time that the command gives it.
+    #[error("cannot reach {url}: {reason}")]
+    Unreachable {
+        /// The node.
+        url: String,
+        /// What went wrong.
+        reason: String,
+    },
+    /// The request was sent, its answer did not come or cannot be understood.
+    #[error("outcome unknown: {0}")]
+    Unknown(String),
+    /// Everything was answered, and the answer is bad news.
+    #[error("{0}")]
+    Bad(String),
+    /// Nothing can be written or started here.
+    #[error(transparent)]
+    Io(#[from] io::Error),
+}
+
+impl Failure {
+    /// No connection to the node at `url`, or no answer in time, for this `reason`.
+    pub(crate) fn unreachable(url: &NodeUrl, reason: impl fmt::Display) -> Self {
+        Self::Unreachable { url: url.to_string(), reason: reason.to_string() }
+    }
+
+    /// What an answer with a bad `status` means for a request that changes nothing.
+    pub(crate) fn of_answer(status: StatusCode, body: &[u8]) -> Self {
+        let problem = Problem::parse(body);
+        match status {
+            StatusCode::GATEWAY_TIMEOUT => Self::NotInTime(problem),
+            _ => Self::Refused { status, problem },
+        }
+    }
+
+    /// What it means for an append: whether the entry is in the log. A node says so; of what stands between
+    /// here and there (a proxy's 502), nothing can be assumed.
+    pub(crate) fn of_append(status: StatusCode, body: &[u8]) -> Self {
+        let problem = Problem::parse(body);
+        match (&problem.applied, status) {
+            (Some(Value::Bool(true)), _) | (None, StatusCode::GATEWAY_TIMEOUT) => Self::NotInTime(problem),
+            (Some(Value::Bool(false)), _) | (None, StatusCode::SERVICE_UNAVAILABLE) => {
+                Self::Refused { status, problem }
+            }
+            (None, _) if status.is_client_error() => Self::Refused { status, problem },
+            _ => Self::Unknown(format!("{status}: {problem}")),
+        }
+    }
+
+    /// Says on standard error what happened and returns the exit code for it.
+    ///
+    /// A reader that has seen enough (`replog read | head`) closes the pipe: that is no failure.
+    pub(crate) fn report(&self) -> ExitCode {
+        if matches!(self, Self::Io(error) if error.kind() == io::ErrorKind::BrokenPipe) {
+            return ExitCode::SUCCESS;
+        }
+        output::say(format_args!("replog: {self}"));
+        ExitCode::from(self.exit_code())
+    }
+
+    fn exit_code(&self) -> u8 {
+        match self {
+            Self::Refused { .. } | Self::Bad(_) | Self::Io(_) => 1,
+            Self::Usage(_) => 2,
+            Self::NotInTime(_) => 3,
+            Self::Unreachable { .. } => 4,
+            Self::Unknown(_) => 5,
+        }
+    }
+}
+
+/// A problem document (RFC 9457) as far as it is shown.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default)]
+pub(crate) struct Problem {
+    title: Option<String>,
+    detail: Option<String>,
+    /// Whether the entry is in the log: `true`, `false` or `"unknown"`.
+    applied: Option<Value>,
+    /// Where the entry is, if it is in the log.
+    order: Option<u64>,
+}
+
+impl Problem {
+    /// Reads a problem document; what is none becomes a problem whose detail is its first line.
+    fn parse(body: &[u8]) -> Self {
+        serde_json::from_slice(body).unwrap_or_else(|_| {
+            let text = String::from_utf8_lossy(body);
+            let line = text.lines().next().filter(|line| !line.is_empty());
+            Self { detail: line.map(|line| line.chars().take(200).collect()), ..Self::default() }
+        })
+    }
+
+    /// Adds where the entry with this `id` is.
+    pub(crate) fn with_place(self, id: &str) -> Self {
+        let place = self.order.map(|order| format!(" at order {order}")).unwrap_or_default();
+        Self { detail: Some(format!("{self}; it is in the log{place}, id {id}")), ..self }
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let text = self.detail.as_deref().or(self.title.as_deref());
+        f.write_str(text.unwrap_or("the node gives no reason"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn code(status: u16, body: &str) -> u8 {
+        Failure::of_append(StatusCode::from_u16(status).unwrap(), body.as_bytes()).exit_code()
+    }
+
+    #[test]
+    fn the_exit_code_says_whether_the_entry_is_in_the_log() {
+        assert_eq!(code(400, r#"{"title": "Bad w", "applied": false}"#), 1);
+        assert_eq!(code(503, r#"{"title": "Read-only", "applied": false}"#), 1);
+        assert_eq!(code(504, r#"{"title": "w not met", "applied": true, "order": 7}"#), 3);
+        assert_eq!(code(504, "not even JSON"), 3);
+        assert_eq!(code(413, "not even JSON"), 1);
+        assert_eq!(code(502, "not even JSON"), 5);
+        assert_eq!(code(503, r#"{"title": "Stopping", "applied": true, "order": 7}"#), 3);
+        assert_eq!(code(503, r#"{"title": "Stopping", "applied": "unknown"}"#), 5);
+    }
+
+    #[test]
+    fn a_problem_shows_its_detail_else_its_title_else_its_text() {
+        let shown = |body: &str| Problem::parse(body.as_bytes()).to_string();
+        assert_eq!(shown(r#"{"title": "Bad w", "detail": "w is 9, at most 3"}"#), "w is 9, at most 3");
+        assert_eq!(shown(r#"{"title": "Bad w"}"#), "Bad w");
+        assert_eq!(shown("upstream gone\nmore"), "upstream gone");
+        assert_eq!(shown(""), "the node gives no reason");
+    }
+}

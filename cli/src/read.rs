@@ -1,0 +1,122 @@
+//! `replog read`: the log, one message a line.
+
+use std::io::Write as _;
+
+use clap::Args;
+use http::Response;
+use http_body_util::BodyExt as _;
+use hyper::body::Incoming;
+
+use crate::{
+    Target,
+    client::{self, Client},
+    elements::Elements,
+    failure::Failure,
+    output::{self, Data},
+};
+
+/// Messages asked for at one time. A page that breaks off can be asked for again; the whole log cannot.
+const PAGE_MESSAGES: u64 = 1_000;
+
+/// Print messages in order, one JSON value a line.
+///
+/// Any node can be asked; a secondary shows what has reached it. The log is read page by page until there
+/// is nothing more, whatever its size.
+#[derive(Args)]
+pub(crate) struct Read {
+    #[command(flatten)]
+    target: Target,
+    /// The order to begin with; orders count from 0.
+    #[arg(long, value_name = "ORDER", default_value_t = 0)]
+    from: u64,
+    /// Stop after this many messages.
+    #[arg(long, value_name = "N")]
+    limit: Option<u64>,
+    /// Print whole entries: {"order": …, "id": …, "message": …}.
+    #[arg(long, conflicts_with = "raw")]
+    full: bool,
+    /// Print messages that are strings without their quotes and escapes.
+    #[arg(long)]
+    raw: bool,
+    /// First wait until the node shows this order: to read your own write on a secondary.
+    #[arg(long, value_name = "ORDER")]
+    min_order: Option<u64>,
+    /// How long to wait for --min-order before giving up with exit code 3.
+    #[arg(long, value_name = "MS", requires = "min_order")]
+    timeout_ms: Option<u64>,
+}
+
+impl Read {
+    /// Prints the messages.
+    ///
+    /// # Errors
+    /// The node cannot be reached, refuses, or an answer breaks off; what was read until then is printed.
+    pub(crate) async fn run(self) -> Result<(), Failure> {
+        let mut client = Client::new(self.target.url.clone());
+        if let Some(order) = self.min_order {
+            self.wait_until_shown(&mut client, order).await?;
+        }
+        let mut out = output::data();
+        let printed = self.print_pages(&mut client, &mut out).await;
+        out.flush()?;
+        printed
+    }
+
+    async fn wait_until_shown(&self, client: &mut Client, order: u64) -> Result<(), Failure> {
+        let path = self.wait_path(order);
+        client::whole(client::checked(client.get(&path).await?).await?.into_body()).await.map(drop)
+    }
+
+    fn wait_path(&self, order: u64) -> String {
+        let timeout = self.timeout_ms.map(|ms| format!("&timeout_ms={ms}")).unwrap_or_default();
+        format!("/full_messages?from={order}&limit=1&min_order={order}{timeout}")
+    }
+
+    /// A page may be shorter than what was asked for, because a node bounds it by bytes as well: only an
+    /// empty one is the end.
+    async fn print_pages(&self, client: &mut Client, out: &mut Data) -> Result<(), Failure> {
+        let mut from = self.from;
+        let mut left = self.limit.unwrap_or(u64::MAX);
+        while left > 0 {
+            let path = self.page_path(from, left.min(PAGE_MESSAGES));
+            let page = client::checked(client.get(&path).await?).await?;
+            match self.print_page(page, out).await? {
+                0 => break,
+                count => (from, left) = (from + count, left.saturating_sub(count)),
+            }
+        }
+        Ok(())
+    }
+
+    fn page_path(&self, from: u64, limit: u64) -> String {
+        let resource = if self.full { "full_messages" } else { "messages" };
+        format!("/{resource}?from={from}&limit={limit}")
+    }
+
+    /// Prints the members of one answer as they arrive and returns how many there were.
+    async fn print_page(&self, answer: Response<Incoming>, out: &mut Data) -> Result<u64, Failure> {
+        let mut body = answer.into_body();
+        let mut elements = Elements::default();
+        let mut count = 0;
+        while let Some(frame) = body.frame().await {
+            let frame = frame.map_err(|error| Failure::Unknown(format!("the page broke off: {error}")))?;
+            elements.push(frame.data_ref().map_or(&[], |bytes| bytes), |element| {
+                count += 1;
+                self.print(element, out)
+            })?;
+        }
+        if elements.is_complete() {
+            Ok(count)
+        } else {
+            Err(Failure::Unknown("the page broke off".to_owned()))
+        }
+    }
+
+    fn print(&self, element: &[u8], out: &mut Data) -> Result<(), std::io::Error> {
+        match self.raw.then(|| serde_json::from_slice::<String>(element)) {
+            Some(Ok(text)) => out.write_all(text.as_bytes())?,
+            _ => out.write_all(element)?,
+        }
+        out.write_all(b"\n")
+    }
+}

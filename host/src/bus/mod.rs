@@ -1,0 +1,143 @@
+//! The bus: how envelopes travel between nodes.
+//!
+//! A [`Bus`] carries packets from subject to subject, nothing more: it does not know what an entry is, and
+//! promises no delivery. Whatever it loses is sent again from the log, and the only proof that a packet
+//! arrived is the answer of the node that took it.
+//!
+//! | implementation | for |
+//! | --- | --- |
+//! | [`NatsBus`] | every deployment; async-nats types stop here |
+//! | [`InProcessBus`] | `replog dev` without a nats-server, and tests |
+//!
+//! What both keep: packets of one bus to one subject arrive in the order in which they were sent; a packet
+//! that nobody listens for comes back as an empty one with status 503 on its own reply subject, if this bus
+//! listens there; every queue is bounded and drops the newest.
+
+mod in_process;
+mod limits;
+mod nats;
+mod subject;
+
+use std::fmt;
+use std::future::Future;
+
+use bytes::Bytes;
+
+pub use in_process::{InProcessBus, InProcessHub};
+pub use limits::{CLOSE_TIMEOUT, RECEIVE_QUEUE_PACKETS, SEND_QUEUE_PACKETS};
+pub use nats::{NatsBus, NatsOptions, NatsSetupError, NatsUrl, NatsUrlError};
+pub use subject::Pattern;
+
+/// The NATS status of "nobody listens on that subject".
+pub const STATUS_NO_RESPONDERS: u16 = 503;
+
+/// One packet to send.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Outgoing {
+    /// Where to; no wildcards.
+    pub subject: String,
+    /// The subject an answer shall go to. None: no answer is wanted, and nobody says when nobody listens.
+    pub reply: Option<String>,
+    /// The envelope, at most the `max_payload` of the last [`BusEvent::Up`].
+    pub payload: Bytes,
+}
+
+/// One packet received.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Incoming {
+    /// The subject it was sent to.
+    pub subject: String,
+    /// Where its sender wants the answer. The server does not check it: any client can name any subject.
+    pub reply: Option<String>,
+    /// The envelope; empty when there is a status.
+    pub payload: Bytes,
+    /// None for everything a client sent. `Some(503)` ([`STATUS_NO_RESPONDERS`]) comes from the server: a
+    /// packet whose reply subject was `subject` found no listener. A hint only, and never an answer: one
+    /// curious `nats sub '>'` anywhere removes it.
+    pub status: Option<u16>,
+}
+
+/// What a bus has to tell.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum BusEvent {
+    /// A packet arrived. May also be one that an old connection left behind.
+    Message(Incoming),
+    /// Connected, and a packet of its own came back: every subscription is in place, packets may be sent.
+    Up {
+        /// The server's limit for one payload, in bytes; it may differ from connection to connection.
+        max_payload: usize,
+    },
+    /// The connection is gone. Follows an [`Up`](Self::Up); before the first one the bus is down anyway.
+    Down,
+    /// The server refused a publish, a subscription or the login. A refused subscription is told once for each
+    /// connection, everything else again and again while it goes on, at most once a second.
+    Denied {
+        /// The server's own text; for a permission it names the subject.
+        what: String,
+    },
+    /// Packets were dropped because this node read too slowly. Which ones is for the reader to find out,
+    /// from the orders that are missing.
+    Overrun,
+}
+
+/// Why a packet was not taken. Nothing is lost by it: the log is the retransmit buffer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refused {
+    /// There is no proven connection.
+    #[error("not connected to NATS")]
+    NotConnected,
+    /// [`SEND_QUEUE_PACKETS`] wait for the connection already.
+    #[error("too many packets wait to be sent")]
+    Full,
+    /// The server would close the connection over it.
+    #[error("the packet is larger than the {limit} bytes that the server takes")]
+    TooLarge {
+        /// The most that it takes, in bytes.
+        limit: usize,
+    },
+    /// The subject or the reply subject cannot be written on a NATS line: it is empty or has white space.
+    #[error("the subject or the reply subject is empty or has white space")]
+    BadSubject,
+}
+
+/// A connection to the other nodes.
+pub trait Bus: Send + 'static {
+    /// Hands a packet over; never blocks and never awaits. `Ok` means *queued*, nothing more.
+    ///
+    /// # Errors
+    /// The packet was not taken, see [`Refused`].
+    fn send(&mut self, packet: Outgoing) -> Result<(), Refused>;
+
+    /// The next event. Cancel safe: dropping the future loses nothing.
+    ///
+    /// It also drives the bus (probes, noticing a lost connection), so a node keeps awaiting it.
+    fn next(&mut self) -> impl Future<Output = BusEvent> + Send;
+
+    /// An event that is already there, to take many at one wake-up. None also when this task has used up
+    /// its turn: [`next`](Self::next) tells.
+    fn try_next(&mut self) -> Option<BusEvent>;
+
+    /// Sends what is queued, then closes. Takes at most [`CLOSE_TIMEOUT`].
+    fn close(self) -> impl Future<Output = ()> + Send;
+}
+
+impl fmt::Debug for Outgoing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Outgoing")
+            .field("subject", &self.subject)
+            .field("reply", &self.reply)
+            .field("payload_bytes", &self.payload.len())
+            .finish()
+    }
+}
+
+impl fmt::Debug for Incoming {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Incoming")
+            .field("subject", &self.subject)
+            .field("reply", &self.reply)
+            .field("payload_bytes", &self.payload.len())
+            .field("status", &self.status)
+            .finish()
+    }
+}

@@ -1,0 +1,88 @@
+//! One connection from its first byte to its close.
+
+use std::{pin::pin, sync::Arc, task::Poll, time::Instant};
+
+use hyper::{server::conn::http1, service::service_fn};
+use hyper_util::rt::TokioIo;
+use tokio::{net::TcpStream, select, time};
+use tokio_util::sync::CancellationToken;
+
+use super::{EdgeLimits, service::Service, watch::Watch, wire::Wire};
+
+/// hyper's buffers are at least this long.
+const MIN_BUFFER_BYTES: usize = 64 * 1024;
+
+/// Serves requests until the client leaves, a deadline passes, or, after `shutdown`, the running request
+/// is answered.
+pub(super) async fn serve(socket: TcpStream, service: Arc<Service>, shutdown: CancellationToken) {
+    let watch = Arc::new(Watch::new(Arc::clone(service.limits())));
+    let io = TokioIo::new(Wire::new(socket, Arc::clone(&watch)));
+    let answer = service_fn({
+        let watch = Arc::clone(&watch);
+        move |request| {
+            watch.on_request();
+            Arc::clone(&service).answer(request, Arc::clone(&watch))
+        }
+    });
+    let mut connection = pin!(parser(watch.limits()).serve_connection(io, answer));
+    let mut overdue = pin!(overdue(&watch));
+    let mut stopped = pin!(shutdown.cancelled());
+    let mut stopping = false;
+    loop {
+        select! {
+            biased;
+            ended = connection.as_mut() => return note_end(ended),
+            () = &mut overdue => {
+                tracing::debug!(phase = ?watch.phase(), "closed a connection that took too long");
+                return;
+            }
+            () = &mut stopped, if !stopping => {
+                stopping = true;
+                connection.as_mut().graceful_shutdown();
+            }
+        }
+    }
+}
+
+fn parser(limits: &EdgeLimits) -> http1::Builder {
+    let mut parser = http1::Builder::new();
+    parser
+        .max_header_size(limits.max_header_bytes)
+        .max_buf_size(limits.max_header_bytes.max(MIN_BUFFER_BYTES))
+        // The watch does this, and does it for idle connections by another measure.
+        .header_read_timeout(None);
+    parser
+}
+
+/// Ends when the connection has taken too long for what it is doing.
+///
+/// Busy connections move their deadline with each request; the timer follows only when it fires, or when a
+/// deadline is nearer than the one it was set to.
+async fn overdue(watch: &Watch) {
+    let mut timer = pin!(time::sleep_until(Instant::now().into()));
+    std::future::poll_fn(|cx| {
+        while let Some(deadline) = watch.deadline() {
+            if timer.deadline() > deadline.into() {
+                timer.as_mut().reset(deadline.into());
+            }
+            if timer.as_mut().poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            if Instant::now() >= deadline {
+                return Poll::Ready(());
+            }
+            timer.as_mut().reset(deadline.into());
+        }
+        Poll::Pending
+    })
+    .await;
+}
+
+/// A client may leave at any time, which is no news; an answer that broke off is.
+fn note_end(ended: hyper::Result<()>) {
+    match ended {
+        Ok(()) => {}
+        Err(error) if error.is_user() => tracing::warn!(%error, "an answer broke off half-way"),
+        Err(error) => tracing::debug!(%error, "a connection ended early"),
+    }
+}

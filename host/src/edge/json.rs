@@ -1,0 +1,323 @@
+//! JSON bodies in, strictly.
+
+use axum::{
+    body::Body,
+    extract::{FromRequest, OptionalFromRequest, Request},
+};
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, StatusCode, header};
+use http_body::Body as _;
+use http_body_util::BodyExt;
+use serde::{Deserialize, Deserializer};
+
+use super::{Problem, body::BodyError};
+
+/// A request's body, read whole: UTF-8 that calls itself JSON, not parsed yet.
+///
+/// As an extractor it refuses what is not JSON (415), too large (413), too slow (408), empty or not UTF-8
+/// (400). As `Option<JsonBody>` it takes a request without a body for `None`.
+///
+/// Kept apart from parsing, so that what is parsed may borrow from it: [`JsonBody::parse`].
+#[derive(Clone, Debug)]
+pub struct JsonBody(Bytes);
+
+impl JsonBody {
+    /// The body's bytes. They are UTF-8, if the extractor gave them.
+    pub fn bytes(&self) -> &Bytes {
+        &self.0
+    }
+
+    /// The part of [`JsonBody::bytes`] that `text` is, without a copy.
+    ///
+    /// # Panics
+    /// If `text` was not borrowed from this body.
+    pub fn slice(&self, text: &str) -> Bytes {
+        self.0.slice_ref(text.as_bytes())
+    }
+
+    /// The body as a `T`, which may borrow from it (`&RawValue`, `Cow<str>`).
+    ///
+    /// Give `T` `#[serde(deny_unknown_fields)]`, and its optional fields [`present`].
+    ///
+    /// # Errors
+    /// 400 with the field to blame, where it is one, and the place.
+    pub fn parse<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Problem> {
+        let text = std::str::from_utf8(&self.0).map_err(|error| not_utf8(error.valid_up_to()))?;
+        serde_json::from_str(text).map_err(|error| refuse::<T>(text, &error))
+    }
+}
+
+impl<S: Sync> FromRequest<S> for JsonBody {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Problem> {
+        check_content_type(request.headers())?;
+        let body = read(request.into_body()).await?;
+        if body.is_empty() { Err(empty()) } else { Ok(Self(body)) }
+    }
+}
+
+impl<S: Sync> OptionalFromRequest<S> for JsonBody {
+    type Rejection = Problem;
+
+    async fn from_request(request: Request, state: &S) -> Result<Option<Self>, Problem> {
+        if request.body().is_end_stream() {
+            return Ok(None);
+        }
+        <Self as FromRequest<S>>::from_request(request, state).await.map(Some)
+    }
+}
+
+/// For an optional field: absent is `None`, but an explicit `null` is refused like any other wrong value.
+///
+/// ```
+/// #[derive(serde::Deserialize)]
+/// #[serde(deny_unknown_fields)]
+/// struct Append {
+///     #[serde(default, deserialize_with = "replog_host::edge::json::present")]
+///     w: Option<u64>,
+/// }
+/// assert_eq!(serde_json::from_str::<Append>(r#"{"w": 2}"#).unwrap().w, Some(2));
+/// assert_eq!(serde_json::from_str::<Append>("{}").unwrap().w, None);
+/// assert!(serde_json::from_str::<Append>(r#"{"w": null}"#).is_err());
+/// ```
+///
+/// # Errors
+/// What `T` refuses.
+pub fn present<'de, D: Deserializer<'de>, T: Deserialize<'de>>(
+    deserializer: D,
+) -> Result<Option<T>, D::Error> {
+    T::deserialize(deserializer).map(Some)
+}
+
+/// Reads a body to its end. One that came in one piece is not copied.
+///
+/// # Errors
+/// What the edge's limits refuse: 408, 413, 503, or 400 for a body that breaks off.
+pub async fn read(mut body: Body) -> Result<Bytes, Problem> {
+    let Some(first) = next(&mut body).await? else { return Ok(Bytes::new()) };
+    if body.is_end_stream() {
+        return Ok(first);
+    }
+    let Some(second) = next(&mut body).await? else { return Ok(first) };
+    let mut all = BytesMut::with_capacity(2 * (first.len() + second.len()));
+    all.extend_from_slice(&first);
+    all.extend_from_slice(&second);
+    while let Some(more) = next(&mut body).await? {
+        all.extend_from_slice(&more);
+    }
+    Ok(all.freeze())
+}
+
+/// The next piece of data; `None` at the end.
+async fn next(body: &mut Body) -> Result<Option<Bytes>, Problem> {
+    while let Some(frame) = body.frame().await {
+        // Trailers say nothing to us.
+        if let Ok(data) = frame.map_err(unreadable)?.into_data() {
+            return Ok(Some(data));
+        }
+    }
+    Ok(None)
+}
+
+fn unreadable(error: axum::Error) -> Problem {
+    match error.into_inner().downcast::<BodyError>() {
+        Ok(error) => error.problem(),
+        Err(error) => {
+            let detail = format!("The body did not come whole: {error}.");
+            Problem::new(StatusCode::BAD_REQUEST, "broken_body", detail)
+        }
+    }
+}
+
+fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
+    let given = headers.get(header::CONTENT_TYPE).map(|value| value.to_str().unwrap_or_default());
+    let media_type = given.and_then(|given| given.split(';').next()).unwrap_or_default();
+    if media_type.trim().eq_ignore_ascii_case("application/json") {
+        return Ok(());
+    }
+    let sent = given.map_or("none".into(), |given| format!("`{given}`"));
+    let detail = format!(
+        "The Content-Type is {sent}; it must be application/json. \
+         With curl, add: -H 'Content-Type: application/json'"
+    );
+    let refusal = Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail);
+    Err(refusal.with("allowed", "application/json"))
+}
+
+fn empty() -> Problem {
+    invalid_json("The body is empty. Send a JSON object, such as {\"message\": \"hello\"}.")
+}
+
+fn not_utf8(offset: usize) -> Problem {
+    invalid_json(format!("The body is not UTF-8: byte {offset} is the first that does not belong there."))
+        .with("offset", offset)
+}
+
+fn invalid_json(detail: impl Into<String>) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, "invalid_json", detail)
+}
+
+/// Says what is wrong with `text`. Parses it a second time to learn which field it is: that costs only
+/// those who are refused.
+fn refuse<'a, T: Deserialize<'a>>(text: &'a str, error: &serde_json::Error) -> Problem {
+    if !error.is_data() {
+        return invalid_json(format!("The body is not valid JSON: {error}."));
+    }
+    let reason = in_words(&error.to_string());
+    let detail = format!("The body has a mistake: {reason}.");
+    match field_to_blame::<T>(text, &reason) {
+        None => Problem::new(StatusCode::BAD_REQUEST, "invalid_body", detail),
+        Some(field) if reason.contains(&format!("`{field}`")) => Problem::invalid_field(&field, detail),
+        Some(field) => Problem::invalid_field(&field, format!("`{field}` has a mistake: {reason}.")),
+    }
+}
+
+/// The path to what is wrong, such as `w` or `messages[3].id`.
+fn field_to_blame<'a, T: Deserialize<'a>>(text: &'a str, reason: &str) -> Option<String> {
+    match (path_to_value::<T>(text), named_field(reason)) {
+        (Some(path), Some(name)) if path == name || path.ends_with(&format!(".{name}")) => Some(path),
+        (Some(path), Some(name)) => Some(format!("{path}.{name}")),
+        (path, name) => path.or_else(|| name.map(str::to_owned)),
+    }
+}
+
+/// serde's words for a type, for people who do not write Rust.
+fn in_words(reason: &str) -> String {
+    let words = [
+        ("expected u64", "expected a whole number"),
+        ("expected u32", "expected a whole number"),
+        ("expected f64", "expected a number"),
+        ("expected a borrowed string", "expected a string"),
+    ];
+    words.iter().fold(reason.to_owned(), |reason, (rust, words)| reason.replace(rust, words))
+}
+
+/// The field that serde itself names: "unknown field `ww`, …", "missing field …", "duplicate field …".
+fn named_field(reason: &str) -> Option<&str> {
+    let kinds = ["unknown field `", "missing field `", "duplicate field `"];
+    kinds.iter().find_map(|kind| reason.strip_prefix(kind))?.split('`').next()
+}
+
+/// Where the value is that `T` refuses; `None` for the document itself.
+fn path_to_value<'a, T: Deserialize<'a>>(text: &'a str) -> Option<String> {
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let error = serde_path_to_error::deserialize::<_, T>(&mut deserializer).err()?;
+    let path = error.path().to_string();
+    (path != "." && path != "?").then_some(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::borrow::Cow;
+
+    use serde_json::value::RawValue;
+
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Append<'a> {
+        #[serde(borrow)]
+        message: &'a RawValue,
+        #[serde(default, deserialize_with = "present")]
+        w: Option<u64>,
+        #[serde(borrow, default, deserialize_with = "present")]
+        id: Option<Cow<'a, str>>,
+    }
+
+    #[derive(Debug, Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Batch<'a> {
+        #[serde(borrow)]
+        #[expect(dead_code, reason = "only its refusal is of interest")]
+        messages: Vec<Append<'a>>,
+    }
+
+    fn body(text: impl Into<Bytes>) -> JsonBody {
+        JsonBody(text.into())
+    }
+
+    #[track_caller]
+    fn refusal(text: impl Into<Bytes>) -> (Option<String>, String) {
+        let problem = body(text).parse::<Append>().unwrap_err();
+        assert_eq!(problem.status(), StatusCode::BAD_REQUEST);
+        let document = serde_json::to_value(&problem).unwrap();
+        (problem.field().map(str::to_owned), document["detail"].as_str().unwrap().to_owned())
+    }
+
+    #[track_caller]
+    fn assert_blames(text: &'static str, field: &str, words: &str) {
+        let (blamed, detail) = refusal(text);
+        assert_eq!(blamed.as_deref(), Some(field), "{detail}");
+        assert!(detail.contains(words) && detail.contains("column"), "{detail}");
+    }
+
+    #[test]
+    fn what_is_parsed_borrows_from_the_body() {
+        let body = body(r#"{"message": {"a": [1.0]}, "w": 2, "id": "x"}"#);
+        let append: Append = body.parse().unwrap();
+        assert_eq!(
+            (append.message.get(), append.w, append.id.as_deref()),
+            (r#"{"a": [1.0]}"#, Some(2), Some("x"))
+        );
+        assert_eq!(body.slice(append.message.get()), r#"{"a": [1.0]}"#);
+    }
+
+    #[test]
+    fn a_wrong_field_is_named() {
+        assert_blames(
+            r#"{"message": 1, "ww": 2}"#,
+            "ww",
+            "unknown field `ww`, expected one of `message`, `w`",
+        );
+        assert_blames(r#"{"w": 2}"#, "message", "missing field `message`");
+        assert_blames(r#"{"message": 1, "w": 1, "w": 2}"#, "w", "duplicate field `w`");
+        for value in ["null", "-1", "1.5", "true", "[]"] {
+            let text: &'static str = format!(r#"{{"message": 1, "w": {value}}}"#).leak();
+            assert_blames(text, "w", "expected a whole number");
+        }
+        assert_blames(r#"{"message": 1, "w": "2"}"#, "w", "expected a whole number");
+        assert_blames(r#"{"message": 1, "id": 7}"#, "id", "expected a string");
+    }
+
+    #[test]
+    fn a_wrong_element_is_named() {
+        for (element, field) in [
+            (r#"{"message": 1, "w": "2"}"#, "messages[1].w"),
+            (r#"{"message": 1, "x": 1}"#, "messages[1].x"),
+            (r#"{"message": 1, "w": 1, "w": 1}"#, "messages[1].w"),
+            (r#"{"w": 1}"#, "messages[1].message"),
+            ("7", "messages[1]"),
+        ] {
+            let body = body(format!(r#"{{"messages": [{{"message": 1}}, {element}]}}"#));
+            assert_eq!(body.parse::<Batch>().unwrap_err().field(), Some(field), "{element}");
+        }
+    }
+
+    #[test]
+    fn broken_json_is_refused_with_its_place() {
+        for text in
+            [r#"{"message": NaN}"#, r#"{"message": 1} {}"#, r#"{"message": "#, "\u{feff}{}", "nonsense"]
+        {
+            let (field, detail) = refusal(text);
+            assert_eq!(field, None);
+            assert!(detail.contains("not valid JSON") && detail.contains("line 1 column"), "{detail}");
+        }
+        assert!(refusal("[".repeat(100_000)).1.contains("column"));
+        assert!(refusal(&b"{\"message\": \"a\xff\"}"[..]).1.contains("byte 14"));
+    }
+
+    #[test]
+    fn media_types_are_compared_without_case_and_parameters() {
+        let with =
+            |value: &'static str| HeaderMap::from_iter([(header::CONTENT_TYPE, value.parse().unwrap())]);
+        for fine in ["application/json", "Application/JSON; charset=UTF-8", "application/json ;x=y"] {
+            assert!(check_content_type(&with(fine)).is_ok(), "{fine}");
+        }
+        for wrong in ["application/x-www-form-urlencoded", "application/jsonp", "text/json", ""] {
+            assert!(check_content_type(&with(wrong)).is_err(), "{wrong}");
+        }
+        assert!(check_content_type(&HeaderMap::new()).is_err());
+    }
+}

@@ -1,0 +1,51 @@
+//! Every maximum of the HTTP edge, with its reason.
+
+use std::time::Duration;
+
+use replog_shared::limits::{MAX_BODY_BYTES, MAX_CONNECTIONS, MAX_HEADER_BYTES};
+
+/// What one client may cost. Each field maps to a flag; the defaults are the documented ones.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EdgeLimits {
+    /// Bytes of a request's head, request line included; more is answered with 431.
+    pub max_header_bytes: usize,
+    /// From a head's first byte (for a new connection: from its first moment) to the head's last.
+    /// Then the connection is closed.
+    pub header_timeout: Duration,
+    /// Bytes of a request's body, announced or sent; more is answered with 413.
+    pub max_body_bytes: usize,
+    /// The longest silence inside a body; then the answer is 408.
+    pub body_silence: Duration,
+    /// Bytes of bodies that are still arriving, all connections together; beyond it, 503. Bodies that
+    /// arrive in one piece do not count, so that slow uploads cannot keep small appends out.
+    pub max_arriving_bytes: usize,
+    /// The longest time in which a client that is being answered takes no byte. Then the connection is closed.
+    pub answer_silence: Duration,
+    /// How long a connection may be kept between two requests.
+    pub idle_timeout: Duration,
+    /// Connections at one time; one more is answered with 503 and closed at once.
+    pub max_connections: usize,
+    /// How long a connection that closes with something unread waits for the client to read the answer.
+    /// Closing at once would reset the connection, and the answer could be lost.
+    pub linger: Duration,
+    /// How long a stopping server waits for requests that run; then they are cut off. Below the 10 s that
+    /// `docker stop` gives.
+    pub grace: Duration,
+}
+
+impl Default for EdgeLimits {
+    fn default() -> Self {
+        Self {
+            max_header_bytes: MAX_HEADER_BYTES,
+            header_timeout: Duration::from_secs(10),
+            max_body_bytes: MAX_BODY_BYTES,
+            body_silence: Duration::from_secs(30),
+            max_arriving_bytes: 32 * MAX_BODY_BYTES,
+            answer_silence: Duration::from_secs(60),
+            idle_timeout: Duration::from_secs(75),
+            max_connections: MAX_CONNECTIONS,
+            linger: Duration::from_secs(2),
+            grace: Duration::from_secs(5),
+        }
+    }
+}

@@ -1,0 +1,26 @@
+//! The HTTP edge: what stands between a socket and a route, the same in both nodes.
+//!
+//! - [`serve`] accepts connections and holds every limit: a slow or silent client costs a connection, never
+//!   another client's time.
+//! - [`problem`] is the one shape of every refusal, whoever refuses: route, framework, or HTTP parser.
+//! - [`json`], [`query`] read what a client sent, strictly; [`stream`] writes what is too large to build up.
+//!
+//! A connection, from the outside in: `connection` drives it and holds its deadlines, `wire` is its
+//! socket, `watch` knows what it is doing, `service` checks a request, routes it, and sees to it that
+//! every refusal is a problem document, `body` meters what comes in and notices when an answer is out.
+
+mod body;
+mod connection;
+pub mod json;
+mod limits;
+pub mod problem;
+pub mod query;
+mod serve;
+mod service;
+pub mod stream;
+mod watch;
+mod wire;
+
+pub use limits::EdgeLimits;
+pub use problem::{Applied, Problem};
+pub use serve::serve;

@@ -1,0 +1,162 @@
+//! The accept loop.
+
+use std::{
+    io::{self, Read, Write},
+    net::{Shutdown, SocketAddr},
+    sync::Arc,
+    time::Duration,
+};
+
+use axum::Router;
+use http::StatusCode;
+use socket2::{SockRef, TcpKeepalive};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    select,
+    task::{JoinError, JoinSet},
+    time,
+};
+use tokio_util::sync::CancellationToken;
+
+use super::{EdgeLimits, Problem, connection, service::Service};
+
+/// How long the loop rests after an error that will not go away by itself, such as no free descriptor.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// A client that vanished without a word is noticed after about this time, so that a write which waits
+/// long for its nodes does not wait for nobody.
+const KEEPALIVE_TIME: Duration = Duration::from_secs(60);
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
+
+/// Serves `router` on `listener` until `shutdown`; then accepts no more, closes idle connections, lets
+/// running requests finish for at most [`EdgeLimits::grace`], cuts off the rest, and returns.
+///
+/// Spawn it or await it; it runs on a current-thread runtime as well. Dropping the future closes every
+/// connection at once. Errors of one connection, or of accepting, never end it.
+pub async fn serve(listener: TcpListener, router: Router, limits: EdgeLimits, shutdown: CancellationToken) {
+    let limits = Arc::new(limits);
+    let mut server = Server {
+        service: Arc::new(Service::new(router, Arc::clone(&limits))),
+        limits,
+        shutdown,
+        connections: JoinSet::new(),
+        refusing: false,
+        accept_failing: false,
+    };
+    server.accept_until_shutdown(&listener).await;
+    drop(listener);
+    server.drain().await;
+}
+
+struct Server {
+    service: Arc<Service>,
+    limits: Arc<EdgeLimits>,
+    shutdown: CancellationToken,
+    connections: JoinSet<()>,
+    /// The last connection was refused: say so once, not for each.
+    refusing: bool,
+    /// The last accept failed: likewise.
+    accept_failing: bool,
+}
+
+impl Server {
+    async fn accept_until_shutdown(&mut self, listener: &TcpListener) {
+        let shutdown = self.shutdown.clone();
+        let mut stopped = std::pin::pin!(shutdown.cancelled());
+        loop {
+            select! {
+                () = &mut stopped => return,
+                Some(ended) = self.connections.join_next() => note_end(ended),
+                accepted = listener.accept() => match accepted {
+                    Ok((socket, client)) => self.on_connection(socket, client),
+                    Err(error) => self.on_accept_error(error).await,
+                },
+            }
+        }
+    }
+
+    fn on_connection(&mut self, socket: TcpStream, client: SocketAddr) {
+        self.accept_failing = false;
+        if self.connections.len() >= self.limits.max_connections {
+            return self.refuse(socket, client);
+        }
+        self.refusing = false;
+        if let Err(error) = set_options(&socket) {
+            tracing::debug!(%error, %client, "a client left before it was served");
+            return;
+        }
+        let served = connection::serve(socket, Arc::clone(&self.service), self.shutdown.clone());
+        self.connections.spawn(served);
+    }
+
+    fn refuse(&mut self, socket: TcpStream, client: SocketAddr) {
+        let limit = self.limits.max_connections;
+        if !self.refusing {
+            tracing::warn!(limit, %client, "refused a connection: as many are open as may be");
+            self.refusing = true;
+        }
+        if let Err(error) = write_refusal(socket, limit) {
+            tracing::debug!(%error, %client, "a refused client did not hear why");
+        }
+    }
+
+    async fn on_accept_error(&mut self, error: io::Error) {
+        if is_of_one_connection(&error) {
+            return;
+        }
+        if !self.accept_failing {
+            tracing::error!(%error, "no connection can be accepted; still trying");
+            self.accept_failing = true;
+        }
+        select! {
+            () = time::sleep(ACCEPT_PAUSE) => {}
+            () = self.shutdown.cancelled() => {}
+        }
+    }
+
+    async fn drain(&mut self) {
+        let drained = async {
+            while let Some(ended) = self.connections.join_next().await {
+                note_end(ended);
+            }
+        };
+        if time::timeout(self.limits.grace, drained).await.is_err() {
+            let connections = self.connections.len();
+            tracing::warn!(connections, grace = ?self.limits.grace, "cut off what still ran at the stop");
+            self.connections.shutdown().await;
+        }
+    }
+}
+
+fn set_options(socket: &TcpStream) -> io::Result<()> {
+    socket.set_nodelay(true)?;
+    let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_TIME).with_interval(KEEPALIVE_INTERVAL);
+    SockRef::from(socket).set_tcp_keepalive(&keepalive)
+}
+
+/// Says why, as far as that is possible without waiting for anything.
+fn write_refusal(socket: TcpStream, limit: usize) -> io::Result<()> {
+    let detail = format!("This node serves {limit} connections, and all are taken. Try again, or reuse one.");
+    let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_connections", detail)
+        .with("limit", limit)
+        .retry_after(Duration::from_secs(1));
+    let mut socket = socket.into_std()?;
+    socket.write_all(&problem.to_http1())?;
+    socket.shutdown(Shutdown::Write)?;
+    // What the client has already sent must not turn the close into a reset.
+    let _ = socket.read(&mut [0; 4096]);
+    Ok(())
+}
+
+fn is_of_one_connection(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
+}
+
+fn note_end(ended: Result<(), JoinError>) {
+    if let Err(error) = ended
+        && error.is_panic()
+    {
+        tracing::error!(%error, "the answer of one connection panicked: a bug, please report it");
+    }
+}

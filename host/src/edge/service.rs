@@ -1,0 +1,180 @@
+//! The one layer around the routes.
+
+use std::{convert::Infallible, panic::AssertUnwindSafe, sync::Arc};
+
+use axum::{Router, body::Body, response::IntoResponse};
+use futures_util::FutureExt;
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, Uri, Version, header};
+use http_body::Body as _;
+use hyper::body::Incoming;
+use tower_service::Service as _;
+
+use super::{
+    Applied, EdgeLimits, Problem,
+    body::{AnswerBody, Arriving, RequestBody, too_large},
+    watch::Watch,
+};
+
+/// Of a text that explains a refusal, and of a path that is repeated in one, no more than this.
+const MAX_QUOTED_BYTES: usize = 1_024;
+
+/// Checks a request's head, routes it, and turns every refusal without a document into a [`Problem`].
+pub(super) struct Service {
+    router: Router,
+    limits: Arc<EdgeLimits>,
+    arriving: Arriving,
+}
+
+impl Service {
+    pub(super) fn new(router: Router, limits: Arc<EdgeLimits>) -> Self {
+        Self { router, limits, arriving: Arriving::default() }
+    }
+
+    pub(super) fn limits(&self) -> &Arc<EdgeLimits> {
+        &self.limits
+    }
+
+    /// Answers one request, whatever happens.
+    pub(super) async fn answer(
+        self: Arc<Self>,
+        request: Request<Incoming>,
+        watch: Arc<Watch>,
+    ) -> Result<Response<AnswerBody>, Infallible> {
+        let response = match self.check(&request, &watch) {
+            Ok(()) => self.route(request, &watch).await,
+            Err(problem) => {
+                watch.on_unread();
+                // Where this request ends is in doubt, so there is no next one.
+                problem.header(header::CONNECTION, HeaderValue::from_static("close")).into_response()
+            }
+        };
+        Ok(response.map(|body| AnswerBody::new(body, watch)))
+    }
+
+    /// What no route should have to know. A request that two readers could read in two ways is refused:
+    /// behind a proxy that reads it in the other way, one client's body becomes another client's request.
+    fn check(&self, request: &Request<Incoming>, watch: &Watch) -> Result<(), Problem> {
+        check_host(request.version(), request.headers())?;
+        if request.headers().contains_key(header::TRANSFER_ENCODING) {
+            check_one_length(watch.content_lengths(request.method()))?;
+        }
+        let limit = self.limits.max_body_bytes;
+        let announced = request.body().size_hint().lower();
+        if announced > limit as u64 { Err(too_large(limit)) } else { Ok(()) }
+    }
+
+    async fn route(&self, request: Request<Incoming>, watch: &Arc<Watch>) -> Response<Body> {
+        let asked = (request.method().clone(), request.uri().clone());
+        let arriving = self.arriving.clone();
+        let request = request.map(|body| RequestBody::new(body, Arc::clone(watch), arriving));
+        let routed = self.router.clone().call(request);
+        match AssertUnwindSafe(routed).catch_unwind().await {
+            Ok(Ok(response)) if is_refusal_without_document(&response) => explain(response, asked).await,
+            Ok(Ok(response)) => response,
+            Err(_panic) => on_panic(&asked),
+        }
+    }
+}
+
+fn check_host(version: Version, headers: &HeaderMap) -> Result<(), Problem> {
+    let mut hosts = headers.get_all(header::HOST).iter();
+    let fine = match (hosts.next(), hosts.next()) {
+        (Some(_), None) => true,
+        (None, _) => version < Version::HTTP_11,
+        (Some(_), Some(_)) => false,
+    };
+    let detail = "A request has exactly one Host header.";
+    if fine { Ok(()) } else { Err(Problem::new(StatusCode::BAD_REQUEST, "invalid_host", detail)) }
+}
+
+fn check_one_length(content_lengths: Option<usize>) -> Result<(), Problem> {
+    let detail = match content_lengths {
+        Some(0) => return Ok(()),
+        Some(_) => "Both Content-Length and Transfer-Encoding are given. Send one of them.",
+        None => "A chunked request was sent before the last answer was read. Wait for it, then send.",
+    };
+    Err(Problem::new(StatusCode::BAD_REQUEST, "ambiguous_length", detail))
+}
+
+/// hyper's own answer to a head it cannot parse, as a problem.
+pub(super) fn unparsable(status: StatusCode, limits: &EdgeLimits) -> Problem {
+    let limit = limits.max_header_bytes;
+    match status {
+        StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => {
+            let detail = format!("The head is larger than {limit} bytes, or has more than 100 lines.");
+            Problem::new(status, "head_too_large", detail).with("limit", limit)
+        }
+        StatusCode::URI_TOO_LONG => Problem::new(status, "uri_too_long", "The request's target is too long."),
+        _ => Problem::new(status, "invalid_head", "This is not the head of an HTTP/1.1 request."),
+    }
+}
+
+/// A bare status, or a line of text: what axum and its extractors answer.
+fn is_refusal_without_document(response: &Response<Body>) -> bool {
+    let status = response.status();
+    (status.is_client_error() || status.is_server_error())
+        && response
+            .headers()
+            .get(header::CONTENT_TYPE)
+            .is_none_or(|it| it.as_bytes().starts_with(b"text/plain"))
+}
+
+/// Puts a problem in the place of a bare refusal. Its text becomes the detail, its other headers stay.
+async fn explain(response: Response<Body>, (method, uri): (Method, Uri)) -> Response<Body> {
+    let (mut parts, body) = response.into_parts();
+    let text = axum::body::to_bytes(body, MAX_QUOTED_BYTES).await.unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let mut problem = bare_problem(parts.status, &method, &uri, &parts.headers);
+    if !text.trim().is_empty() {
+        problem = problem.detail(text.trim());
+    }
+    let explained = problem.into_response();
+    for stale in [header::CONTENT_LENGTH, header::CONTENT_TYPE] {
+        parts.headers.remove(stale);
+    }
+    parts.headers.extend(explained.headers().clone());
+    Response::from_parts(parts, explained.into_body())
+}
+
+fn bare_problem(status: StatusCode, method: &Method, uri: &Uri, headers: &HeaderMap) -> Problem {
+    let path = quoted(uri.path());
+    match status {
+        StatusCode::NOT_FOUND => {
+            let detail = format!("There is nothing at {path}. GET /openapi.json lists what there is.");
+            Problem::new(status, "not_found", detail)
+        }
+        StatusCode::METHOD_NOT_ALLOWED => {
+            let allowed = headers.get(header::ALLOW).and_then(|allow| allow.to_str().ok()).unwrap_or("none");
+            let detail = format!("{path} does not take {method}. It takes: {allowed}.");
+            Problem::new(status, "method_not_allowed", detail).with("allowed", allowed)
+        }
+        StatusCode::PAYLOAD_TOO_LARGE => Problem::new(status, "body_too_large", "The body is too large."),
+        StatusCode::SERVICE_UNAVAILABLE => {
+            Problem::new(status, "unavailable", "This node cannot answer that now. Try again.")
+                .applied(applied_if_failed(method))
+                .retryable()
+        }
+        _ if status.is_server_error() => internal_error(status, method),
+        _ => Problem::new(status, "bad_request", format!("{method} {path} was refused.")),
+    }
+}
+
+fn on_panic((method, uri): &(Method, Uri)) -> Response<Body> {
+    tracing::error!(%method, path = uri.path(), "a route panicked: a bug, please report it");
+    internal_error(StatusCode::INTERNAL_SERVER_ERROR, method).into_response()
+}
+
+fn internal_error(status: StatusCode, method: &Method) -> Problem {
+    let detail = "This node failed at the request: a bug of ours. Its log says more.";
+    Problem::new(status, "internal_error", detail).applied(applied_if_failed(method))
+}
+
+/// Whether a request that failed somewhere inside may have taken effect.
+fn applied_if_failed(method: &Method) -> Applied {
+    if method.is_safe() { Applied::No } else { Applied::Unknown }
+}
+
+/// A path for a sentence: not longer than a reader wants.
+fn quoted(path: &str) -> &str {
+    &path[..path.floor_char_boundary(MAX_QUOTED_BYTES)]
+}

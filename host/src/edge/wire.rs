@@ -1,0 +1,154 @@
+//! The socket of one connection, as hyper sees it.
+
+use std::{
+    io::{self, IoSlice},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use bytes::{Buf, Bytes};
+use http::StatusCode;
+use tokio::{
+    io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
+};
+
+use super::{service, watch::Watch};
+
+/// A socket that tells the [`Watch`] what passes, and that does two things hyper does not:
+///
+/// - hyper answers a head it cannot parse by an empty 400, 414 or 431 before any service is asked. Those
+///   bytes are replaced by a problem document with the same status.
+/// - A socket closed with unread bytes in it is reset, and the client may lose the answer to the very
+///   request that was refused for its size. So closing waits until the client has closed, too, for at most
+///   [`super::EdgeLimits::linger`].
+pub(super) struct Wire {
+    socket: TcpStream,
+    watch: Arc<Watch>,
+    /// What is left to write of a problem document that stands for hyper's own answer.
+    own: Bytes,
+    stalled: bool,
+}
+
+impl Wire {
+    pub(super) fn new(socket: TcpStream, watch: Arc<Watch>) -> Self {
+        Self { socket, watch, own: Bytes::new(), stalled: false }
+    }
+
+    /// Writes by `write`, unless no request has asked for these bytes.
+    fn poll_answer(
+        &mut self,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+        write: impl FnOnce(Pin<&mut TcpStream>, &mut Context<'_>) -> Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        if self.watch.is_waiting() {
+            return Poll::Ready(Ok(self.replace(bufs)));
+        }
+        let written = write(Pin::new(&mut self.socket), cx);
+        self.note_stall(written.is_pending());
+        written
+    }
+
+    /// Takes hyper's own answer, and keeps a problem document in its place.
+    fn replace(&mut self, bufs: &[IoSlice<'_>]) -> usize {
+        if self.own.is_empty() {
+            let answer = bufs.iter().find(|buf| !buf.is_empty()).map_or(&[][..], |buf| &**buf);
+            self.own = service::unparsable(status_of(answer), self.watch.limits()).to_http1().into();
+            self.watch.on_unread();
+        }
+        bufs.iter().map(|buf| buf.len()).sum()
+    }
+
+    fn poll_own(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        while !self.own.is_empty() {
+            let written = ready!(Pin::new(&mut self.socket).poll_write(cx, &self.own))?;
+            self.own.advance(written);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn note_stall(&mut self, stalled: bool) {
+        if stalled != self.stalled {
+            self.stalled = stalled;
+            self.watch.on_stall(stalled);
+        }
+    }
+
+    /// Reads what still comes, for nobody, until the client has closed.
+    fn poll_drain(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut scratch = [0; 4096];
+        loop {
+            let mut buf = ReadBuf::new(&mut scratch);
+            ready!(Pin::new(&mut self.socket).poll_read(cx, &mut buf))?;
+            if buf.filled().is_empty() {
+                return Poll::Ready(Ok(()));
+            }
+        }
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        let before = buf.filled().len();
+        ready!(Pin::new(&mut self.socket).poll_read(cx, buf))?;
+        if let read @ [_, ..] = &buf.filled()[before..] {
+            self.watch.on_read(read);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        self.poll_answer(cx, &[IoSlice::new(buf)], |socket, cx| socket.poll_write(cx, buf))
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        self.poll_answer(cx, bufs, |socket, cx| socket.poll_write_vectored(cx, bufs))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.socket.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_own(cx))?;
+        ready!(Pin::new(&mut self.socket).poll_flush(cx))?;
+        self.watch.on_flushed();
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        ready!(self.poll_own(cx))?;
+        let wait = self.watch.on_close();
+        ready!(Pin::new(&mut self.socket).poll_shutdown(cx))?;
+        if wait { self.poll_drain(cx) } else { Poll::Ready(Ok(())) }
+    }
+}
+
+/// The status in the first bytes of an answer: `HTTP/1.1 431 …`.
+fn status_of(answer: &[u8]) -> StatusCode {
+    let code = answer.get(9..12).and_then(|code| StatusCode::from_bytes(code).ok());
+    code.unwrap_or(StatusCode::BAD_REQUEST)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_status_is_read_from_the_first_line() {
+        assert_eq!(status_of(b"HTTP/1.1 431 Request Header Fields Too Large\r\n").as_u16(), 431);
+        assert_eq!(status_of(b"HTTP").as_u16(), 400);
+    }
+}

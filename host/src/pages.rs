@@ -1,0 +1,152 @@
+//! The log as HTTP answers it: its lines turned into elements of a JSON array, page by page.
+
+use std::time::Duration;
+
+use axum::response::Response;
+use bytes::Bytes;
+use futures_util::stream;
+use http::{HeaderValue, StatusCode, header};
+use replog_shared::{
+    LogId, Mark, Order,
+    entry::EntryLine,
+    limits::READ_PAGE_BYTES,
+    store::{ReadError, Reader},
+};
+use tokio::{sync::watch, time::timeout};
+use tokio_util::sync::CancellationToken;
+
+use crate::edge::{Problem, query::Params, query::QueryParams, stream::json_array};
+
+/// What each element of the array is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Element {
+    /// The bare message.
+    Message,
+    /// The entry: order, epoch, id and message, the very line of the log.
+    Entry,
+}
+
+/// Which part of the log is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PageQuery {
+    /// The first order; 0 if not given.
+    pub from: Order,
+    /// How many at most; none: all.
+    pub limit: Option<u64>,
+    /// Wait until the node shows this order.
+    pub min_order: Option<Order>,
+    /// How long to wait for it, in milliseconds; none: for ever.
+    pub timeout_ms: Option<u64>,
+}
+
+impl QueryParams for PageQuery {
+    fn read(params: &mut Params<'_>) -> Result<Self, Problem> {
+        Ok(PageQuery {
+            from: Order::new(params.number("from", 0..=u64::MAX)?.unwrap_or(0)),
+            limit: params.number("limit", 1..=u64::MAX)?,
+            min_order: params.number("min_order", 0..=u64::MAX)?.map(Order::new),
+            timeout_ms: params.number("timeout_ms", 0..=u64::MAX)?,
+        })
+    }
+}
+
+impl PageQuery {
+    /// The exclusive end of what is asked for, in a log that shows `visible`.
+    pub fn to(&self, visible: Order) -> Order {
+        self.limit.map_or(visible, |limit| self.from.plus(limit)).min(visible)
+    }
+}
+
+/// What a node shows: how far, and of which log and epoch.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Shown {
+    /// Exclusive end of what reads show.
+    pub length: Order,
+    /// The log; none before there is one.
+    pub log_id: Option<LogId>,
+    /// The epoch of the last mark; none before there is one.
+    pub epoch: Option<replog_shared::EpochNumber>,
+}
+
+/// Marks an answer with the log and the epoch that it was read in.
+pub fn with_epoch(mut response: Response, shown: &Shown) -> Response {
+    let mut set = |name: &'static str, value: Option<String>| {
+        if let Some(value) = value.and_then(|value| HeaderValue::try_from(value).ok()) {
+            response.headers_mut().insert(name, value);
+        }
+    };
+    set("replog-epoch", shown.epoch.map(|epoch| epoch.to_string()));
+    set("replog-log-id", shown.log_id.map(|log_id| log_id.to_string()));
+    response
+}
+
+/// Waits until the node shows the order that the client has seen elsewhere.
+///
+/// # Errors
+/// 504 with where the node is, when the client's time is over.
+pub async fn wait_for_order(mut shown: watch::Receiver<Shown>, query: &PageQuery) -> Result<(), Problem> {
+    let Some(wanted) = query.min_order else { return Ok(()) };
+    let waiting = shown.wait_for(|shown| shown.length > wanted);
+    let met = match query.timeout_ms {
+        Some(millis) => timeout(Duration::from_millis(millis), waiting).await.is_ok_and(|met| met.is_ok()),
+        None => waiting.await.is_ok(),
+    };
+    if met {
+        return Ok(());
+    }
+    let length = shown.borrow().length;
+    let detail = format!("This node does not show order {wanted} yet: its length is {length}.");
+    Err(Problem::new(StatusCode::GATEWAY_TIMEOUT, "not_shown_yet", detail).retryable().with("length", length.get()))
+}
+
+/// Answers `{"messages": […]}` with the entries `from..to`, one page in memory at a time.
+pub fn answer<R: Reader>(
+    reader: R,
+    element: Element,
+    query: &PageQuery,
+    shown: &Shown,
+    stop: CancellationToken,
+) -> Response {
+    let (from, to) = (query.from, query.to(shown.length));
+    let pages = stream::try_unfold(from, move |at| {
+        let page = next_page(&reader, element, at, to);
+        async move { page }
+    });
+    let body = json_array("{\"messages\": [", "]}\n", pages, stop);
+    let mut response = Response::new(body);
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    with_epoch(response, shown)
+}
+
+fn next_page<R: Reader>(
+    reader: &R,
+    element: Element,
+    at: Order,
+    to: Order,
+) -> Result<Option<(Bytes, Order)>, ReadError> {
+    if at >= to {
+        return Ok(None);
+    }
+    let page = reader.read(at, to, READ_PAGE_BYTES)?;
+    if page.to <= at {
+        return Err(ReadError { order: at, reason: "the log was cut while it was read".into() });
+    }
+    Ok(Some((elements(&page.bytes, element), page.to)))
+}
+
+/// The lines of entries as elements with commas between them; marks are left out.
+fn elements(lines: &[u8], element: Element) -> Bytes {
+    let mut out = Vec::with_capacity(lines.len());
+    for line in lines.split_inclusive(|byte| *byte == b'\n').filter(|line| !Mark::is_mark(line)) {
+        if !out.is_empty() {
+            out.push(b',');
+        }
+        match element {
+            Element::Entry => out.extend_from_slice(line.strip_suffix(b"\n").unwrap_or(line)),
+            Element::Message => {
+                out.extend_from_slice(EntryLine::parse(line).map_or(&b"null"[..], |entry| entry.message_json));
+            }
+        }
+    }
+    out.into()
+}

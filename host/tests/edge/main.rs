@@ -1,0 +1,9 @@
+//! The HTTP edge against raw sockets: what a well-behaved client library would never send.
+
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod heads;
+mod limits;
+mod problems;
+mod shutdown;
+mod support;

@@ -1,0 +1,286 @@
+//! A server with a few routes, and a client that sends bytes.
+
+use std::{borrow::Cow, future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
+
+use axum::{
+    Json, Router,
+    body::{Body, Bytes},
+    extract::{Path, State},
+    routing::{get, post},
+};
+use futures_util::{StreamExt, stream};
+use http::StatusCode;
+use replog_host::edge::{
+    self, EdgeLimits, Problem,
+    json::{JsonBody, present},
+    query::{Params, Query, QueryParams},
+    stream::json_array,
+};
+use serde::Deserialize;
+use serde_json::{Value, json, value::RawValue};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::{TcpListener, TcpStream},
+    sync::{Notify, Semaphore},
+    task::JoinHandle,
+    time::timeout,
+};
+use tokio_util::sync::CancellationToken;
+
+/// No wait of a test lasts longer.
+const DEADLINE: Duration = Duration::from_secs(20);
+
+/// A time-out that is meant to pass in a test.
+pub(crate) const SOON: Duration = Duration::from_millis(100);
+
+/// A time-out that is not meant to pass in a test.
+pub(crate) const NEVER: Duration = Duration::from_secs(3_600);
+
+/// Limits of which none is met by chance; a test sets the one it is about.
+pub(crate) fn patient() -> EdgeLimits {
+    EdgeLimits {
+        header_timeout: NEVER,
+        body_silence: NEVER,
+        answer_silence: NEVER,
+        idle_timeout: NEVER,
+        grace: NEVER,
+        ..EdgeLimits::default()
+    }
+}
+
+/// Waits for `what`, and fails the test by that name when it does not come.
+pub(crate) async fn within<T>(what: &str, wait: impl Future<Output = T>) -> T {
+    timeout(DEADLINE, wait).await.unwrap_or_else(|_| panic!("waited in vain for: {what}"))
+}
+
+/// What the routes and the test tell each other.
+pub(crate) struct Signals {
+    /// A request has reached `GET /hold`.
+    pub(crate) held: Notify,
+    /// Each permit lets one request leave `GET /hold`.
+    pub(crate) release: Semaphore,
+    /// The answer of `GET /endless` was given up.
+    pub(crate) dropped: Notify,
+}
+
+impl Signals {
+    fn new() -> Self {
+        Self { held: Notify::new(), release: Semaphore::new(0), dropped: Notify::new() }
+    }
+}
+
+pub(crate) struct Server {
+    pub(crate) signals: Arc<Signals>,
+    pub(crate) shutdown: CancellationToken,
+    address: SocketAddr,
+    task: JoinHandle<()>,
+}
+
+impl Server {
+    pub(crate) async fn start(limits: EdgeLimits) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let signals = Arc::new(Signals::new());
+        let shutdown = CancellationToken::new();
+        let served = edge::serve(listener, routes(Arc::clone(&signals)), limits, shutdown.clone());
+        Self { signals, shutdown, address, task: tokio::spawn(served) }
+    }
+
+    pub(crate) async fn connect(&self) -> Client {
+        Client { socket: TcpStream::connect(self.address).await.unwrap(), read: Vec::new() }
+    }
+
+    pub(crate) async fn refuses_connections(&self) -> bool {
+        TcpStream::connect(self.address).await.is_err()
+    }
+
+    /// A connection of its own for one request.
+    pub(crate) async fn ask(&self, request: impl AsRef<[u8]>) -> Answer {
+        let mut client = self.connect().await;
+        client.send(request).await;
+        client.answer().await
+    }
+
+    /// Waits until [`edge::serve`] has returned.
+    pub(crate) async fn stopped(self) {
+        within("the server's end", self.task).await.unwrap();
+    }
+}
+
+pub(crate) struct Client {
+    socket: TcpStream,
+    /// What has been read and not been looked at.
+    read: Vec<u8>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    head: String,
+    pub(crate) body: Value,
+}
+
+impl Answer {
+    pub(crate) fn header(&self, name: &str) -> Option<&str> {
+        self.head
+            .lines()
+            .skip(1)
+            .filter_map(|line| line.split_once(": "))
+            .find_map(|(header, value)| header.eq_ignore_ascii_case(name).then_some(value))
+    }
+
+    /// Asserts a problem document, and gives it.
+    #[track_caller]
+    pub(crate) fn problem(&self, status: u16, code: &str) -> &Value {
+        assert_eq!((self.status, self.header("content-type")), (status, Some("application/problem+json")));
+        assert_eq!(
+            (&self.body["status"], &self.body["code"]),
+            (&json!(status), &json!(code)),
+            "{}",
+            self.body
+        );
+        assert!(self.body["detail"].as_str().is_some_and(|detail| detail.len() > 10), "{}", self.body);
+        &self.body
+    }
+}
+
+impl Client {
+    pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
+        within("room to send", self.socket.write_all(bytes.as_ref())).await.unwrap();
+    }
+
+    /// Sends what the server may refuse to take; gives the status, if there is an answer.
+    pub(crate) async fn try_ask(&mut self, bytes: impl AsRef<[u8]>) -> Option<u16> {
+        let _ = self.socket.write_all(bytes.as_ref()).await;
+        let _ = within("an answer or the close", self.socket.read_buf(&mut self.read)).await;
+        str::from_utf8(&self.read).ok()?.split(' ').nth(1)?.parse().ok()
+    }
+
+    /// The next answer, with a JSON body of known length.
+    pub(crate) async fn answer(&mut self) -> Answer {
+        while find(&self.read, b"\r\n\r\n").is_none() {
+            self.read_more().await;
+        }
+        let end = find(&self.read, b"\r\n\r\n").unwrap() + 4;
+        let head = String::from_utf8(self.read.drain(..end).collect()).unwrap();
+        let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+        let answer = Answer { status, head, body: Value::Null };
+        let length: usize = answer.header("content-length").unwrap().parse().unwrap();
+        while self.read.len() < length {
+            self.read_more().await;
+        }
+        let body = self.read.drain(..length).collect::<Vec<_>>();
+        Answer { body: serde_json::from_slice(&body).unwrap(), ..answer }
+    }
+
+    async fn read_more(&mut self) {
+        let read = within("an answer", self.socket.read_buf(&mut self.read)).await.unwrap();
+        assert!(read > 0, "closed after: {}", String::from_utf8_lossy(&self.read));
+    }
+
+    /// What comes until the server closes; a reset counts as a close.
+    pub(crate) async fn rest(&mut self) -> String {
+        let mut rest = std::mem::take(&mut self.read);
+        let _ = within("the close", self.socket.read_to_end(&mut rest)).await;
+        String::from_utf8(rest).unwrap()
+    }
+
+    /// Waits until the server has closed; it must have sent nothing before.
+    pub(crate) async fn closed(&mut self) {
+        assert_eq!(self.rest().await, "");
+    }
+}
+
+fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
+    bytes.windows(wanted.len()).position(|window| window == wanted)
+}
+
+/// A whole request with a JSON body.
+pub(crate) fn append(body: impl AsRef<[u8]>) -> Vec<u8> {
+    let body = body.as_ref();
+    let head = format!(
+        "POST /append HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: {}\r\n\r\n",
+        body.len()
+    );
+    [head.as_bytes(), body].concat()
+}
+
+/// The head of a request with a chunked JSON body.
+pub(crate) const CHUNKED: &str = "POST /append HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n\
+                           Transfer-Encoding: chunked\r\n\r\n";
+
+/// A whole request without a body.
+pub(crate) fn get_of(target: &str) -> String {
+    format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n")
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Append<'a> {
+    #[serde(borrow)]
+    message: Cow<'a, RawValue>,
+    #[serde(default, deserialize_with = "present")]
+    w: Option<u64>,
+}
+
+struct Page {
+    limit: Option<u64>,
+}
+
+impl QueryParams for Page {
+    fn read(params: &mut Params<'_>) -> Result<Self, Problem> {
+        Ok(Self { limit: params.number("limit", 1..=10)? })
+    }
+}
+
+fn routes(signals: Arc<Signals>) -> Router {
+    Router::new()
+        .route("/append", post(on_append))
+        .route("/ignore", post(async || Json(json!({"ok": true}))))
+        .route("/optional", post(async |body: Option<JsonBody>| Json(json!({"body": body.is_some()}))))
+        .route("/hold", get(on_hold))
+        .route("/endless", get(on_endless))
+        .route("/broken", get(on_broken))
+        .route("/page", get(async |Query(page): Query<Page>| Json(json!({"limit": page.limit}))))
+        .route("/order/{order}", get(async |Path(order): Path<u64>| Json(json!({"order": order}))))
+        .route("/panic", get(on_panic).post(on_panic))
+        .route("/teapot", get(async || StatusCode::IM_A_TEAPOT))
+        .with_state(signals)
+}
+
+async fn on_append(_: Query<()>, body: JsonBody) -> Result<Json<Value>, Problem> {
+    let append: Append = body.parse()?;
+    Ok(Json(json!({"length": append.message.get().len(), "w": append.w})))
+}
+
+async fn on_hold(State(signals): State<Arc<Signals>>) -> Json<Value> {
+    signals.held.notify_one();
+    signals.release.acquire().await.unwrap().forget();
+    Json(json!({"ok": true}))
+}
+
+async fn on_endless(State(signals): State<Arc<Signals>>) -> Body {
+    struct Dropped(Arc<Signals>);
+    impl Drop for Dropped {
+        fn drop(&mut self) {
+            self.0.dropped.notify_one();
+        }
+    }
+    let dropped = Dropped(signals);
+    let page = Bytes::from(vec![b'1'; 64 * 1024]);
+    let pages = stream::repeat(page).map(move |page| {
+        let _alive = &dropped;
+        Ok::<_, io::Error>(page)
+    });
+    json_array("[", "]", pages, CancellationToken::new())
+}
+
+async fn on_broken() -> Body {
+    let page = Bytes::from(vec![b'1'; 64 * 1024]);
+    let pages = stream::repeat(page).take(16).map(Ok).chain(stream::iter([Err(io::Error::other("damaged"))]));
+    json_array("[", "]", pages, CancellationToken::new())
+}
+
+async fn on_panic() {
+    panic!("on purpose");
+}

@@ -1,0 +1,11 @@
+//! The bus against a real nats-server: one test for each fact that the protocol above it leans on.
+//!
+//! The server comes from `cargo xtask tools`.
+
+mod link;
+mod login;
+mod packets;
+mod payload_limit;
+mod refusals;
+mod server;
+mod support;

@@ -1,0 +1,107 @@
+//! The one place that wires everything.
+
+use std::net::SocketAddr;
+
+use anyhow::Context as _;
+use replog_host::{
+    bus::{Bus, NatsBus},
+    edge::{self, EdgeLimits},
+};
+use replog_shared::{Incarnation, Moment, store::MemoryStore};
+use tokio::{net::TcpListener, task::JoinHandle};
+use tokio_util::sync::CancellationToken;
+use tracing::info;
+
+use crate::{
+    bus::Translator,
+    config::Config,
+    core::{CoreConfig, MasterCore},
+    http::{Context, router},
+    node::Node,
+};
+
+/// A master that runs.
+#[derive(Debug)]
+pub struct Running {
+    /// Where HTTP listens.
+    pub addr: SocketAddr,
+    stop: CancellationToken,
+    node: JoinHandle<()>,
+    edge: JoinHandle<()>,
+}
+
+impl Running {
+    /// Stops it: takes no new connections, tells every waiting caller, lets running answers finish, sends
+    /// what is queued. Takes less than 10 s.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        let (node, edge) = (self.node, self.edge);
+        // A task that panicked has said so itself.
+        let _ = (node.await, edge.await);
+    }
+
+    /// Returns when the node's task ends by itself, which it does only by a defect.
+    pub async fn ended(&mut self) {
+        let _ = (&mut self.node).await;
+    }
+}
+
+/// What a master subscribes to and where its answers arrive.
+pub fn translator(config: &Config) -> Translator {
+    Translator::new(config.log.clone(), &config.name)
+}
+
+/// Starts a master over a bus that was connected with the subscriptions of [`translator`].
+///
+/// # Errors
+/// The HTTP address cannot be listened on.
+pub async fn start(config: Config, bus: impl Bus) -> anyhow::Result<Running> {
+    let listener = TcpListener::bind(&config.listen).await;
+    let listener = listener.with_context(|| format!("cannot listen on {}", config.listen))?;
+    let addr = listener.local_addr().context("the listening socket has no address")?;
+    let core = MasterCore::new(core_config(&config), Moment::default(), fastrand::u64(..));
+    let (node, handle) = Node::new(core, MemoryStore::with_ids(), bus, translator(&config));
+    let stop = CancellationToken::new();
+    let streams = CancellationToken::new();
+    let context = Context {
+        node: handle,
+        name: config.name.clone(),
+        secondaries: config.secondaries.clone(),
+        read_only_without_majority: config.read_only_without_majority,
+        allow_clean: config.allow_clean,
+        stop: streams.clone(),
+    };
+    info!(%addr, log = %config.log, node = %config.name, nodes = config.secondaries.len() + 1, "master starts");
+    let edge = tokio::spawn(edge::serve(listener, router(context), EdgeLimits::default(), stop.clone()));
+    let node = tokio::spawn(node.run(stop.clone()));
+    Ok(Running { addr, stop, node, edge })
+}
+
+fn core_config(config: &Config) -> CoreConfig {
+    CoreConfig {
+        node: config.name.clone(),
+        secondaries: config.secondaries.clone(),
+        incarnation: Incarnation::from_random(fastrand::u64(..)),
+        heartbeat_interval: config.heartbeat_interval,
+        recovery_wait: config.recovery_wait,
+        read_only_without_majority: config.read_only_without_majority,
+        http: config.advertise_url.clone(),
+    }
+}
+
+/// Runs a master over NATS until the process is told to stop.
+///
+/// # Errors
+/// What keeps it from starting.
+pub async fn run(config: Config) -> anyhow::Result<()> {
+    let translator = translator(&config);
+    let bus = NatsBus::connect(config.nats.clone(), translator.subscriptions(), translator.inbox().to_owned()).await?;
+    let mut running = start(config, bus).await?;
+    tokio::select! {
+        () = replog_host::stop::requested() => {}
+        () = running.ended() => anyhow::bail!("the node's task ended by itself: this is a defect, please report it"),
+    }
+    info!("asked to stop");
+    running.stop().await;
+    Ok(())
+}

@@ -1,0 +1,204 @@
+//! Order and identity: what becomes of an append.
+
+use bytes::Bytes;
+
+use replog_shared::{
+    EpochNumber, Lines, Moment, Order, WriteConcern,
+    entry::{self, EntryLine},
+    limits::MAX_HELD_APPENDS,
+    store::LogView,
+};
+
+use super::{
+    Effect, MasterCore, Phase,
+    events::{Append, Holders, NewMessage, NotLeading, Refusal, WaitId, WriteOutcome, Written},
+    health::Health,
+};
+
+/// What the log has of the ids of an append.
+enum Known {
+    /// None of them.
+    New,
+    /// The very messages, in one run from here.
+    Run(Order),
+    /// Something else.
+    Refused(Refusal),
+}
+
+impl MasterCore {
+    /// A caller appends. It is answered by an [`Effect::Answer`], perhaps much later.
+    pub fn on_append(&mut self, now: Moment, wait: WaitId, append: Append, log: &dyn LogView) {
+        let Phase::Leading(epoch) = &self.phase else {
+            return self.hold_or_refuse(wait, append);
+        };
+        let epoch = epoch.number();
+        match self.place(now, &append, epoch, log) {
+            Ok(written) => self.pending.insert(wait, written, append.deadline),
+            Err(refusal) => self.answer(wait, WriteOutcome::Refused(refusal)),
+        }
+    }
+
+    /// A caller takes up the wait for an entry again.
+    pub fn on_wait(
+        &mut self,
+        wait: WaitId,
+        order: Order,
+        w: WriteConcern,
+        deadline: Option<Moment>,
+        log: &dyn LogView,
+    ) {
+        if !matches!(self.phase, Phase::Leading(_)) {
+            return self.refuse_while_not_leading(wait);
+        }
+        let length = log.tip().place.length;
+        if order >= length {
+            return self.answer(wait, WriteOutcome::Refused(Refusal::NoSuchOrder { length }));
+        }
+        self.pending.insert(wait, Written { first: order, count: 1, duplicate: true, w }, deadline);
+    }
+
+    /// Finds the run that the append has already, or gives it the next one.
+    fn place(
+        &mut self,
+        now: Moment,
+        append: &Append,
+        epoch: EpochNumber,
+        log: &dyn LogView,
+    ) -> Result<Written, Refusal> {
+        let (count, w) = (append.messages.len() as u64, append.w);
+        match known(&append.messages, log) {
+            Known::Run(first) => return Ok(Written { first, count, duplicate: true, w }),
+            Known::Refused(refusal) => return Err(refusal),
+            Known::New => {}
+        }
+        let first = log.tip().place.length;
+        if append.expect_order.is_some_and(|expected| expected != first) {
+            return Err(Refusal::UnexpectedOrder { length: first });
+        }
+        self.check_majority(now)?;
+        let lines = self.encode(&append.messages, epoch, log)?;
+        self.effect(Effect::Append(lines));
+        Ok(Written { first, count, duplicate: false, w })
+    }
+
+    fn encode(
+        &self,
+        messages: &[NewMessage],
+        epoch: EpochNumber,
+        log: &dyn LogView,
+    ) -> Result<Lines, Refusal> {
+        let (mut bytes, mut ends) = (Vec::new(), Vec::with_capacity(messages.len()));
+        let (limit, mut order) = (self.max_line_bytes(), log.tip().place.length);
+        for NewMessage { id, message } in messages {
+            let start = bytes.len();
+            entry::encode(&mut bytes, order, epoch, id, message);
+            if bytes.len() - start > limit {
+                return Err(Refusal::TooLarge { limit });
+            }
+            ends.push(bytes.len());
+            order = order.next();
+        }
+        Ok(Lines::of_entries(Bytes::from(bytes), ends, log.tip()))
+    }
+
+    fn check_majority(&self, now: Moment) -> Result<(), Refusal> {
+        if !self.config.read_only_without_majority {
+            return Ok(());
+        }
+        let (healthy, nodes) = (self.healthy_nodes(now), self.nodes());
+        if 2 * healthy > nodes { Ok(()) } else { Err(Refusal::ReadOnly { healthy, nodes }) }
+    }
+
+    /// How many nodes are healthy, this one included.
+    pub fn healthy_nodes(&self, now: Moment) -> usize {
+        let interval = self.config.heartbeat_interval;
+        let healthy = |heard| Health::of(heard, now, interval) == Health::Healthy;
+        1 + self.progress.iter().filter(|progress| healthy(progress.heard)).count()
+    }
+
+    fn hold_or_refuse(&mut self, wait: WaitId, append: Append) {
+        let holds = matches!(&self.phase, Phase::Recovering(recovery) if recovery.holds_appends());
+        if holds && self.held.len() < MAX_HELD_APPENDS {
+            self.held.push_back((wait, append));
+        } else {
+            self.refuse_while_not_leading(wait);
+        }
+    }
+
+    /// Takes up the appends that waited for the start to end.
+    pub(super) fn take_up_held(&mut self, now: Moment, log: &dyn LogView) {
+        if let Some((wait, append)) = self.held.pop_front() {
+            self.on_append(now, wait, append, log);
+        }
+    }
+
+    pub(super) fn refuse_while_not_leading(&mut self, wait: WaitId) {
+        if let Some(why) = self.not_leading() {
+            self.refuse_not_leading(wait, why);
+        }
+    }
+
+    pub(super) fn refuse_not_leading(&mut self, wait: WaitId, why: NotLeading) {
+        self.answer(wait, WriteOutcome::Refused(Refusal::NotLeading(why)));
+    }
+
+    /// Answers every caller whose w is met.
+    pub(super) fn release(&mut self, log: &dyn LogView) {
+        let Phase::Leading(epoch) = &self.phase else { return };
+        if self.pending.len() == 0 {
+            return;
+        }
+        let (epoch, held) = (epoch.number(), self.held_by(log));
+        while let Some((wait, written)) = self.pending.take_met(&held) {
+            let holders = self.holders(&written);
+            self.answer(wait, WriteOutcome::Met { written, holders, epoch });
+        }
+    }
+
+    /// How far w nodes hold the log, by w - 1: this node at its durability level, and of the secondaries
+    /// those that reach furthest.
+    fn held_by(&self, log: &dyn LogView) -> Vec<Option<Order>> {
+        let durable = log.durable();
+        let own = (durable.marks == log.tip().place.marks).then_some(durable.length);
+        let mut held: Vec<_> = self.progress.iter().map(|progress| progress.acked_through().min(own)).collect();
+        held.sort_unstable_by(|a, b| b.cmp(a));
+        held.insert(0, own);
+        held
+    }
+
+    /// The secondaries that hold all of a run.
+    pub(super) fn holders(&self, written: &Written) -> Holders {
+        let through = written.first.plus(written.count);
+        let mut holders = Holders::default();
+        for (index, progress) in self.progress.iter().enumerate() {
+            if progress.acked_through() >= Some(through) {
+                holders.insert(index);
+            }
+        }
+        holders
+    }
+}
+
+/// Looks the ids of an append up.
+fn known(messages: &[NewMessage], log: &dyn LogView) -> Known {
+    let Some((first, at)) = messages.iter().find_map(|new| Some((new, log.find(&new.id)?))) else {
+        return Known::New;
+    };
+    let partly = Known::Refused(Refusal::PartlyKnown { id: first.id.clone(), order: at });
+    if log.find(&messages[0].id) != Some(at) {
+        return partly;
+    }
+    for (nth, NewMessage { id, message }) in messages.iter().enumerate() {
+        let order = at.plus(nth as u64);
+        let line = log.entry(order);
+        let entry = line.as_deref().and_then(|line| EntryLine::parse(line).ok());
+        match entry.filter(|entry| entry.has_id(id)) {
+            None => return partly,
+            Some(entry) if !entry.has_message(message) => {
+                return Known::Refused(Refusal::Conflict { id: id.clone(), order });
+            }
+            Some(_) => {}
+        }
+    }
+    Known::Run(at)
+}

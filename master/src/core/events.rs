@@ -1,0 +1,221 @@
+//! What a caller asks of the core, and what it is told.
+
+use replog_shared::{EpochNumber, LogId, Message, MessageId, Moment, NodeName, Order, WriteConcern};
+
+/// Which waiting caller an outcome is for. Given by the node, opaque to the core.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct WaitId(pub usize);
+
+/// A message that is to be appended, with its identity.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewMessage {
+    /// Given by the client, or generated.
+    pub id: MessageId,
+    /// The payload.
+    pub message: Message,
+}
+
+/// One append: one message, or a batch that takes one unbroken run of orders.
+#[derive(Clone, Debug)]
+pub struct Append {
+    /// At least one; no id twice.
+    pub messages: Vec<NewMessage>,
+    /// How many nodes must hold all of it before the caller is answered.
+    pub w: WriteConcern,
+    /// The order that it must get; none: any.
+    pub expect_order: Option<Order>,
+    /// When the caller is answered at the latest; none: waits for ever.
+    pub deadline: Option<Moment>,
+}
+
+/// A set of configured secondaries, by their place in the configuration.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Holders(u128);
+
+impl Holders {
+    /// Adds the secondary at this place.
+    pub(super) const fn insert(&mut self, index: usize) {
+        self.0 |= 1 << index;
+    }
+
+    /// Whether it has the secondary at this place.
+    pub const fn contains(self, index: usize) -> bool {
+        self.0 >> index & 1 == 1
+    }
+
+    /// How many secondaries it has.
+    pub const fn count(self) -> u32 {
+        self.0.count_ones()
+    }
+}
+
+/// A run of the log that a caller waits for, or waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Written {
+    /// The first order of the run.
+    pub first: Order,
+    /// How many entries it has; 0 for a clean.
+    pub count: u64,
+    /// Whether an earlier append had put it there.
+    pub duplicate: bool,
+    /// What was asked for.
+    pub w: WriteConcern,
+}
+
+/// How an append, or a wait for one, ends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum WriteOutcome {
+    /// At least w nodes hold it and all before it.
+    Met {
+        /// What was written.
+        written: Written,
+        /// The secondaries that hold it.
+        holders: Holders,
+        /// The epoch of the answer.
+        epoch: EpochNumber,
+    },
+    /// The caller's time is over; the entry lives on.
+    Unconfirmed {
+        /// What was written.
+        written: Written,
+        /// The secondaries that hold it.
+        holders: Holders,
+    },
+    /// The wait ended because the node cannot go on; the entry may live on.
+    Interrupted {
+        /// What was written.
+        written: Written,
+        /// Why.
+        by: Interruption,
+    },
+    /// Nothing was stored.
+    Refused(Refusal),
+}
+
+/// Why a wait was broken off.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Interruption {
+    /// This node stops. The entry is in the log.
+    Stopping,
+    /// This node does not lead any more. Whether the entry survives is not known here.
+    NotLeading(NotLeading),
+    /// The log was emptied while the caller waited.
+    Cleaned,
+}
+
+/// Why nothing was stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// The id belongs to another message.
+    Conflict {
+        /// The id.
+        id: MessageId,
+        /// The order of the entry that carries it.
+        order: Order,
+    },
+    /// Of a batch, some ids are in the log and do not form this batch.
+    PartlyKnown {
+        /// An id that is in the log.
+        id: MessageId,
+        /// The order of the entry that carries it.
+        order: Order,
+    },
+    /// The next order is another one than the caller expects.
+    UnexpectedOrder {
+        /// How long the log is: the next order.
+        length: Order,
+    },
+    /// The entry does not fit into one envelope.
+    TooLarge {
+        /// The most bytes that its line may have.
+        limit: usize,
+    },
+    /// No majority of the nodes is healthy, and the operator wants no appends then.
+    ReadOnly {
+        /// Healthy nodes, this one included.
+        healthy: usize,
+        /// Configured nodes.
+        nodes: usize,
+    },
+    /// No entry has this order.
+    NoSuchOrder {
+        /// How long the log is.
+        length: Order,
+    },
+    /// This node does not lead.
+    NotLeading(NotLeading),
+}
+
+/// Why this node takes no appends.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum NotLeading {
+    /// It still finds out what the others hold.
+    Recovering {
+        /// What it waits for, in words.
+        waits_for: String,
+    },
+    /// Another node reigns.
+    Fenced {
+        /// Who.
+        by: NodeName,
+    },
+    /// A secondary holds entries that this log lacks.
+    Diverged {
+        /// Which secondary.
+        node: NodeName,
+    },
+    /// It stops.
+    Stopping,
+}
+
+/// A change that an operator may want to know of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// An epoch was opened: this node leads.
+    Leading {
+        /// The epoch.
+        epoch: EpochNumber,
+        /// The log.
+        log_id: LogId,
+        /// Its length.
+        length: Order,
+    },
+    /// An empty master takes over the log that its secondaries hold.
+    Adopting {
+        /// The log.
+        log_id: LogId,
+        /// The node whose log is fetched.
+        from: NodeName,
+        /// How long it is.
+        length: Order,
+    },
+    /// The start waits for something.
+    Waiting {
+        /// For what, in words.
+        reason: String,
+    },
+    /// This node does not lead any more.
+    Stopped(NotLeading),
+    /// A secondary was admitted.
+    Admitted {
+        /// Which.
+        node: NodeName,
+        /// How long its log is after the cut.
+        length: Order,
+    },
+    /// A join was refused.
+    JoinRefused {
+        /// Which node.
+        node: NodeName,
+        /// Why, in words.
+        reason: &'static str,
+    },
+    /// An ack whose digest is not this log's.
+    DigestMismatch {
+        /// Which node.
+        node: NodeName,
+        /// Where.
+        through: Order,
+    },
+}

@@ -1,0 +1,333 @@
+//! The master's decisions, without IO: events in with `now`, effects out.
+//!
+//! The node calls `on_<event>`, executes what [`MasterCore::take_effects`] gives, in order and before the next
+//! event, and calls [`MasterCore::on_burst_end`] when no event is left: then pending writes are released and
+//! entries are pushed. [`MasterCore::next_deadline`] tells when [`MasterCore::on_deadline`] is due.
+//!
+//! | file | decides |
+//! | --- | --- |
+//! | [`events`] | (the words in which callers and the core speak) |
+//! | `appends` | order, identity, what is refused |
+//! | `pending_writes` | who waits for which w |
+//! | `progress`, `secondaries` | who holds what; what is pushed, when again |
+//! | `recovery` | what happens between a start and the first epoch |
+//! | `health` | what silence means |
+//!
+//! Invariants: an order is given once in an epoch; an entry leaves only when it is durable here; an ack
+//! counts only from an admitted process in this epoch, with this log's digest; nodes are counted, never acks.
+
+mod appends;
+pub mod events;
+mod health;
+mod pending_writes;
+mod progress;
+mod recovery;
+mod secondaries;
+
+#[cfg(test)]
+mod tests;
+
+use std::{collections::VecDeque, time::Duration};
+
+use replog_shared::{
+    Epoch, Incarnation, Lines, LogId, Mark, MarkKind, Moment, NodeName, Order, Place,
+    limits::{DEFAULT_MAX_PAYLOAD_BYTES, ENVELOPE_BYTES, ENVELOPE_OVERHEAD_BYTES},
+    lines::Tip,
+    store::LogView,
+    wire,
+};
+
+use events::{Append, Interruption, Notice, NotLeading, WaitId, WriteOutcome, Written};
+use pending_writes::PendingWrites;
+use progress::Progress;
+use recovery::Recovery;
+
+pub use health::Health;
+pub use progress::{Push, Stage};
+pub use secondaries::{AckOutcome, SecondaryView};
+
+/// What a core is told once.
+#[derive(Clone, Debug)]
+pub struct CoreConfig {
+    /// This node's name.
+    pub node: NodeName,
+    /// The configured secondaries: with this node they are the n nodes that w counts.
+    pub secondaries: Vec<NodeName>,
+    /// This process.
+    pub incarnation: Incarnation,
+    /// Between two heartbeats.
+    pub heartbeat_interval: Duration,
+    /// How long a start asks the others before it decides without those that keep silent.
+    pub recovery_wait: Duration,
+    /// Whether appends are refused while no majority of the n nodes is healthy.
+    pub read_only_without_majority: bool,
+    /// Where this node takes appends over HTTP, for secondaries to tell their clients; none: not told.
+    pub http: Option<String>,
+}
+
+/// What the node is to do. To be executed in order.
+#[derive(Clone, Debug)]
+pub enum Effect {
+    /// Append a run to the log.
+    Append(Lines),
+    /// Cut the log behind a place.
+    Truncate(Place),
+    /// A caller's wait is over.
+    Answer {
+        /// Whose.
+        wait: WaitId,
+        /// How it ended.
+        outcome: WriteOutcome,
+    },
+    /// Send lines of the log to a secondary.
+    Entries {
+        /// Its place in the configuration.
+        secondary: usize,
+        /// Which lines.
+        push: Push,
+        /// The fetch that is answered, and where to; none: pushed.
+        answer: Option<(u64, String)>,
+    },
+    /// Answer a join.
+    JoinAnswer {
+        /// Where to.
+        reply: String,
+        /// With what.
+        answer: Box<wire::JoinAnswer>,
+    },
+    /// Tell all that this master is alive.
+    Heartbeat(wire::Heartbeat),
+    /// Ask all nodes what they hold.
+    Ask(wire::Ask),
+    /// Ask a node to promise an epoch.
+    Promise(NodeName, wire::Promise),
+    /// Ask a node for a range of its log.
+    Read(NodeName, wire::Read),
+    /// Tell the operator.
+    Notice(Notice),
+}
+
+/// What the master is about.
+#[derive(Debug)]
+enum Phase {
+    /// Started, and finding out what the others hold.
+    Recovering(Box<Recovery>),
+    /// Taking appends.
+    Leading(Epoch),
+    /// Taking none any more.
+    Stopped(NotLeading),
+}
+
+/// The master's core.
+#[derive(Debug)]
+pub struct MasterCore {
+    config: CoreConfig,
+    log_id: Option<LogId>,
+    /// The id that a new log gets.
+    fresh_log_id: LogId,
+    phase: Phase,
+    /// In the order of the configuration.
+    progress: Vec<Progress>,
+    pending: PendingWrites,
+    /// Appends that arrived before this node leads.
+    held: VecDeque<(WaitId, Append)>,
+    heartbeat_at: Moment,
+    bus_is_up: bool,
+    max_payload: usize,
+    random: fastrand::Rng,
+    effects: Vec<Effect>,
+}
+
+impl MasterCore {
+    /// A core that has just started over `log`. `seed` feeds jitter and ids.
+    pub fn new(config: CoreConfig, now: Moment, seed: u64) -> MasterCore {
+        let mut random = fastrand::Rng::with_seed(seed);
+        let nodes = config.secondaries.len() + 1;
+        let recovery = Recovery::new(now, config.recovery_wait, random.u64(..));
+        MasterCore {
+            log_id: None,
+            fresh_log_id: LogId::from_random(random.u128(..)),
+            phase: Phase::Recovering(Box::new(recovery)),
+            progress: config.secondaries.iter().map(|_| Progress::new()).collect(),
+            pending: PendingWrites::new(nodes),
+            held: VecDeque::new(),
+            heartbeat_at: now,
+            bus_is_up: false,
+            max_payload: DEFAULT_MAX_PAYLOAD_BYTES,
+            random,
+            effects: Vec::new(),
+            config,
+        }
+    }
+
+    /// What is to be done, oldest first.
+    pub fn take_effects(&mut self, into: &mut Vec<Effect>) {
+        into.append(&mut self.effects);
+    }
+
+    /// The bus connected, and takes payloads of at most `max_payload` bytes.
+    pub fn on_bus_up(&mut self, now: Moment, max_payload: usize) {
+        self.bus_is_up = true;
+        self.max_payload = max_payload;
+        self.heartbeat_at = now;
+        self.progress.iter_mut().for_each(Progress::on_bus_up);
+    }
+
+    /// The bus lost its connection: nothing is sent until it is back.
+    pub fn on_bus_down(&mut self) {
+        self.bus_is_up = false;
+    }
+
+    /// The time that [`Self::next_deadline`] told has come.
+    pub fn on_deadline(&mut self, now: Moment, log: &dyn LogView) {
+        while let Some((wait, written)) = self.pending.take_expired(now) {
+            let outcome = WriteOutcome::Unconfirmed { written, holders: self.holders(&written) };
+            self.answer(wait, outcome);
+        }
+        match self.phase {
+            Phase::Recovering(_) => self.on_recovery_tick(now, log),
+            Phase::Leading(_) if now >= self.heartbeat_at => self.heartbeat(now, log),
+            _ => {}
+        }
+    }
+
+    /// No event is left for the moment: releases what is met and pushes what is durable.
+    pub fn on_burst_end(&mut self, now: Moment, log: &dyn LogView) {
+        if matches!(self.phase, Phase::Leading(_)) {
+            self.release(log);
+            self.push_all(now, log);
+        }
+    }
+
+    /// A caller hung up. The entry lives on.
+    pub fn on_hang_up(&mut self, wait: WaitId) {
+        self.pending.remove(wait);
+        self.held.retain(|(held, _)| *held != wait);
+    }
+
+    /// The node stops: every caller that waits is told.
+    pub fn on_stop(&mut self) {
+        self.stop_leading(NotLeading::Stopping);
+    }
+
+    /// When [`Self::on_deadline`] is due; none: never, unless an event comes.
+    pub fn next_deadline(&self) -> Option<Moment> {
+        let phase = match &self.phase {
+            Phase::Recovering(recovery) => Some(recovery.next_deadline()),
+            Phase::Leading(_) => Some(self.heartbeat_at),
+            Phase::Stopped(_) => None,
+        };
+        let retries = self.progress.iter().filter_map(Progress::retry_at).filter(|_| self.bus_is_up);
+        phase.into_iter().chain(self.pending.next_deadline()).chain(retries).min()
+    }
+
+    /// The epoch in which this node leads; none while it does not.
+    pub const fn epoch(&self) -> Option<&Epoch> {
+        match &self.phase {
+            Phase::Leading(epoch) => Some(epoch),
+            _ => None,
+        }
+    }
+
+    /// Why this node takes no appends; none while it leads.
+    pub fn not_leading(&self) -> Option<NotLeading> {
+        match &self.phase {
+            Phase::Recovering(recovery) => {
+                Some(NotLeading::Recovering { waits_for: recovery.waits_for(&self.config.secondaries) })
+            }
+            Phase::Leading(_) => None,
+            Phase::Stopped(why) => Some(why.clone()),
+        }
+    }
+
+    /// Whether the bus is connected.
+    pub const fn bus_is_up(&self) -> bool {
+        self.bus_is_up
+    }
+
+    /// The log; none before the first one is begun or adopted.
+    pub const fn log_id(&self) -> Option<LogId> {
+        self.log_id
+    }
+
+    /// How many callers wait.
+    pub fn pending_writes(&self) -> usize {
+        self.pending.len()
+    }
+
+    /// The most bytes that an entry's line may have here.
+    pub const fn max_line_bytes(&self) -> usize {
+        self.max_payload.saturating_sub(ENVELOPE_OVERHEAD_BYTES)
+    }
+
+    fn envelope_bytes(&self) -> usize {
+        ENVELOPE_BYTES.min(self.max_line_bytes())
+    }
+
+    fn nodes(&self) -> usize {
+        self.config.secondaries.len() + 1
+    }
+
+    fn sender(&self, node: &NodeName) -> wire::Sender {
+        let incarnation = self.config.incarnation;
+        wire::Sender { v: wire::VERSION, log_id: self.log_id, node: node.clone(), incarnation }
+    }
+
+    fn effect(&mut self, effect: Effect) {
+        self.effects.push(effect);
+    }
+
+    fn notice(&mut self, notice: Notice) {
+        self.effect(Effect::Notice(notice));
+    }
+
+    fn answer(&mut self, wait: WaitId, outcome: WriteOutcome) {
+        self.effect(Effect::Answer { wait, outcome });
+    }
+
+    /// Opens an epoch with its mark, at `tip`, and leads in it.
+    fn open(&mut self, now: Moment, epoch: Epoch, kind: MarkKind, reached: Vec<NodeName>, tip: &Tip) {
+        let mut members = vec![self.config.node.clone()];
+        members.extend(self.config.secondaries.iter().cloned());
+        let log_id = *self.log_id.get_or_insert(self.fresh_log_id);
+        let mark = Mark { epoch: epoch.clone(), kind, reached, members };
+        self.effect(Effect::Append(Lines::of_mark(mark, tip)));
+        self.notice(Notice::Leading { epoch: epoch.number(), log_id, length: tip.place.length });
+        self.phase = Phase::Leading(epoch);
+        self.heartbeat_at = now;
+        self.progress.iter_mut().for_each(Progress::reset);
+    }
+
+    fn stop_leading(&mut self, why: NotLeading) {
+        let by = match &why {
+            NotLeading::Stopping => Interruption::Stopping,
+            other => Interruption::NotLeading(other.clone()),
+        };
+        self.interrupt_all(&by);
+        while let Some((wait, _)) = self.held.pop_front() {
+            self.refuse_not_leading(wait, why.clone());
+        }
+        self.notice(Notice::Stopped(why.clone()));
+        self.phase = Phase::Stopped(why);
+    }
+
+    fn interrupt_all(&mut self, by: &Interruption) {
+        while let Some((wait, written)) = self.pending.take_any() {
+            self.answer(wait, WriteOutcome::Interrupted { written, by: by.clone() });
+        }
+    }
+
+    /// Empties the log: a new epoch of the same log that begins with nothing. The caller waits until w nodes
+    /// hold its mark.
+    pub fn on_clean(&mut self, now: Moment, wait: WaitId, append: Append) {
+        let Phase::Leading(epoch) = &self.phase else {
+            return self.refuse_while_not_leading(wait);
+        };
+        let epoch = Epoch { start: epoch.start.saturating_add(1), ..epoch.clone() };
+        self.interrupt_all(&Interruption::Cleaned);
+        self.effect(Effect::Truncate(Place::START));
+        self.open(now, epoch, MarkKind::Clean, Vec::new(), &Tip::default());
+        let written = Written { first: Order::ZERO, count: 0, duplicate: false, w: append.w };
+        self.pending.insert(wait, written, append.deadline);
+    }
+}

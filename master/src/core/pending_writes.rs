@@ -1,0 +1,148 @@
+//! Who waits for which w.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use replog_shared::{Moment, Order, WriteConcern};
+
+use super::events::{WaitId, Written};
+
+/// Writes that are appended and whose w is not met yet.
+///
+/// One queue for each w, sorted by the end of the run: what w nodes hold is a prefix, so one comparison
+/// releases everything in it. Costs nothing for a write that is not looked at, however long it waits.
+#[derive(Debug, Default)]
+pub(super) struct PendingWrites {
+    /// By w - 1.
+    queues: Vec<BTreeMap<Key, Waiting>>,
+    places: BTreeMap<WaitId, (WriteConcern, Order)>,
+    deadlines: BTreeSet<(Moment, WaitId)>,
+}
+
+/// Exclusive end of the run, then who waits.
+type Key = (Order, WaitId);
+
+/// One pending write.
+#[derive(Clone, Copy, Debug)]
+struct Waiting {
+    written: Written,
+    deadline: Option<Moment>,
+}
+
+impl PendingWrites {
+    /// No write waits, in a log of this many nodes.
+    pub(super) fn new(nodes: usize) -> PendingWrites {
+        PendingWrites { queues: vec![BTreeMap::new(); nodes], ..PendingWrites::default() }
+    }
+
+    /// A caller begins to wait.
+    pub(super) fn insert(&mut self, wait: WaitId, written: Written, deadline: Option<Moment>) {
+        let through = written.first.plus(written.count);
+        self.queues[usize::from(written.w.get()) - 1].insert((through, wait), Waiting { written, deadline });
+        self.places.insert(wait, (written.w, through));
+        self.deadlines.extend(deadline.map(|deadline| (deadline, wait)));
+    }
+
+    /// A caller does not wait any more (it hung up).
+    pub(super) fn remove(&mut self, wait: WaitId) -> Option<Written> {
+        let (w, through) = self.places.remove(&wait)?;
+        let waiting = self.queues[usize::from(w.get()) - 1].remove(&(through, wait))?;
+        self.forget_deadline(wait, waiting);
+        Some(waiting.written)
+    }
+
+    /// Takes a write whose run lies within what its w nodes hold; `held[w - 1]` is how far that is, none
+    /// where they do not even hold the epoch's mark.
+    pub(super) fn take_met(&mut self, held: &[Option<Order>]) -> Option<(WaitId, Written)> {
+        for (queue, held) in self.queues.iter_mut().zip(held) {
+            let Some(first) = queue.first_entry() else { continue };
+            if Some(first.key().0) <= *held {
+                let ((_, wait), waiting) = first.remove_entry();
+                self.places.remove(&wait);
+                self.forget_deadline(wait, waiting);
+                return Some((wait, waiting.written));
+            }
+        }
+        None
+    }
+
+    /// Takes a write whose caller's time is over.
+    pub(super) fn take_expired(&mut self, now: Moment) -> Option<(WaitId, Written)> {
+        let (deadline, wait) = *self.deadlines.first()?;
+        if deadline > now {
+            return None;
+        }
+        self.remove(wait).map(|written| (wait, written))
+    }
+
+    /// Takes any write.
+    pub(super) fn take_any(&mut self) -> Option<(WaitId, Written)> {
+        let wait = *self.places.first_key_value()?.0;
+        self.remove(wait).map(|written| (wait, written))
+    }
+
+    /// When the next caller's time is over.
+    pub(super) fn next_deadline(&self) -> Option<Moment> {
+        self.deadlines.first().map(|(deadline, _)| *deadline)
+    }
+
+    /// How many callers wait.
+    pub(super) fn len(&self) -> usize {
+        self.places.len()
+    }
+
+    fn forget_deadline(&mut self, wait: WaitId, waiting: Waiting) {
+        if let Some(deadline) = waiting.deadline {
+            self.deadlines.remove(&(deadline, wait));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn written(first: u64, w: u64) -> Written {
+        let w = WriteConcern::checked(Some(w), 3).unwrap();
+        Written { first: Order::new(first), count: 1, duplicate: false, w }
+    }
+
+    fn met(pending: &mut PendingWrites, held: [Option<u64>; 3]) -> Vec<usize> {
+        let held = held.map(|end| end.map(Order::new));
+        std::iter::from_fn(|| pending.take_met(&held)).map(|(wait, _)| wait.0).collect()
+    }
+
+    #[test]
+    fn a_prefix_that_w_nodes_hold_releases_all_in_it() {
+        let mut pending = PendingWrites::new(3);
+        for (wait, (first, w)) in [(0, 1), (1, 2), (2, 2), (3, 3)].into_iter().enumerate() {
+            pending.insert(WaitId(wait), written(first, w), None);
+        }
+        assert_eq!(met(&mut pending, [Some(4), Some(2), None]), [0, 1]);
+        assert_eq!(met(&mut pending, [Some(4), Some(4), Some(3)]), [2]);
+        assert_eq!(met(&mut pending, [Some(4); 3]), [3]);
+        assert_eq!(pending.len(), 0);
+    }
+
+    #[test]
+    fn a_clean_waits_for_marks_although_it_has_no_order() {
+        let mut pending = PendingWrites::new(3);
+        pending.insert(WaitId(0), Written { count: 0, ..written(0, 2) }, None);
+        assert!(met(&mut pending, [Some(0), None, None]).is_empty());
+        assert_eq!(met(&mut pending, [Some(0), Some(0), None]), [0]);
+    }
+
+    #[test]
+    fn time_ends_a_wait_and_hanging_up_leaves_nothing_behind() {
+        let at = |millis| Moment::after_start(Duration::from_millis(millis));
+        let mut pending = PendingWrites::new(3);
+        pending.insert(WaitId(0), written(0, 3), Some(at(10)));
+        pending.insert(WaitId(1), written(1, 3), Some(at(5)));
+        assert_eq!(pending.next_deadline(), Some(at(5)));
+        assert!(pending.remove(WaitId(1)).is_some());
+        assert!(pending.take_expired(at(9)).is_none());
+        assert_eq!(pending.take_expired(at(10)).unwrap().0, WaitId(0));
+        assert_eq!((pending.len(), pending.next_deadline()), (0, None));
+    }
+}

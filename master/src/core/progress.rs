@@ -1,0 +1,236 @@
+//! One secondary as the master sees it: how far it is, and when to send again.
+
+use std::collections::VecDeque;
+
+use replog_shared::{
+    Incarnation, LogId, Moment, Order,
+    backoff::Backoff,
+    limits::{ANSWER_TIMEOUT, PUSH_BACKLOG_ENTRIES, PUSH_WINDOW_BYTES, PUSH_WINDOW_ENVELOPES},
+    store::LogView,
+};
+
+/// What the master does about a secondary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// It has not joined this epoch. Nothing is sent.
+    Absent,
+    /// It is behind and fetches by itself. Nothing is pushed.
+    Syncing,
+    /// It is up to date but for what is on its way. Everything new is pushed.
+    Streaming,
+    /// What was pushed was not acked in time: one envelope is pushed again and again, at growing intervals.
+    Probing,
+    /// It holds another log.
+    Foreign(LogId),
+    /// It holds what this log lacks, or something else in its place.
+    Diverged,
+}
+
+impl Stage {
+    /// As it is written in answers.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Stage::Absent => "absent",
+            Stage::Syncing => "syncing",
+            Stage::Streaming => "streaming",
+            Stage::Probing => "probing",
+            Stage::Foreign(_) => "foreign",
+            Stage::Diverged => "diverged",
+        }
+    }
+}
+
+/// A run to push: `from..to`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Push {
+    /// The first order.
+    pub from: Order,
+    /// The first order behind it.
+    pub to: Order,
+}
+
+/// One secondary's progress. Invariant: `acked_through <= next`, and what is in flight ends at `next`.
+#[derive(Debug)]
+pub(super) struct Progress {
+    pub(super) stage: Stage,
+    /// The process that was admitted to this epoch.
+    pub(super) admitted: Option<Incarnation>,
+    /// It has acked `0..` this in this epoch; none: it does not hold the epoch's mark.
+    acked_through: Option<Order>,
+    /// Its last sign of life.
+    pub(super) heard: Option<Moment>,
+    /// The first order that was not pushed yet.
+    next: Order,
+    in_flight: VecDeque<InFlight>,
+    in_flight_bytes: usize,
+    retry_at: Option<Moment>,
+    backoff: Backoff,
+    /// Envelopes that were pushed again.
+    pub(super) retries: u64,
+}
+
+/// An envelope without an ack.
+#[derive(Clone, Copy, Debug)]
+struct InFlight {
+    to: Order,
+    bytes: usize,
+}
+
+impl Progress {
+    pub(super) fn new() -> Progress {
+        Progress {
+            stage: Stage::Absent,
+            admitted: None,
+            acked_through: None,
+            heard: None,
+            next: Order::ZERO,
+            in_flight: VecDeque::new(),
+            in_flight_bytes: 0,
+            retry_at: None,
+            backoff: Backoff::default(),
+            retries: 0,
+        }
+    }
+
+    pub(super) const fn acked_through(&self) -> Option<Order> {
+        self.acked_through
+    }
+
+    pub(super) const fn retry_at(&self) -> Option<Moment> {
+        self.retry_at
+    }
+
+    /// Another epoch begins: nobody is admitted to it.
+    pub(super) fn reset(&mut self) {
+        *self = Progress { heard: self.heard, retries: self.retries, ..Progress::new() };
+    }
+
+    /// A process joins. What another process acked does not count for it.
+    pub(super) fn admit(&mut self, incarnation: Incarnation) {
+        if self.admitted != Some(incarnation) {
+            self.reset();
+        }
+        self.admitted = Some(incarnation);
+        self.stage = Stage::Syncing;
+        self.forget_in_flight();
+    }
+
+    /// It gave a sign of life after a long silence: the next attempt is made at once.
+    pub(super) fn on_sign_of_life(&mut self, now: Moment, was_silent: bool) {
+        self.heard = Some(now);
+        if was_silent {
+            self.backoff.reset();
+            self.retry_at = self.retry_at.map(|_| now);
+        }
+    }
+
+    /// It acked `0..through` in this epoch.
+    pub(super) fn on_ack(&mut self, now: Moment, through: Order, length: Order) {
+        let advanced = self.acked_through < Some(through);
+        self.acked_through = self.acked_through.max(Some(through));
+        while self.in_flight.front().is_some_and(|sent| sent.to <= through) {
+            self.in_flight_bytes -= self.in_flight.pop_front().map_or(0, |sent| sent.bytes);
+        }
+        self.next = self.next.max(through);
+        if advanced || self.in_flight.is_empty() {
+            self.backoff.reset();
+            self.retry_at = (!self.in_flight.is_empty()).then(|| now.plus(ANSWER_TIMEOUT));
+        }
+        let near = length.since(through) <= PUSH_BACKLOG_ENTRIES / 16;
+        match self.stage {
+            Stage::Probing if advanced || self.in_flight.is_empty() => self.stage = Stage::Streaming,
+            Stage::Syncing if near => self.start_streaming(),
+            Stage::Diverged => self.stage = Stage::Syncing,
+            _ => {}
+        }
+    }
+
+    fn start_streaming(&mut self) {
+        self.stage = Stage::Streaming;
+        self.forget_in_flight();
+    }
+
+    fn forget_in_flight(&mut self) {
+        self.in_flight.clear();
+        self.in_flight_bytes = 0;
+        self.retry_at = None;
+        self.next = self.acked_through.unwrap_or(Order::ZERO);
+    }
+
+    /// What is in flight is lost, or nobody listens: try again after a while.
+    pub(super) fn on_lost(&mut self, now: Moment, random: &mut fastrand::Rng) {
+        if matches!(self.stage, Stage::Streaming | Stage::Probing) && !self.in_flight.is_empty() {
+            self.forget_in_flight();
+            self.stage = Stage::Probing;
+            self.retry_at = Some(now.plus(self.backoff.next_delay(random)));
+        }
+    }
+
+    /// The connection is back: what was in flight may be lost, and is sent again at once.
+    pub(super) fn on_bus_up(&mut self) {
+        if matches!(self.stage, Stage::Streaming | Stage::Probing) {
+            self.backoff.reset();
+            self.start_streaming();
+        }
+    }
+
+    /// The next run to push now, if there is one.
+    pub(super) fn next_push(
+        &mut self,
+        now: Moment,
+        log: &dyn LogView,
+        envelope_bytes: usize,
+        random: &mut fastrand::Rng,
+    ) -> Option<Push> {
+        if self.retry_at.is_some_and(|at| at <= now) {
+            return self.push_again(now, log, envelope_bytes, random);
+        }
+        if self.stage != Stage::Streaming || self.window_is_full() {
+            return None;
+        }
+        let durable = log.durable().length;
+        if durable.since(self.next) > PUSH_BACKLOG_ENTRIES {
+            self.stage = Stage::Syncing;
+            self.forget_in_flight();
+            return None;
+        }
+        self.push(now, log, envelope_bytes)
+    }
+
+    fn push_again(
+        &mut self,
+        now: Moment,
+        log: &dyn LogView,
+        envelope_bytes: usize,
+        random: &mut fastrand::Rng,
+    ) -> Option<Push> {
+        self.forget_in_flight();
+        self.stage = Stage::Probing;
+        let push = self.push(now, log, envelope_bytes);
+        if push.is_some() {
+            self.retries += 1;
+            self.retry_at = Some(now.plus(self.backoff.next_delay(random)));
+        } else {
+            self.stage = Stage::Streaming;
+        }
+        push
+    }
+
+    fn push(&mut self, now: Moment, log: &dyn LogView, envelope_bytes: usize) -> Option<Push> {
+        let from = self.next;
+        let to = log.fit(from, envelope_bytes).min(log.durable().length);
+        if to <= from {
+            return None;
+        }
+        let bytes = log.size(from, to);
+        self.in_flight.push_back(InFlight { to, bytes });
+        self.in_flight_bytes += bytes;
+        self.next = to;
+        self.retry_at.get_or_insert(now.plus(ANSWER_TIMEOUT));
+        Some(Push { from, to })
+    }
+
+    fn window_is_full(&self) -> bool {
+        self.in_flight.len() >= PUSH_WINDOW_ENVELOPES || self.in_flight_bytes >= PUSH_WINDOW_BYTES
+    }
+}

@@ -1,0 +1,287 @@
+//! Joins, acks, fetches, pushes: who holds what.
+
+use replog_shared::{
+    Incarnation, LogId, Moment, NodeName, Order, Place,
+    limits::SUSPECTED_AFTER_INTERVALS,
+    mark,
+    store::{LogView, Page},
+    wire::{self, SecondaryState, Verdict},
+};
+
+use super::{
+    Effect, Health, MasterCore, Phase, Push, Stage,
+    events::{Notice, NotLeading},
+};
+
+/// What became of an ack.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum AckOutcome {
+    /// It counts.
+    Counted,
+    /// Genuine, but it does not count: an error, or on its way to the epoch's mark.
+    Heard,
+    /// No configured secondary.
+    UnknownNode,
+    /// Of another log.
+    ForeignLog,
+    /// Of a process that was not admitted to this epoch.
+    NotAdmitted,
+    /// Its digest or its end does not fit this log.
+    Mismatch,
+    /// This node does not lead.
+    NotLeading,
+}
+
+/// A secondary as it is shown.
+#[derive(Clone, Debug)]
+pub struct SecondaryView<'a> {
+    /// Its name.
+    pub node: &'a NodeName,
+    /// How it seems.
+    pub health: Health,
+    /// What is done about it.
+    pub stage: Stage,
+    /// It has acked `0..` this; 0 while it does not hold the epoch's mark.
+    pub acked_through: Order,
+    /// Envelopes that were pushed again.
+    pub retries: u64,
+}
+
+impl MasterCore {
+    /// The secondaries, in the order of the configuration.
+    pub fn secondaries(&self, now: Moment) -> impl Iterator<Item = SecondaryView<'_>> {
+        let interval = self.config.heartbeat_interval;
+        self.config.secondaries.iter().zip(&self.progress).map(move |(node, progress)| SecondaryView {
+            node,
+            health: Health::of(progress.heard, now, interval),
+            stage: progress.stage,
+            acked_through: progress.acked_through().unwrap_or(Order::ZERO),
+            retries: progress.retries,
+        })
+    }
+
+    fn index_of(&self, node: &NodeName) -> Option<usize> {
+        self.config.secondaries.iter().position(|configured| configured == node)
+    }
+
+    /// A secondary says what it holds.
+    pub fn on_ack(&mut self, now: Moment, ack: &wire::Ack, log: &dyn LogView) -> AckOutcome {
+        let Some(index) = self.index_of(&ack.sender.node) else { return AckOutcome::UnknownNode };
+        let Phase::Leading(epoch) = &self.phase else { return AckOutcome::NotLeading };
+        if ack.fence.as_ref().is_some_and(|fence| fence > epoch) && ack.sender.log_id == self.log_id {
+            self.fenced(ack.fence.as_ref().map_or(&ack.sender.node, |fence| &fence.owner).clone());
+            return AckOutcome::NotLeading;
+        }
+        let counts = ack.epoch.as_ref() == Some(epoch);
+        if let Some(foreign) = ack.sender.log_id.filter(|id| Some(*id) != self.log_id) {
+            self.on_foreign(now, index, foreign);
+            return AckOutcome::ForeignLog;
+        }
+        if self.progress[index].admitted != Some(ack.sender.incarnation) {
+            return AckOutcome::NotAdmitted;
+        }
+        self.on_sign_of_life(now, index);
+        if ack.state == SecondaryState::Diverged {
+            self.on_diverged(index);
+            return AckOutcome::Mismatch;
+        }
+        if !counts || ack.error.is_some() {
+            return AckOutcome::Heard;
+        }
+        self.count(now, index, ack, log)
+    }
+
+    fn count(&mut self, now: Moment, index: usize, ack: &wire::Ack, log: &dyn LogView) -> AckOutcome {
+        let durable = log.durable();
+        let own = log.digest_at(Place::new(ack.through, durable.marks));
+        if ack.through > durable.length || own != Some(ack.digest) {
+            let node = ack.sender.node.clone();
+            if self.progress[index].stage != Stage::Diverged {
+                self.notice(Notice::DigestMismatch { node, through: ack.through });
+            }
+            self.progress[index].stage = Stage::Diverged;
+            return AckOutcome::Mismatch;
+        }
+        self.progress[index].on_ack(now, ack.through, durable.length);
+        AckOutcome::Counted
+    }
+
+    fn on_sign_of_life(&mut self, now: Moment, index: usize) {
+        let silent_after = self.config.heartbeat_interval * SUSPECTED_AFTER_INTERVALS;
+        let progress = &mut self.progress[index];
+        let was_silent = progress.heard.is_none_or(|heard| now.since(heard) >= silent_after);
+        progress.on_sign_of_life(now, was_silent);
+    }
+
+    fn on_foreign(&mut self, now: Moment, index: usize, log_id: LogId) {
+        let progress = &mut self.progress[index];
+        let other_admitted = progress.admitted.is_some();
+        if !other_admitted {
+            progress.heard = Some(now);
+            progress.stage = Stage::Foreign(log_id);
+        }
+    }
+
+    fn on_diverged(&mut self, index: usize) {
+        self.progress[index].stage = Stage::Diverged;
+        let node = self.config.secondaries[index].clone();
+        self.stop_leading(NotLeading::Diverged { node });
+    }
+
+    pub(super) fn fenced(&mut self, by: NodeName) {
+        self.stop_leading(NotLeading::Fenced { by });
+    }
+
+    /// A secondary asks to join. `reply` is known to be its own inbox.
+    pub fn on_join(&mut self, now: Moment, join: &wire::Join, reply: String, log: &dyn LogView) {
+        let Phase::Leading(epoch) = &self.phase else { return };
+        if join.fence.as_ref().is_some_and(|fence| fence > epoch) && join.sender.log_id == self.log_id {
+            return self.fenced(join.fence.as_ref().map_or(&join.sender.node, |fence| &fence.owner).clone());
+        }
+        if join.epoch != *epoch {
+            return;
+        }
+        let verdict = self.judge(now, join);
+        let answer = self.join_answer(join, verdict, log);
+        self.effect(Effect::JoinAnswer { reply, answer: Box::new(answer) });
+    }
+
+    fn judge(&mut self, now: Moment, join: &wire::Join) -> Verdict {
+        let node = join.sender.node.clone();
+        let refused = |core: &mut Self, reason| core.notice(Notice::JoinRefused { node: node.clone(), reason });
+        let Some(index) = self.index_of(&join.sender.node) else {
+            refused(self, "no secondary of this name is configured here");
+            return Verdict::Unknown;
+        };
+        if let Some(foreign) = join.sender.log_id.filter(|id| Some(*id) != self.log_id) {
+            if !matches!(self.progress[index].stage, Stage::Foreign(_)) {
+                refused(self, "it holds another log");
+            }
+            self.on_foreign(now, index, foreign);
+            return Verdict::Foreign;
+        }
+        if self.name_in_use(now, index, join.sender.incarnation) {
+            refused(self, "another live process has this name");
+            return Verdict::NameInUse;
+        }
+        self.admit(now, index, join);
+        Verdict::Admitted
+    }
+
+    fn name_in_use(&self, now: Moment, index: usize, incarnation: Incarnation) -> bool {
+        let progress = &self.progress[index];
+        let silent_after = self.config.heartbeat_interval * SUSPECTED_AFTER_INTERVALS;
+        let alive = progress.heard.is_some_and(|heard| now.since(heard) < silent_after);
+        alive && progress.admitted.is_some_and(|admitted| admitted != incarnation)
+    }
+
+    fn admit(&mut self, now: Moment, index: usize, join: &wire::Join) {
+        let again = self.progress[index].admitted == Some(join.sender.incarnation);
+        self.progress[index].admit(join.sender.incarnation);
+        self.on_sign_of_life(now, index);
+        if !again {
+            self.notice(Notice::Admitted { node: join.sender.node.clone(), length: join.length });
+        }
+    }
+
+    fn join_answer(&self, join: &wire::Join, verdict: Verdict, log: &dyn LogView) -> wire::JoinAnswer {
+        let admitted = verdict == Verdict::Admitted;
+        let length = log.durable().length;
+        let marks = if admitted { log.marks().to_vec() } else { Vec::new() };
+        let fork = if admitted { mark::fork((&marks, length), (&join.marks, join.length)) } else { Place::START };
+        wire::JoinAnswer {
+            sender: self.sender(&self.config.node),
+            request: join.request,
+            epoch: join.epoch.clone(),
+            verdict,
+            marks,
+            length,
+            fork,
+            digest: log.digest_at(fork).unwrap_or_default(),
+        }
+    }
+
+    /// A secondary asks for a range. `reply` is known to be its own inbox.
+    pub fn on_fetch(&mut self, now: Moment, fetch: &wire::Fetch, reply: String, log: &dyn LogView) {
+        let Some(secondary) = self.index_of(&fetch.sender.node) else { return };
+        let admitted = self.progress[secondary].admitted == Some(fetch.sender.incarnation);
+        if !admitted || self.epoch() != Some(&fetch.epoch) || fetch.sender.log_id != self.log_id {
+            return;
+        }
+        self.on_sign_of_life(now, secondary);
+        let durable = log.durable().length;
+        if fetch.from > durable {
+            return;
+        }
+        let to = log.fit(fetch.from, self.envelope_bytes()).min(fetch.to.max(fetch.from)).min(durable);
+        let push = Push { from: fetch.from, to };
+        self.effect(Effect::Entries { secondary, push, answer: Some((fetch.request, reply)) });
+    }
+
+    /// Nobody listens on a secondary's subject. A hint only.
+    pub fn on_no_responders(&mut self, now: Moment, node: &NodeName) {
+        if let Some(index) = self.index_of(node) {
+            self.progress[index].on_lost(now, &mut self.random);
+        }
+    }
+
+    pub(super) fn push_all(&mut self, now: Moment, log: &dyn LogView) {
+        if !self.bus_is_up {
+            return;
+        }
+        let envelope_bytes = self.envelope_bytes();
+        for (secondary, progress) in self.progress.iter_mut().enumerate() {
+            while let Some(push) = progress.next_push(now, log, envelope_bytes, &mut self.random) {
+                self.effects.push(Effect::Entries { secondary, push, answer: None });
+            }
+        }
+    }
+
+    pub(super) fn heartbeat(&mut self, now: Moment, log: &dyn LogView) {
+        self.heartbeat_at = now.plus(self.config.heartbeat_interval);
+        let Phase::Leading(epoch) = &self.phase else { return };
+        let (durable, epoch) = (log.durable(), epoch.clone());
+        let admitted = self.config.secondaries.iter().zip(&self.progress).filter_map(|(node, progress)| {
+            Some(wire::Admitted { node: node.clone(), incarnation: progress.admitted? })
+        });
+        let heartbeat = wire::Heartbeat {
+            sender: self.sender(&self.config.node),
+            epoch,
+            length: durable.length,
+            digest: log.digest_at(durable).unwrap_or_default(),
+            admitted: admitted.collect(),
+            http: self.config.http.clone(),
+        };
+        self.effect(Effect::Heartbeat(heartbeat));
+    }
+
+    /// Another master's heartbeat.
+    pub fn on_heartbeat(&mut self, heartbeat: &wire::Heartbeat) {
+        let same_log = heartbeat.sender.log_id == self.log_id && self.log_id.is_some();
+        let own = heartbeat.sender.incarnation == self.config.incarnation;
+        if same_log && !own && self.epoch().is_some_and(|epoch| heartbeat.epoch > *epoch) {
+            self.fenced(heartbeat.epoch.owner.clone());
+        }
+    }
+
+    /// The header of an envelope that carries `page` to a secondary; none while this node does not lead.
+    pub fn entries_header(
+        &self,
+        secondary: usize,
+        push: Push,
+        request: Option<u64>,
+        page: &Page,
+        length: Order,
+    ) -> Option<wire::EntriesHeader> {
+        Some(wire::EntriesHeader {
+            sender: self.sender(&self.config.secondaries[secondary]),
+            epoch: self.epoch()?.clone(),
+            from: push.from,
+            count: page.to.since(push.from),
+            length,
+            digest: page.digest,
+            request,
+        })
+    }
+}

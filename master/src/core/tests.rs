@@ -1,0 +1,1 @@
+//! What the master decides, told event by event.

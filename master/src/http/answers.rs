@@ -1,0 +1,218 @@
+//! What clients are told.
+
+use std::time::Duration;
+
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::{HeaderValue, StatusCode, header};
+use replog_host::edge::{Applied, Problem};
+use replog_shared::{EpochNumber, MessageId, Order, json};
+
+use super::Context;
+use crate::core::events::{Holders, Interruption, NotLeading, Refusal, WriteOutcome, Written};
+
+/// When a refused client may come back.
+const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// A write that w nodes hold.
+pub(super) struct Met {
+    pub(super) written: Written,
+    pub(super) holders: Holders,
+    pub(super) epoch: EpochNumber,
+}
+
+/// The write that w nodes hold, or the problem that tells what became of it.
+pub(super) fn met<R>(context: &Context<R>, outcome: WriteOutcome) -> Result<Met, Problem> {
+    match outcome {
+        WriteOutcome::Met { written, holders, epoch } => Ok(Met { written, holders, epoch }),
+        WriteOutcome::Unconfirmed { written, holders } => Err(unconfirmed(context, &written, holders)),
+        WriteOutcome::Interrupted { written, by } => Err(interrupted(&written, &by)),
+        WriteOutcome::Refused(refusal) => Err(refused(refusal)),
+    }
+}
+
+/// Appends `"nodes":["master",…]`: this node and the secondaries that hold it.
+pub(super) fn push_nodes<R>(out: &mut Vec<u8>, context: &Context<R>, holders: Holders) {
+    out.extend_from_slice(b"\"nodes\":[\"");
+    out.extend_from_slice(context.name.as_str().as_bytes());
+    for (index, node) in context.secondaries.iter().enumerate() {
+        if holders.contains(index) {
+            out.extend_from_slice(b"\",\"");
+            out.extend_from_slice(node.as_str().as_bytes());
+        }
+    }
+    out.extend_from_slice(b"\"]");
+}
+
+/// Appends what every answer to a write ends with: `"w":…,"nodes":[…],"duplicate":…,"epoch":"…"}`.
+fn push_tail<R>(out: &mut Vec<u8>, context: &Context<R>, met: &Met) {
+    out.extend_from_slice(b",\"w\":");
+    json::push_number(out, met.written.w.get().into());
+    out.push(b',');
+    push_nodes(out, context, met.holders);
+    out.extend_from_slice(if met.written.duplicate { b",\"duplicate\":true" } else { b",\"duplicate\":false" });
+    push_epoch(out, met.epoch);
+    out.extend_from_slice(b"}\n");
+}
+
+pub(super) fn push_epoch(out: &mut Vec<u8>, epoch: EpochNumber) {
+    out.extend_from_slice(b",\"epoch\":\"");
+    json::push_number(out, epoch.reign.into());
+    out.push(b'.');
+    json::push_number(out, epoch.start.into());
+    out.push(b'"');
+}
+
+/// The answer to an append.
+pub(super) fn appended<R>(context: &Context<R>, id: &MessageId, met: &Met) -> Response {
+    let mut out = Vec::with_capacity(256);
+    out.extend_from_slice(b"{\"status\":\"ok\",\"message_id\":");
+    json::push_string(&mut out, id.as_str());
+    out.extend_from_slice(b",\"order\":");
+    json::push_number(&mut out, met.written.first.get());
+    push_tail(&mut out, context, met);
+    json_response(out)
+}
+
+/// The answer to a batch.
+pub(super) fn batch_appended<R>(context: &Context<R>, ids: &[MessageId], met: &Met) -> Response {
+    let mut out = Vec::with_capacity(256 + 40 * ids.len());
+    out.extend_from_slice(b"{\"status\":\"ok\",\"first_order\":");
+    json::push_number(&mut out, met.written.first.get());
+    out.extend_from_slice(b",\"count\":");
+    json::push_number(&mut out, met.written.count);
+    out.extend_from_slice(b",\"message_ids\":[");
+    for (nth, id) in ids.iter().enumerate() {
+        if nth > 0 {
+            out.push(b',');
+        }
+        json::push_string(&mut out, id.as_str());
+    }
+    out.push(b']');
+    push_tail(&mut out, context, met);
+    json_response(out)
+}
+
+/// The answer to a clean.
+pub(super) fn cleaned<R>(context: &Context<R>, met: &Met) -> Response {
+    let mut out = b"{\"status\":\"ok\"".to_vec();
+    push_tail(&mut out, context, met);
+    json_response(out)
+}
+
+/// A 200 with a JSON body.
+pub(super) fn json_response(body: Vec<u8>) -> Response {
+    let mut response = Bytes::from(body).into_response();
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+/// The node has stopped while the caller waited: nobody can tell what became of the write.
+pub(super) fn gone() -> Problem {
+    let detail = "The node stopped before it could answer; send the write again with the same id once it is back.";
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", detail).applied(Applied::Unknown).retry_after(RETRY_AFTER)
+}
+
+fn unconfirmed<R>(context: &Context<R>, written: &Written, holders: Holders) -> Problem {
+    let (order, w) = (written.first, written.w);
+    let detail = format!(
+        "The entry is in the log at order {order}, but {w} nodes did not hold it in time. It keeps replicating; GET /messages/{order}?w={w} waits for it."
+    );
+    let nodes = std::iter::once(&context.name).chain(
+        context.secondaries.iter().enumerate().filter(|(index, _)| holders.contains(*index)).map(|(_, node)| node),
+    );
+    let nodes: Vec<&str> = nodes.map(replog_shared::NodeName::as_str).collect();
+    Problem::new(StatusCode::GATEWAY_TIMEOUT, "unconfirmed", detail)
+        .applied(Applied::Yes)
+        .retryable()
+        .with("order", order.get())
+        .with("w", w.get())
+        .with("nodes", nodes)
+}
+
+fn interrupted(written: &Written, by: &Interruption) -> Problem {
+    let order = written.first;
+    let problem = match by {
+        Interruption::Stopping => {
+            let detail = format!("The node is stopping. The entry is in the log at order {order} and replicates when the node is back.");
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", detail).applied(Applied::Yes)
+        }
+        Interruption::NotLeading(why) => {
+            let detail = format!("The entry was at order {order}, but {}; whether it survives is not known here.", words(why));
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, code(why), detail).applied(Applied::Unknown)
+        }
+        Interruption::Cleaned => {
+            let detail = "The log was emptied while this write waited for its nodes.";
+            return Problem::new(StatusCode::CONFLICT, "cleaned", detail).applied(Applied::Unknown).with("order", order.get());
+        }
+    };
+    problem.retry_after(RETRY_AFTER).with("order", order.get())
+}
+
+fn refused(refusal: Refusal) -> Problem {
+    match refusal {
+        Refusal::Conflict { id, order } => conflict(&id, order, "conflict", format!(
+            "The id {:?} belongs to another message, at order {order}. Use a new id for a new message.", id.as_str())),
+        Refusal::PartlyKnown { id, order } => conflict(&id, order, "conflict", format!(
+            "The id {:?} is in the log already, at order {order}, but not as part of this very batch.", id.as_str())),
+        Refusal::UnexpectedOrder { length } => {
+            let detail = format!("The next order is {length}, not the expected one.");
+            Problem::new(StatusCode::PRECONDITION_FAILED, "unexpected_order", detail).with("length", length.get())
+        }
+        Refusal::TooLarge { limit } => too_large(limit),
+        Refusal::ReadOnly { healthy, nodes } => {
+            let detail = format!("Read-only: {healthy} of {nodes} nodes are healthy, which is no majority, and this log takes no appends then.");
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "read_only", detail).retry_after(RETRY_AFTER)
+        }
+        Refusal::NoSuchOrder { length } => {
+            let detail = format!("The log has no such order; its length is {length}.");
+            Problem::new(StatusCode::NOT_FOUND, "no_such_order", detail).with("length", length.get())
+        }
+        Refusal::NotLeading(why) => not_leading(&why),
+    }
+}
+
+fn conflict(id: &MessageId, order: Order, code: &'static str, detail: String) -> Problem {
+    Problem::new(StatusCode::CONFLICT, code, detail).with("id", id.as_str()).with("order", order.get())
+}
+
+/// 413: the entry's line does not fit into one envelope.
+pub(super) fn too_large(limit: usize) -> Problem {
+    let detail = format!("The message is too large for one envelope: its entry may have at most {limit} bytes, by the nats-server's max_payload.");
+    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "message_too_large", detail).with("limit", limit)
+}
+
+/// 503: this node does not lead.
+pub(super) fn not_leading(why: &NotLeading) -> Problem {
+    let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, code(why), format!("No appends here: {}.", words(why)));
+    match why {
+        NotLeading::Fenced { by } => problem.with("master", by.as_str()),
+        NotLeading::Diverged { node } => problem.with("secondary", node.as_str()),
+        NotLeading::Recovering { .. } | NotLeading::Stopping => problem.retry_after(RETRY_AFTER),
+    }
+}
+
+const fn code(why: &NotLeading) -> &'static str {
+    match why {
+        NotLeading::Recovering { .. } => "recovering",
+        NotLeading::Fenced { .. } => "fenced",
+        NotLeading::Diverged { .. } => "diverged",
+        NotLeading::Stopping => "stopping",
+    }
+}
+
+/// Why this node does not lead, as part of a sentence.
+pub(super) fn words(why: &NotLeading) -> String {
+    match why {
+        NotLeading::Recovering { waits_for } => format!("this master has just started and waits for {waits_for}"),
+        NotLeading::Fenced { by } => format!("{by} reigns now"),
+        NotLeading::Diverged { node } => format!("{node} holds entries that this log lacks, an operator must decide"),
+        NotLeading::Stopping => "the node is stopping".into(),
+    }
+}
+
+/// 404: the log was emptied between the wait and the read.
+pub(super) fn too_late(order: Order) -> Problem {
+    let detail = format!("The entry at order {order} is gone: the log was emptied.");
+    Problem::new(StatusCode::NOT_FOUND, "no_such_order", detail)
+}

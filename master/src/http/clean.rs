@@ -1,0 +1,28 @@
+//! `/clean`: empties the log on every node.
+
+use axum::{extract::State as Extract, response::Response};
+use http::StatusCode;
+use replog_host::edge::{Problem, json::JsonBody, query::Query};
+use replog_shared::store::Reader;
+
+use super::{
+    State,
+    answers::{cleaned, gone, met},
+    requests,
+};
+
+/// `POST /clean`.
+pub(super) async fn clean<R: Reader>(
+    Extract(context): State<R>,
+    Query(()): Query<()>,
+    body: Option<JsonBody>,
+) -> Result<Response, Problem> {
+    if !context.allow_clean {
+        let detail = "This master was not started with --allow-clean, so the log cannot be emptied.";
+        return Err(Problem::new(StatusCode::FORBIDDEN, "clean_not_allowed", detail));
+    }
+    let request = requests::clean(body.as_ref(), context.nodes())?;
+    let outcome = context.node.clean(request.append, request.timeout).await.map_err(|_| gone())?;
+    let met = met(&context, outcome)?;
+    Ok(cleaned(&context, &met))
+}

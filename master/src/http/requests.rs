@@ -1,0 +1,162 @@
+//! What clients send, checked at the edge: what passes here is well-formed.
+
+use std::{borrow::Cow, collections::BTreeSet, time::Duration};
+
+use replog_host::edge::{
+    Problem,
+    json::{JsonBody, present},
+    query::{Params, QueryParams},
+};
+use replog_shared::{
+    Message, MessageId, Order, WriteConcern,
+    limits::{MAX_BATCH_MESSAGES, MAX_ID_CHARS},
+};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use crate::core::events::{Append, NewMessage};
+
+/// The body of `POST /messages`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct AppendBody<'a> {
+    #[serde(borrow)]
+    message: &'a RawValue,
+    #[serde(borrow, default, deserialize_with = "present")]
+    id: Option<Cow<'a, str>>,
+    #[serde(default, deserialize_with = "present")]
+    w: Option<u64>,
+    #[serde(default, deserialize_with = "present")]
+    timeout_ms: Option<u64>,
+    #[serde(default, deserialize_with = "present")]
+    expect_order: Option<u64>,
+}
+
+/// The body of `POST /messages/batch`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BatchBody<'a> {
+    #[serde(borrow)]
+    messages: Vec<BatchItem<'a>>,
+    #[serde(default, deserialize_with = "present")]
+    w: Option<u64>,
+    #[serde(default, deserialize_with = "present")]
+    timeout_ms: Option<u64>,
+    #[serde(default, deserialize_with = "present")]
+    expect_order: Option<u64>,
+}
+
+/// One message of a batch.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct BatchItem<'a> {
+    #[serde(borrow)]
+    message: &'a RawValue,
+    #[serde(borrow, default, deserialize_with = "present")]
+    id: Option<Cow<'a, str>>,
+}
+
+/// The body of `POST /clean`.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct CleanBody {
+    #[serde(default, deserialize_with = "present")]
+    w: Option<u64>,
+    #[serde(default, deserialize_with = "present")]
+    timeout_ms: Option<u64>,
+}
+
+/// A checked append, and how long its caller wants to wait.
+pub(super) struct Request {
+    pub(super) append: Append,
+    pub(super) timeout: Option<Duration>,
+}
+
+/// Reads one append.
+pub(super) fn append(body: &JsonBody, nodes: u16) -> Result<Request, Problem> {
+    let parsed: AppendBody<'_> = body.parse()?;
+    let message = new_message(body, parsed.message, parsed.id.as_deref(), "message", "id")?;
+    request(vec![message], parsed.w, parsed.timeout_ms, parsed.expect_order, nodes)
+}
+
+/// Reads a batch.
+pub(super) fn batch(body: &JsonBody, nodes: u16) -> Result<Request, Problem> {
+    let parsed: BatchBody<'_> = body.parse()?;
+    let count = parsed.messages.len();
+    if !(1..=MAX_BATCH_MESSAGES).contains(&count) {
+        let detail = format!("A batch has 1 to {MAX_BATCH_MESSAGES} messages; this one has {count}.");
+        return Err(Problem::invalid_field("messages", detail));
+    }
+    let messages = parsed.messages.iter().enumerate().map(|(nth, item)| {
+        let field = |name| format!("messages[{nth}].{name}");
+        new_message(body, item.message, item.id.as_deref(), &field("message"), &field("id"))
+    });
+    let messages = messages.collect::<Result<Vec<_>, _>>()?;
+    check_ids_differ(&parsed.messages)?;
+    request(messages, parsed.w, parsed.timeout_ms, parsed.expect_order, nodes)
+}
+
+/// Reads a clean; without a body it has every default.
+pub(super) fn clean(body: Option<&JsonBody>, nodes: u16) -> Result<Request, Problem> {
+    let parsed: CleanBody = body.map(JsonBody::parse).transpose()?.unwrap_or_default();
+    request(Vec::new(), parsed.w, parsed.timeout_ms, None, nodes)
+}
+
+fn request(
+    messages: Vec<NewMessage>,
+    w: Option<u64>,
+    timeout_ms: Option<u64>,
+    expect_order: Option<u64>,
+    nodes: u16,
+) -> Result<Request, Problem> {
+    let append = Append { messages, w: write_concern(w, nodes)?, expect_order: expect_order.map(Order::new), deadline: None };
+    Ok(Request { append, timeout: timeout_ms.map(Duration::from_millis) })
+}
+
+pub(super) fn write_concern(asked: Option<u64>, nodes: u16) -> Result<WriteConcern, Problem> {
+    WriteConcern::checked(asked, nodes).map_err(|error| {
+        let detail = format!("`w` is {}; it must be a whole number from 1 to {}, the configured nodes.", error.asked, error.nodes);
+        Problem::invalid_field("w", detail).with("allowed", format!("1 to {}", error.nodes))
+    })
+}
+
+fn new_message(
+    body: &JsonBody,
+    message: &RawValue,
+    id: Option<&str>,
+    message_field: &str,
+    id_field: &str,
+) -> Result<NewMessage, Problem> {
+    let message = Message::from_json(body.slice(message.get()))
+        .map_err(|error| Problem::invalid_field(message_field, format!("The {error}.")))?;
+    let id = id.map_or_else(|| Ok(MessageId::generate()), MessageId::new).map_err(|_| {
+        let detail = format!("`{id_field}` must be a string of 1 to {MAX_ID_CHARS} characters.");
+        Problem::invalid_field(id_field, detail).with("allowed", format!("1 to {MAX_ID_CHARS} characters"))
+    })?;
+    Ok(NewMessage { id, message })
+}
+
+fn check_ids_differ(messages: &[BatchItem<'_>]) -> Result<(), Problem> {
+    let mut seen = BTreeSet::new();
+    for (nth, id) in messages.iter().enumerate().filter_map(|(nth, item)| Some((nth, item.id.as_deref()?))) {
+        if !seen.insert(id) {
+            let detail = format!("The id {id:?} stands twice in this batch; every message needs an id of its own.");
+            return Err(Problem::invalid_field(&format!("messages[{nth}].id"), detail));
+        }
+    }
+    Ok(())
+}
+
+/// The query of `GET /messages/{order}`.
+pub(super) struct WaitQuery {
+    pub(super) w: Option<u64>,
+    pub(super) timeout: Option<Duration>,
+}
+
+impl QueryParams for WaitQuery {
+    fn read(params: &mut Params<'_>) -> Result<Self, Problem> {
+        let w = params.number("w", 0..=u64::MAX)?;
+        let timeout = params.number("timeout_ms", 0..=u64::MAX)?.map(Duration::from_millis);
+        Ok(WaitQuery { w, timeout })
+    }
+}

@@ -1,0 +1,518 @@
+//! The one task that owns the core, the store and the bus, and executes what the core decides.
+
+use std::{
+    collections::BTreeMap,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use replog_host::{
+    bus::{Bus, BusEvent, Incoming, Outgoing, Refused},
+    pages::Shown,
+};
+use replog_shared::{
+    Digest, Durability, EpochNumber, LogId, Moment, NodeName, Order, WriteConcern,
+    store::{Reader, Store},
+};
+use slab::Slab;
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::{Instant, sleep_until},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, error, info, warn};
+
+use crate::{
+    bus::{Event, RefusedCounts, Translator},
+    core::{
+        Effect, MasterCore,
+        events::{Append, Notice, NotLeading, WaitId, WriteOutcome},
+    },
+};
+
+/// Commands that wait for the node. More make their senders wait: the HTTP edge bounds those.
+const COMMANDS: usize = 4_096;
+
+/// Events taken at one wake-up before effects that can wait (pushes, answers) are executed. Bounds how long
+/// the first of them waits for the last.
+const BURST: usize = 1_024;
+
+/// How often callers that hung up are looked for.
+const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
+
+/// What a handle asks of the node.
+#[derive(Debug)]
+pub(crate) enum Command {
+    Append { append: Append, timeout: Option<Duration>, answer: oneshot::Sender<WriteOutcome> },
+    Clean { append: Append, timeout: Option<Duration>, answer: oneshot::Sender<WriteOutcome> },
+    Wait { order: Order, w: WriteConcern, timeout: Option<Duration>, answer: oneshot::Sender<WriteOutcome> },
+    Health { answer: oneshot::Sender<HealthReport> },
+}
+
+/// The node as `/health` shows it.
+#[derive(Clone, Debug)]
+pub struct HealthReport {
+    /// Why it takes no appends; none while it leads.
+    pub not_leading: Option<NotLeading>,
+    /// The log.
+    pub log_id: Option<LogId>,
+    /// The epoch in which it leads.
+    pub epoch: Option<EpochNumber>,
+    /// How long the log is.
+    pub length: Order,
+    /// Its digest.
+    pub digest: Digest,
+    /// Writes whose w is not met yet.
+    pub pending_writes: usize,
+    /// Whether the bus is connected.
+    pub bus_is_up: bool,
+    /// What the bus refused this node, if it did.
+    pub denied: Option<String>,
+    /// Nodes that are healthy, this one included.
+    pub healthy_nodes: usize,
+    /// Envelopes that were refused, by kind.
+    pub refused: BTreeMap<&'static str, u64>,
+    /// The secondaries, in the order of the configuration.
+    pub secondaries: Vec<SecondaryReport>,
+}
+
+/// A secondary as `/health` shows it.
+#[derive(Clone, Debug)]
+pub struct SecondaryReport {
+    /// Its name.
+    pub node: NodeName,
+    /// healthy, suspected or unhealthy.
+    pub status: &'static str,
+    /// What the master does about it.
+    pub stage: &'static str,
+    /// It has acked `0..` this.
+    pub acked_through: Order,
+    /// Envelopes pushed again.
+    pub retries: u64,
+}
+
+/// The node has stopped.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the node has stopped")]
+pub struct Gone;
+
+/// Asks the node. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Handle<R> {
+    commands: mpsc::Sender<Command>,
+    /// Reads the log.
+    pub reader: R,
+    /// What reads show.
+    pub shown: watch::Receiver<Shown>,
+    /// Whether this node leads and its bus is connected.
+    pub readiness: watch::Receiver<Readiness>,
+    max_line_bytes: Arc<AtomicUsize>,
+}
+
+/// What a readiness probe asks: local facts only.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Readiness {
+    /// The bus is connected.
+    pub bus_is_up: bool,
+    /// This node leads.
+    pub leading: bool,
+}
+
+impl<R: Reader> Handle<R> {
+    /// Appends, and waits until w is met or the wait ends otherwise. Dropping the future ends the wait,
+    /// never the entry.
+    ///
+    /// # Errors
+    /// The node has stopped; whether the append took effect is not known.
+    pub async fn append(&self, append: Append, timeout: Option<Duration>) -> Result<WriteOutcome, Gone> {
+        self.ask(|answer| Command::Append { append, timeout, answer }).await
+    }
+
+    /// Empties the log, and waits until w nodes have followed.
+    ///
+    /// # Errors
+    /// The node has stopped.
+    pub async fn clean(&self, append: Append, timeout: Option<Duration>) -> Result<WriteOutcome, Gone> {
+        self.ask(|answer| Command::Clean { append, timeout, answer }).await
+    }
+
+    /// Waits until w nodes hold an entry.
+    ///
+    /// # Errors
+    /// The node has stopped.
+    pub async fn wait(
+        &self,
+        order: Order,
+        w: WriteConcern,
+        timeout: Option<Duration>,
+    ) -> Result<WriteOutcome, Gone> {
+        self.ask(|answer| Command::Wait { order, w, timeout, answer }).await
+    }
+
+    /// The node's state.
+    ///
+    /// # Errors
+    /// The node has stopped.
+    pub async fn health(&self) -> Result<HealthReport, Gone> {
+        self.ask(|answer| Command::Health { answer }).await
+    }
+
+    /// The most bytes that an entry's line may have at the moment.
+    pub fn max_line_bytes(&self) -> usize {
+        self.max_line_bytes.load(Ordering::Relaxed)
+    }
+
+    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, Gone> {
+        let (sender, receiver) = oneshot::channel();
+        self.commands.send(command(sender)).await.map_err(|_| Gone)?;
+        receiver.await.map_err(|_| Gone)
+    }
+}
+
+/// The node: run it with [`Node::run`].
+pub struct Node<S: Store, B> {
+    core: MasterCore,
+    store: S,
+    bus: B,
+    translator: Translator,
+    commands: mpsc::Receiver<Command>,
+    waiters: Slab<oneshot::Sender<WriteOutcome>>,
+    shown: watch::Sender<Shown>,
+    readiness: watch::Sender<Readiness>,
+    max_line_bytes: Arc<AtomicUsize>,
+    started: Instant,
+    swept_at: Instant,
+    refused: RefusedCounts,
+    denied: Option<String>,
+    effects: Vec<Effect>,
+}
+
+impl<S: Store, B: Bus> Node<S, B> {
+    /// A node, and the handle to it.
+    pub fn new(core: MasterCore, store: S, bus: B, translator: Translator) -> (Node<S, B>, Handle<S::Reader>) {
+        let (command_sender, commands) = mpsc::channel(COMMANDS);
+        let (shown, shown_receiver) = watch::channel(Shown::default());
+        let (readiness, readiness_receiver) = watch::channel(Readiness::default());
+        let max_line_bytes = Arc::new(AtomicUsize::new(core.max_line_bytes()));
+        let handle = Handle {
+            commands: command_sender,
+            reader: store.reader(),
+            shown: shown_receiver,
+            readiness: readiness_receiver,
+            max_line_bytes: max_line_bytes.clone(),
+        };
+        let now = Instant::now();
+        let node = Node {
+            core,
+            store,
+            bus,
+            translator,
+            commands,
+            waiters: Slab::new(),
+            shown,
+            readiness,
+            max_line_bytes,
+            started: now,
+            swept_at: now,
+            refused: RefusedCounts::default(),
+            denied: None,
+            effects: Vec::new(),
+        };
+        (node, handle)
+    }
+
+    /// Runs until `stop`; then tells every waiting caller, sends what is queued, and returns.
+    pub async fn run(mut self, stop: CancellationToken) {
+        let sleep = sleep_until(self.started);
+        tokio::pin!(sleep);
+        loop {
+            tokio::select! {
+                () = stop.cancelled() => break,
+                Some(command) = self.commands.recv() => self.on_command(command),
+                event = self.bus.next() => self.on_bus(event),
+                () = &mut sleep => {}
+            }
+            self.take_burst();
+            self.on_burst_end();
+            let due = self.next_wake_up();
+            // Waking up too early costs one empty turn; setting the timer costs more, at every turn.
+            if due < sleep.deadline() || sleep.deadline() <= Instant::now() {
+                sleep.as_mut().reset(due);
+            }
+        }
+        self.core.on_stop();
+        self.execute();
+        self.bus.close().await;
+    }
+
+    fn now(&self) -> Moment {
+        Moment::after_start(self.started.elapsed())
+    }
+
+    fn next_wake_up(&self) -> Instant {
+        let deadline = self.core.next_deadline().map(|moment| self.started + moment.since_start());
+        let sweep = self.swept_at + SWEEP_INTERVAL;
+        deadline.map_or(sweep, |deadline| deadline.min(sweep))
+    }
+
+    fn take_burst(&mut self) {
+        for _ in 0..BURST {
+            if let Ok(command) = self.commands.try_recv() {
+                self.on_command(command);
+            } else if let Some(event) = self.bus.try_next() {
+                self.on_bus(event);
+            } else {
+                break;
+            }
+        }
+    }
+
+    fn on_burst_end(&mut self) {
+        let now = self.now();
+        if self.core.next_deadline().is_some_and(|deadline| deadline <= now) {
+            self.core.on_deadline(now, &self.store);
+            self.execute();
+        }
+        while self.core.on_leading(now, &self.store) {
+            self.execute();
+        }
+        self.sweep_hung_up();
+        self.core.on_burst_end(now, &self.store);
+        self.execute();
+        self.show();
+    }
+
+    fn on_command(&mut self, command: Command) {
+        let now = self.now();
+        let deadline = |timeout: Option<Duration>| timeout.map(|timeout| now.plus(timeout));
+        match command {
+            Command::Append { mut append, timeout, answer } => {
+                append.deadline = deadline(timeout);
+                let wait = self.wait_id(answer);
+                self.core.on_append(now, wait, append, &self.store);
+            }
+            Command::Clean { mut append, timeout, answer } => {
+                append.deadline = deadline(timeout);
+                let wait = self.wait_id(answer);
+                self.core.on_clean(now, wait, append);
+            }
+            Command::Wait { order, w, timeout, answer } => {
+                let wait = self.wait_id(answer);
+                self.core.on_wait(wait, order, w, deadline(timeout), &self.store);
+            }
+            Command::Health { answer } => {
+                // Who asked may have gone; then nobody wants to know.
+                let _nobody_asks_any_more = answer.send(self.health(now));
+            }
+        }
+        self.execute();
+    }
+
+    fn wait_id(&mut self, answer: oneshot::Sender<WriteOutcome>) -> WaitId {
+        WaitId(self.waiters.insert(answer))
+    }
+
+    /// Forgets the waits of callers that hung up. Their number is bounded by the connections of the edge.
+    fn sweep_hung_up(&mut self) {
+        if self.swept_at.elapsed() < SWEEP_INTERVAL {
+            return;
+        }
+        self.swept_at = Instant::now();
+        let core = &mut self.core;
+        self.waiters.retain(|wait, answer| {
+            let gone = answer.is_closed();
+            if gone {
+                core.on_hang_up(WaitId(wait));
+            }
+            !gone
+        });
+    }
+
+    fn on_bus(&mut self, event: BusEvent) {
+        let now = self.now();
+        match event {
+            BusEvent::Message(packet) => self.on_packet(now, &packet),
+            BusEvent::Up { max_payload } => {
+                info!(max_payload_bytes = max_payload, "connected to NATS");
+                self.denied = None;
+                self.core.on_bus_up(now, max_payload);
+                self.max_line_bytes.store(self.core.max_line_bytes(), Ordering::Relaxed);
+            }
+            BusEvent::Down => {
+                warn!("lost the connection to NATS: writes go on, and replicate when it is back");
+                self.core.on_bus_down();
+            }
+            BusEvent::Denied { what } => {
+                error!(%what, "NATS refuses this node: its permissions must allow the subjects of this log");
+                self.denied = Some(what);
+            }
+            BusEvent::Overrun => warn!("packets were dropped because this node read too slowly"),
+        }
+        self.execute();
+    }
+
+    fn on_packet(&mut self, now: Moment, packet: &Incoming) {
+        match self.translator.read(packet) {
+            Ok(event) => self.on_event(now, event, &packet.subject),
+            Err(refused) => {
+                if self.refused.count(refused.kind(), &packet.subject) {
+                    warn!(subject = %packet.subject, reason = %refused, "refused an envelope; more of its kind are only counted");
+                }
+            }
+        }
+    }
+
+    fn on_event(&mut self, now: Moment, event: Event, subject: &str) {
+        match event {
+            Event::Ack(ack) => self.on_ack(now, &ack, subject),
+            Event::Join { join, reply } => self.core.on_join(now, &join, reply, &self.store),
+            Event::Fetch { fetch, reply } => self.core.on_fetch(now, &fetch, reply, &self.store),
+            Event::Heartbeat(heartbeat) => self.core.on_heartbeat(&heartbeat),
+            Event::State(state) => self.core.on_state(now, *state, &self.store),
+            Event::ReadAnswer(header, lines) => self.core.on_read_answer(now, &header, &lines, &self.store),
+            Event::NoResponders(node) => self.core.on_no_responders(now, &node),
+            Event::Unanswered => {}
+        }
+    }
+
+    fn on_ack(&mut self, now: Moment, ack: &replog_shared::wire::Ack, subject: &str) {
+        use crate::core::AckOutcome;
+        let kind = match self.core.on_ack(now, ack, &self.store) {
+            AckOutcome::Counted | AckOutcome::Heard | AckOutcome::NotLeading => return,
+            AckOutcome::UnknownNode => "unknown_node",
+            AckOutcome::ForeignLog => "foreign_log",
+            AckOutcome::NotAdmitted => "stale_incarnation",
+            AckOutcome::Mismatch => "digest",
+        };
+        if self.refused.count(kind, subject) {
+            warn!(secondary = %ack.sender.node, kind, "an ack does not count; more of its kind are only counted");
+        }
+    }
+
+    /// Executes what the core decided, in order.
+    fn execute(&mut self) {
+        let mut effects = std::mem::take(&mut self.effects);
+        self.core.take_effects(&mut effects);
+        for effect in effects.drain(..) {
+            self.execute_one(effect);
+        }
+        self.effects = effects;
+    }
+
+    fn execute_one(&mut self, effect: Effect) {
+        match effect {
+            Effect::Append(lines) => {
+                if !self.store.append(&lines) {
+                    error!(order = %lines.from(), "a run does not continue the log: this is a defect, please report it");
+                }
+            }
+            Effect::Truncate(place) => self.store.truncate(place),
+            Effect::Answer { wait, outcome } => self.answer(wait, outcome),
+            Effect::Entries { secondary, push, answer } => self.send_entries(secondary, push, answer),
+            Effect::JoinAnswer { reply, answer } => self.send(self.translator.join_answer(reply, &answer)),
+            Effect::Heartbeat(heartbeat) => self.send(self.translator.heartbeat(&heartbeat)),
+            Effect::Ask(ask) => self.send(self.translator.ask(&ask)),
+            Effect::Promise(node, promise) => self.send(self.translator.promise(&node, &promise)),
+            Effect::Read(node, read) => self.send(self.translator.read_range(&node, &read)),
+            Effect::Notice(notice) => tell(&notice),
+        }
+    }
+
+    fn answer(&mut self, wait: WaitId, outcome: WriteOutcome) {
+        if let Some(answer) = self.waiters.try_remove(wait.0) {
+            // A caller that hung up in this very moment wants no answer.
+            let _hung_up = answer.send(outcome);
+        }
+    }
+
+    fn send_entries(&mut self, secondary: usize, push: crate::core::Push, answer: Option<(u64, String)>) {
+        let (request, reply) = answer.map_or((None, None), |(request, reply)| (Some(request), Some(reply)));
+        let page = match self.store.reader().read(push.from, push.to, usize::MAX) {
+            Ok(page) => page,
+            Err(failure) => return error!(%failure, "cannot read the log"),
+        };
+        let length = self.store.durable().length;
+        if let Some(header) = self.core.entries_header(secondary, push, request, &page, length) {
+            self.send(self.translator.entries(&header, &page.bytes, reply));
+        }
+    }
+
+    /// Hands a packet over. What the bus does not take is sent again from the log when its time comes.
+    fn send(&mut self, packet: Outgoing) {
+        match self.bus.send(packet) {
+            Ok(()) | Err(Refused::NotConnected | Refused::Full) => {}
+            Err(refused) => {
+                if self.refused.count("not_sent", "") {
+                    warn!(reason = %refused, "a packet cannot be sent");
+                }
+            }
+        }
+    }
+
+    fn show(&mut self) {
+        let (length, log_id) = (self.store.durable().length, self.core.log_id());
+        let epoch = self.store.tip().epoch.as_ref().map(replog_shared::Epoch::number);
+        self.shown.send_if_modified(|shown| {
+            let now = Shown { length, log_id, epoch };
+            let changed = *shown != now;
+            *shown = now;
+            changed
+        });
+        let now = Readiness { bus_is_up: self.core.bus_is_up(), leading: self.core.epoch().is_some() };
+        self.readiness.send_if_modified(|readiness| std::mem::replace(readiness, now) != now);
+    }
+
+    fn health(&self, now: Moment) -> HealthReport {
+        let tip = self.store.tip();
+        let secondaries = self.core.secondaries(now).map(|secondary| SecondaryReport {
+            node: secondary.node.clone(),
+            status: secondary.health.as_str(),
+            stage: secondary.stage.as_str(),
+            acked_through: secondary.acked_through,
+            retries: secondary.retries,
+        });
+        HealthReport {
+            not_leading: self.core.not_leading(),
+            log_id: self.core.log_id(),
+            epoch: self.core.epoch().map(replog_shared::Epoch::number),
+            length: tip.place.length,
+            digest: tip.digest,
+            pending_writes: self.core.pending_writes(),
+            bus_is_up: self.core.bus_is_up(),
+            denied: self.denied.clone(),
+            healthy_nodes: self.core.healthy_nodes(now),
+            refused: self.refused.by_kind(),
+            secondaries: secondaries.collect(),
+        }
+    }
+}
+
+/// What an entry is held at: the only level there is yet.
+pub const DURABILITY: Durability = Durability::Memory;
+
+fn tell(notice: &Notice) {
+    match notice {
+        Notice::Leading { epoch, log_id, length } => info!(%epoch, %log_id, %length, "this node leads"),
+        Notice::Adopting { log_id, from, length } => {
+            warn!(%log_id, %from, %length, "this node was empty: it takes over the log that its secondaries hold");
+        }
+        Notice::Waiting { reason } => warn!(%reason, "not leading yet"),
+        Notice::Stopped(NotLeading::Stopping) => info!("stopping"),
+        Notice::Stopped(NotLeading::Fenced { by }) => {
+            error!(%by, "another node reigns: this one takes no appends any more; start it as a secondary");
+        }
+        Notice::Stopped(NotLeading::Diverged { node }) => {
+            error!(secondary = %node, "a secondary holds entries that this log lacks: no appends are taken any more");
+        }
+        Notice::Stopped(NotLeading::Recovering { .. }) => {}
+        Notice::Admitted { node, length } => info!(secondary = %node, %length, "a secondary joined"),
+        Notice::JoinRefused { node, reason } => warn!(secondary = %node, reason, "refused a join"),
+        Notice::DigestMismatch { node, through } => {
+            error!(secondary = %node, %through, "a secondary's log differs from this one: its acks do not count");
+        }
+    }
+    debug!(?notice, "notice");
+}

@@ -1,0 +1,65 @@
+//! Small pieces of JSON that serde does not have.
+
+use std::borrow::Cow;
+
+use serde::{Deserialize, Deserializer, de::Error as _};
+
+/// Reads 16 lower-case hexadecimal digits.
+///
+/// # Errors
+/// Anything else.
+pub(crate) fn hex_u64<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64, D::Error> {
+    let text = Cow::<'de, str>::deserialize(deserializer)?;
+    let digits = text.len() == 16 && text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    if !digits {
+        return Err(D::Error::custom("16 hexadecimal digits expected"));
+    }
+    u64::from_str_radix(&text, 16).map_err(D::Error::custom)
+}
+
+/// Appends `text` as a JSON string, quotes included.
+pub fn push_string(out: &mut Vec<u8>, text: &str) {
+    let plain = text.bytes().all(|byte| byte >= 0x20 && byte != b'"' && byte != b'\\');
+    if plain {
+        out.push(b'"');
+        out.extend_from_slice(text.as_bytes());
+        out.push(b'"');
+    } else {
+        out.extend_from_slice(serde_json::Value::from(text).to_string().as_bytes());
+    }
+}
+
+/// Appends a whole number in decimal digits.
+pub fn push_number(out: &mut Vec<u8>, number: u64) {
+    let mut digits = [0u8; 20];
+    let mut start = digits.len();
+    let mut rest = number;
+    loop {
+        start -= 1;
+        digits[start] = b'0' + (rest % 10) as u8;
+        rest /= 10;
+        if rest == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&digits[start..]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_and_strings_are_what_serde_json_writes() {
+        for number in [0, 9, 10, 12_345, u64::MAX] {
+            let mut out = Vec::new();
+            push_number(&mut out, number);
+            assert_eq!(String::from_utf8(out).unwrap(), number.to_string());
+        }
+        for text in ["", "plain", "quo\"te", "back\\slash", "new\nline", "ünï", "\u{7f}\u{1f}"] {
+            let mut out = Vec::new();
+            push_string(&mut out, text);
+            assert_eq!(String::from_utf8(out).unwrap(), serde_json::to_string(text).unwrap());
+        }
+    }
+}

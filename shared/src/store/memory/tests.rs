@@ -1,0 +1,108 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::{Epoch, Incarnation, Mark, MarkKind, Message, entry};
+
+fn mark(start: u32) -> Mark {
+    let owner = "m".parse().unwrap();
+    let epoch = Epoch { reign: 1, owner, start, incarnation: Incarnation::from_random(1) };
+    Mark { epoch, kind: MarkKind::Start, reached: vec![], members: vec![] }
+}
+
+fn append_entries(store: &mut MemoryStore, count: u64, size: usize) {
+    let tip = store.tip().clone();
+    let (mut bytes, mut ends) = (Vec::new(), Vec::new());
+    for nth in 0..count {
+        let order = tip.place.length.plus(nth);
+        let message = Message::from_json(Bytes::from(format!("\"{}\"", "x".repeat(size)))).unwrap();
+        let id = MessageId::new(&format!("id{order}")).unwrap();
+        entry::encode(&mut bytes, order, tip.epoch.as_ref().unwrap().number(), &id, &message);
+        ends.push(bytes.len());
+    }
+    assert!(store.append(&Lines::of_entries(bytes.into(), ends, &tip)));
+}
+
+fn append_mark(store: &mut MemoryStore, start: u32) {
+    let tip = store.tip().clone();
+    assert!(store.append(&Lines::of_mark(mark(start), &tip)));
+}
+
+/// All lines, read in pages of at most `limit` bytes.
+fn read_all(store: &MemoryStore, limit: usize) -> Vec<u8> {
+    let (reader, mut at, mut all) = (store.reader(), Order::ZERO, Vec::new());
+    loop {
+        let page = reader.read(at, store.tip().place.length, limit).unwrap();
+        all.extend_from_slice(&page.bytes);
+        if page.to == store.tip().place.length {
+            return all;
+        }
+        assert!(page.to > at, "a page makes progress");
+        at = page.to;
+    }
+}
+
+#[test]
+fn pages_give_the_lines_as_they_were_appended() {
+    let mut store = MemoryStore::with_ids();
+    append_mark(&mut store, 0);
+    append_entries(&mut store, 20_000, 100);
+    append_mark(&mut store, 1);
+    append_entries(&mut store, 5, 3 * SEGMENT_BYTES / 2);
+    append_mark(&mut store, 2);
+    for limit in [1, 1000, 100_000, usize::MAX] {
+        let lines = Lines::checked(read_all(&store, limit).into(), &Tip::default()).unwrap();
+        assert_eq!(lines.tip(), store.tip());
+        assert_eq!(lines.marks(), store.marks());
+    }
+    assert_eq!(store.size(Order::ZERO, Order::new(20_005)) + mark(2).encode().len(), read_all(&store, 9999).len());
+}
+
+#[test]
+fn entries_are_found_by_order_and_by_id() {
+    let mut store = MemoryStore::with_ids();
+    append_mark(&mut store, 0);
+    append_entries(&mut store, 3, 10);
+    let line = store.entry(Order::new(0)).unwrap();
+    assert_eq!(EntryLine::parse(&line).unwrap().order, Order::ZERO);
+    assert_eq!(store.find(&MessageId::new("id2").unwrap()), Some(Order::new(2)));
+    assert_eq!(store.find(&MessageId::new("id3").unwrap()), None);
+    assert_eq!(store.entry(Order::new(3)), None);
+}
+
+#[test]
+fn at_the_end_a_page_has_only_the_marks_there() {
+    let mut store = MemoryStore::without_ids();
+    append_mark(&mut store, 0);
+    append_entries(&mut store, 2, 10);
+    append_mark(&mut store, 1);
+    let page = store.reader().read(Order::new(2), Order::new(9), 1000).unwrap();
+    assert_eq!(Mark::parse(&page.bytes).unwrap(), mark(1));
+    assert!(store.reader().read(Order::new(3), Order::new(9), 1000).unwrap().bytes.is_empty());
+}
+
+proptest! {
+    /// Cutting at any place gives the log that ended there.
+    #[test]
+    fn a_cut_log_is_the_log_before(steps in proptest::collection::vec((0..4u64, any::<bool>()), 1..12), pick in any::<prop::sample::Index>()) {
+        let mut store = MemoryStore::with_ids();
+        let mut tips = vec![(store.tip().clone(), Vec::new())];
+        append_mark(&mut store, 0);
+        for (nth, (entries, with_mark)) in steps.iter().enumerate() {
+            tips.push((store.tip().clone(), read_all(&store, 50)));
+            append_entries(&mut store, *entries, 10);
+            if *with_mark {
+                tips.push((store.tip().clone(), read_all(&store, 50)));
+                append_mark(&mut store, nth as u32 + 1);
+            }
+        }
+        let (tip, bytes) = pick.get(&tips);
+        prop_assert_eq!(store.digest_at(tip.place), Some(tip.digest));
+        store.truncate(tip.place);
+        prop_assert_eq!(store.tip(), tip);
+        prop_assert_eq!(&read_all(&store, 50), bytes);
+        prop_assert_eq!(store.find(&MessageId::new(&format!("id{}", tip.place.length)).unwrap()), None);
+        append_mark(&mut store, 99);
+        append_entries(&mut store, 1, 5);
+        prop_assert!(Lines::checked(read_all(&store, 50).into(), &Tip::default()).is_ok());
+    }
+}

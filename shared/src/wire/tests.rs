@@ -1,0 +1,69 @@
+use proptest::prelude::*;
+
+use super::*;
+
+fn sender() -> Sender {
+    Sender { v: VERSION, log_id: None, node: "s1".parse().unwrap(), incarnation: Incarnation::from_random(1) }
+}
+
+fn epoch() -> Epoch {
+    let owner = "master".parse().unwrap();
+    Epoch { reign: 2, owner, start: 5, incarnation: Incarnation::from_random(2) }
+}
+
+fn ack(epoch: Option<Epoch>) -> Ack {
+    let state = SecondaryState::Streaming;
+    let (through, digest, durability) = (Order::new(44), Digest::EMPTY, Durability::Memory);
+    Ack { sender: sender(), epoch, through, digest, durability, fence: None, whole: true, state, error: None }
+}
+
+#[test]
+fn an_ack_reads_as_the_contract_says() {
+    let text = String::from_utf8(encode(&ack(Some(epoch()))).to_vec()).unwrap();
+    for member in [r#""v":1"#, r#""epoch":"2.5""#, r#""node":"s1""#, r#""through":44"#, r#""durability":"memory""#] {
+        assert!(text.contains(member), "{member} in {text}");
+    }
+    assert_eq!(decode::<Ack>(text.as_bytes()).unwrap(), ack(Some(epoch())));
+}
+
+#[test]
+fn an_ack_without_an_epoch_reads_back() {
+    assert_eq!(decode::<Ack>(&encode(&ack(None))).unwrap(), ack(None));
+}
+
+#[test]
+fn entries_are_a_header_line_and_the_lines_of_the_log() {
+    let header = EntriesHeader {
+        sender: sender(),
+        epoch: epoch(),
+        from: Order::new(42),
+        count: 2,
+        length: Order::new(1000),
+        digest: Digest::EMPTY,
+        request: None,
+    };
+    let envelope = encode_entries(&header, b"one\ntwo\n");
+    let (read, lines) = decode_entries(&envelope).unwrap();
+    assert_eq!(read, header);
+    assert_eq!(&lines[..], b"one\ntwo\n");
+}
+
+#[test]
+fn what_is_no_envelope_is_refused() {
+    for bad in [&b""[..], b"{}", b"null", br#"{"stream":"S","seq":1}"#, &b"[".repeat(100_000)] {
+        assert!(decode::<Ack>(bad).is_err());
+        assert!(decode_entries(&Bytes::copy_from_slice(bad)).is_err());
+    }
+    let mut future = serde_json::to_value(ack(None)).unwrap();
+    future["v"] = 2.into();
+    assert!(matches!(decode::<Ack>(future.to_string().as_bytes()), Err(WireError::Version(2))));
+}
+
+proptest! {
+    #[test]
+    fn arbitrary_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
+        let _ = decode::<Ack>(&bytes);
+        let _ = decode::<JoinAnswer>(&bytes);
+        let _ = decode_entries(&bytes.into());
+    }
+}
