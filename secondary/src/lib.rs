@@ -1,1 +1,15 @@
-//! placeholder
+//! The node that holds a replica of the log.
+//!
+//! `main → app → { http, bus, node } → core → shared`: [`core`] decides without IO, `node` is the one task that
+//! owns it, `bus` and `http` translate. [`start`] runs a node on any bus, [`run`] one on NATS.
+
+pub mod app;
+mod bus;
+pub mod config;
+pub mod core;
+mod http;
+mod node;
+mod notices;
+
+pub use app::{Running, run, start};
+pub use config::{Config, ConfigError};

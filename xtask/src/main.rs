@@ -1,2 +1,44 @@
-//! placeholder
-fn main() {}
+//! `cargo xtask`: the project's chores.
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`test`] | the one test command: its steps, their order, the closing table |
+//! | [`tools`] | nats-server, cargo-nextest and cargo-deny, at pinned versions |
+//! | [`images`] | the container images that the tests and the compose file need |
+//! | [`programs`] | the nodes and the command line, built static: for processes and for images |
+//! | [`docker`], [`process`], [`workspace`] | what these stand on: docker, child processes, folders |
+#![expect(clippy::print_stdout, reason = "a chore tells on the terminal what it does")]
+
+mod docker;
+mod images;
+mod process;
+mod programs;
+mod test;
+mod tools;
+mod workspace;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+/// The project's chores.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask")]
+struct Cli {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Subcommand)]
+enum Chore {
+    Tools(tools::Args),
+    Images(images::Args),
+    Test(test::Args),
+}
+
+fn main() -> Result<()> {
+    match Cli::parse().chore {
+        Chore::Tools(args) => tools::run(&args),
+        Chore::Images(args) => images::run(&args),
+        Chore::Test(args) => test::run(&args),
+    }
+}

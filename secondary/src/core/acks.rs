@@ -1,0 +1,78 @@
+//! Saying what is held: one ack for a burst, one each interval when idle.
+
+use replog_shared::{Epoch, Moment, Place, store::LogView, wire};
+
+use super::{
+    SecondaryCore,
+    effect::{Effect, Notice},
+    state::State,
+};
+
+/// The epoch of the last mark that stands before `place`.
+pub(super) fn epoch_at(place: Place, log: &dyn LogView) -> Option<Epoch> {
+    let last = (place.marks as usize).checked_sub(1)?;
+    log.marks().get(last).map(|placed| placed.mark.epoch.clone())
+}
+
+impl SecondaryCore {
+    /// All events of a burst were brought and their effects done: at most one ack covers them.
+    pub fn on_burst_end(&mut self, now: Moment, log: &dyn LogView) {
+        self.note_progress(log);
+        if std::mem::take(&mut self.ack_due) && self.state.acks() {
+            self.idle_ack_at = now.plus(self.settings.heartbeat_interval);
+            self.send_ack(log);
+        }
+    }
+
+    /// Repeats the last ack if nothing was said for an interval: it is also this node's sign of life.
+    pub(super) fn ack_when_idle(&mut self, now: Moment, log: &dyn LogView) {
+        if self.state.acks() && self.idle_ack_at <= now {
+            self.idle_ack_at = now.plus(self.settings.heartbeat_interval);
+            self.send_ack(log);
+        }
+    }
+
+    /// Notes that the mark, or all that the master held at the join, is held now.
+    fn note_progress(&mut self, log: &dyn LogView) {
+        let State::Joined(session) = &mut self.state else { return };
+        let place = log.durable();
+        if !session.streaming && epoch_at(place, log).as_ref() == Some(&session.epoch) {
+            session.streaming = true;
+            self.effects.push(Effect::Notice(Notice::Streaming { epoch: session.epoch.clone() }));
+        }
+        if !self.whole && session.streaming && place.length >= session.whole_at {
+            self.whole = true;
+            self.effects.push(Effect::Notice(Notice::Whole));
+        }
+    }
+
+    /// Says what is held at the durability level.
+    pub(super) fn send_ack(&mut self, log: &dyn LogView) {
+        self.counters.acks += 1;
+        let ack = self.ack(log, None);
+        self.effects.push(Effect::Ack(ack));
+    }
+
+    /// Says that something went wrong; such an ack never counts.
+    pub(super) fn send_error_ack(&mut self, log: &dyn LogView) {
+        self.counters.error_acks += 1;
+        let ack = self.ack(log, Some("an error on purpose: this node has an error rate".to_owned()));
+        self.effects.push(Effect::Ack(ack));
+    }
+
+    fn ack(&self, log: &dyn LogView, error: Option<String>) -> wire::Ack {
+        let place = log.durable();
+        let epoch = epoch_at(place, log);
+        wire::Ack {
+            sender: self.sender(),
+            state: self.state.on_wire(epoch.as_ref()),
+            epoch,
+            through: place.length,
+            digest: log.digest_at(place).unwrap_or_default(),
+            durability: self.settings.durability,
+            fence: self.fence.clone(),
+            whole: self.whole,
+            error,
+        }
+    }
+}

@@ -1,0 +1,125 @@
+//! What a core wants done, and what it has to tell.
+
+use replog_shared::{Epoch, LogId, Lines, NodeName, Order, OrderRange, Place, wire};
+
+/// Something to do. The node does all of them, in order, before it brings the next event.
+#[derive(Clone, Debug)]
+pub enum Effect {
+    /// Append this run: it was checked against the log's tip.
+    Append(Lines),
+    /// Cut the log behind this place: the master's history explains it.
+    Truncate(Place),
+    /// Ask to be admitted.
+    Join(wire::Join),
+    /// Ask for a range.
+    Fetch(wire::Fetch),
+    /// Say what is held.
+    Ack(wire::Ack),
+    /// Answer an ask or a promise.
+    State {
+        /// Where the answer goes.
+        reply: String,
+        /// The answer.
+        state: wire::State,
+    },
+    /// Answer a read with a page of the log.
+    ReadAnswer(ReadAnswer),
+    /// Tell the operator.
+    Notice(Notice),
+}
+
+/// A page of the log that a promoting master asked for; the node reads it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadAnswer {
+    /// Where the answer goes.
+    pub reply: String,
+    /// Who answers.
+    pub sender: wire::Sender,
+    /// The request it answers.
+    pub request: u64,
+    /// The epoch that was promised.
+    pub epoch: Epoch,
+    /// The first order of the page; marks there are included.
+    pub from: Order,
+}
+
+/// A change that an operator wants to know of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// A master was heard; this node asks it to be admitted.
+    Joining {
+        /// The master's epoch.
+        epoch: Epoch,
+    },
+    /// The master does not admit this node (yet).
+    JoinRefused {
+        /// Its word.
+        verdict: wire::Verdict,
+    },
+    /// Admitted; what is missing is fetched.
+    Joined {
+        /// The master's epoch.
+        epoch: Epoch,
+        /// What is missing, as known by now.
+        missing: OrderRange,
+    },
+    /// The epoch's mark is held: acks count from now on.
+    Streaming {
+        /// The epoch.
+        epoch: Epoch,
+    },
+    /// All that the master held at the join is held: this node counts in a promotion.
+    Whole,
+    /// The master no longer counts this process among the admitted ones.
+    NotAdmitted,
+    /// Entries that a promotion or a clean explains away are cut from the log.
+    Cut {
+        /// Their orders.
+        orders: OrderRange,
+    },
+    /// This log and the master's cannot be reconciled; everything is kept.
+    Diverged {
+        /// The orders that are in question.
+        orders: OrderRange,
+        /// Why.
+        cause: Divergence,
+    },
+    /// The master has another log; this one is kept.
+    Foreign {
+        /// The master's log; none if it did not tell.
+        theirs: Option<LogId>,
+    },
+    /// An older epoch will not be followed any more.
+    Promised {
+        /// The epoch that was promised.
+        epoch: Epoch,
+        /// The node that asked.
+        to: NodeName,
+    },
+    /// An envelope of the session did not continue the log; it is fetched again.
+    EntriesRefused {
+        /// Where the envelope began.
+        from: Order,
+        /// Why, in words.
+        reason: String,
+    },
+}
+
+/// Why a log is diverged.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Divergence {
+    /// It reaches beyond the fork, and no promotion or clean explains it.
+    Unexplained,
+    /// The logs differ before the fork: one of them is damaged.
+    Damaged,
+}
+
+impl Divergence {
+    /// Its name in logs and in `/health`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Divergence::Unexplained => "unexplained",
+            Divergence::Damaged => "damaged",
+        }
+    }
+}

@@ -1,0 +1,206 @@
+//! Entries come in, pushed or fetched, and go to the log in order.
+
+use bytes::Bytes;
+use replog_shared::{
+    Lines, Moment, Order, OrderRange,
+    limits::PUSH_BACKLOG_ENTRIES,
+    lines::{self, Tip},
+    store::LogView,
+    wire::{EntriesHeader, Fetch},
+};
+
+use super::{
+    PUSH_QUIET, SecondaryCore,
+    effect::{Effect, Notice},
+    faults::{Arrival, Passage},
+    reorder_buffer::{Insertion, Unit},
+    state::{Session, State},
+};
+
+/// What a unit did for the log.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Progress {
+    /// It was appended, or is kept until its turn.
+    Some,
+    /// Nothing new.
+    None,
+}
+
+impl SecondaryCore {
+    /// Entries have come, pushed or (with a request in the header) fetched.
+    pub fn on_entries(&mut self, now: Moment, header: EntriesHeader, lines: Bytes, log: &dyn LogView) {
+        let request = header.request;
+        match self.faults.on_arrival(now, header, lines, &mut self.random) {
+            Passage::Through(arrival) => self.take(now, arrival, log),
+            Passage::Held(until) => self.on_held(request, until),
+            Passage::Dropped => self.counters.fault_drops += 1,
+        }
+    }
+
+    /// What waits here has come: it is neither fetched again nor missed.
+    fn on_held(&mut self, request: Option<u64>, until: Moment) {
+        if let Some(request) = request {
+            self.fetcher.on_held(request, until);
+        }
+        if let State::Joined(session) = &mut self.state {
+            session.last_arrival = session.last_arrival.max(until);
+        }
+    }
+
+    /// Takes an envelope that has passed the faults.
+    pub(super) fn take(&mut self, now: Moment, arrival: Arrival, log: &dyn LogView) {
+        let Arrival { header, lines, fails, .. } = arrival;
+        if let Some(request) = header.request {
+            self.fetcher.on_answer(request, header.count);
+        }
+        if !self.is_of_session(&header) {
+            self.counters.stale += 1;
+            return;
+        }
+        self.note_arrival(now, &header, log);
+        let mut tip = log.tip().clone();
+        let progress = self.place(now, unit_of(&header, lines), &mut tip);
+        self.drain(now, &mut tip);
+        if header.request.is_some() {
+            self.note_fetched(now, progress);
+        }
+        if fails {
+            self.send_error_ack(log);
+        } else {
+            self.ack_due = true;
+        }
+        self.pull(now, &tip);
+    }
+
+    fn is_of_session(&self, header: &EntriesHeader) -> bool {
+        let State::Joined(session) = &self.state else { return false };
+        header.epoch == session.epoch
+            && header.sender.log_id == self.log_id
+            && header.sender.node == self.settings.name
+    }
+
+    fn note_arrival(&mut self, now: Moment, header: &EntriesHeader, log: &dyn LogView) {
+        let State::Joined(session) = &mut self.state else { return };
+        session.last_arrival = session.last_arrival.max(now);
+        session.length = session.length.max(header.length);
+        // Nearer than this the master pushes: fetching the same would only double the traffic.
+        let far = header.length.since(log.tip().place.length) > PUSH_BACKLOG_ENTRIES;
+        if header.request.is_some() && far {
+            session.goal = session.goal.max(header.length);
+        }
+    }
+
+    fn note_fetched(&mut self, now: Moment, progress: Progress) {
+        match progress {
+            Progress::Some => self.fetcher.on_progress(),
+            Progress::None => self.fetcher.on_fruitless(now, &mut self.random),
+        }
+    }
+
+    /// Appends a unit that the log reaches, keeps one that lies behind a gap.
+    fn place(&mut self, now: Moment, unit: Unit, tip: &mut Tip) -> Progress {
+        if unit.from <= tip.place.length {
+            return self.append(now, &unit, tip);
+        }
+        self.counters.out_of_order += 1;
+        match self.buffer.insert(unit) {
+            Insertion::Held => Progress::Some,
+            Insertion::Duplicate => {
+                self.counters.duplicates += 1;
+                Progress::None
+            }
+            Insertion::Dropped => {
+                self.counters.overflowed += 1;
+                Progress::None
+            }
+        }
+    }
+
+    /// Appends what has waited for the log to come this far.
+    fn drain(&mut self, now: Moment, tip: &mut Tip) {
+        while let Some(unit) = self.buffer.pop_continuing(tip.place.length) {
+            self.append(now, &unit, tip);
+        }
+    }
+
+    /// Appends what is new in a unit, if it leads to the master's digest.
+    fn append(&mut self, now: Moment, unit: &Unit, tip: &mut Tip) -> Progress {
+        let Some(unseen) = lines::unseen(&unit.lines, unit.from, tip) else {
+            return self.refuse(unit, "a line that is held already is malformed".to_owned());
+        };
+        if unseen.is_empty() {
+            self.counters.duplicates += 1;
+            return Progress::None;
+        }
+        match Lines::checked(unseen, tip) {
+            Err(error) => self.refuse(unit, error.to_string()),
+            Ok(run) if run.tip().digest != unit.digest => self.on_digest_mismatch(now, unit),
+            Ok(run) => {
+                self.counters.appended += run.entries().len() as u64;
+                tip.clone_from(run.tip());
+                self.effects.push(Effect::Append(run));
+                Progress::Some
+            }
+        }
+    }
+
+    fn refuse(&mut self, unit: &Unit, reason: String) -> Progress {
+        self.counters.refused += 1;
+        self.effects.push(Effect::Notice(Notice::EntriesRefused { from: unit.from, reason }));
+        Progress::None
+    }
+
+    /// The log and the master's differ somewhere before: only a join finds out where.
+    fn on_digest_mismatch(&mut self, now: Moment, unit: &Unit) -> Progress {
+        self.counters.digest_mismatches += 1;
+        self.rejoin_later(now);
+        self.refuse(unit, "it does not lead to the master's digest".to_owned())
+    }
+
+    /// Looks whether what a heartbeat told of has been pushed; if nothing comes, it is pulled.
+    pub(super) fn check_pushes(&mut self, now: Moment, log: &dyn LogView) {
+        let State::Joined(session) = &mut self.state else { return };
+        if session.check_at.is_none_or(|at| at > now) {
+            return;
+        }
+        session.check_at = None;
+        if session.length <= log.tip().place.length {
+            return;
+        }
+        let quiet_at = session.last_arrival.plus(PUSH_QUIET);
+        if quiet_at > now {
+            session.check_at = Some(quiet_at);
+        } else {
+            session.goal = session.length;
+        }
+    }
+
+    /// Asks for what is known to exist and does not come by itself. `tip`: where the log ends once the
+    /// effects so far are done.
+    pub(super) fn pull(&mut self, now: Moment, tip: &Tip) {
+        let State::Joined(session) = &self.state else { return };
+        let at = tip.place.length;
+        let ranges = self.fetcher.plan(self.buffer.missing(at, self.pull_end(session)));
+        let mark_only = ranges.is_empty() && session.lacks_mark(tip) && self.fetcher.is_free();
+        let mark_only = mark_only.then_some(OrderRange::new(at, at));
+        let epoch = session.epoch.clone();
+        for range in ranges.into_iter().chain(mark_only) {
+            let (request, sender, epoch) = (self.next_request(), self.sender(), epoch.clone());
+            self.fetcher.start(now, request, range);
+            self.counters.fetches += 1;
+            let OrderRange { from, to } = range;
+            self.effects.push(Effect::Fetch(Fetch { sender, request, epoch, from, to }));
+        }
+    }
+
+    /// Up to where to pull: the goal, or a unit that is there already. With a crowded buffer only what the
+    /// log needs next.
+    fn pull_end(&self, session: &Session) -> Order {
+        let gaps_end = self.buffer.last_from().unwrap_or(Order::ZERO);
+        if self.buffer.is_crowded() { gaps_end } else { gaps_end.max(session.goal) }
+    }
+}
+
+fn unit_of(header: &EntriesHeader, lines: Bytes) -> Unit {
+    Unit { from: header.from, to: header.from.plus(header.count), lines, digest: header.digest }
+}

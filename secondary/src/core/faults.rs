@@ -1,0 +1,108 @@
+//! Faults on purpose: a slow, failing or losing secondary, for tests and demonstrations.
+
+use std::{collections::VecDeque, time::Duration};
+
+use bytes::Bytes;
+use replog_shared::{Moment, limits::REORDER_BUFFER_BYTES, wire::EntriesHeader};
+
+/// Which faults a node has.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Faults {
+    /// How long each envelope of entries waits before it is stored.
+    pub delay: Duration,
+    /// The share of envelopes, 0 to 1, that are stored and then answered with an error.
+    pub error_rate: f64,
+    /// The share of envelopes, 0 to 1, that are dropped.
+    pub drop_rate: f64,
+}
+
+/// An envelope of entries that passed the faults (or waits to).
+#[derive(Clone, Debug)]
+pub(super) struct Arrival {
+    pub(super) header: EntriesHeader,
+    pub(super) lines: Bytes,
+    /// Answer with an error once it is stored.
+    pub(super) fails: bool,
+    at: Moment,
+}
+
+/// What becomes of an envelope at first.
+pub(super) enum Passage {
+    /// It is processed now.
+    Through(Arrival),
+    /// It waits until this moment.
+    Held(Moment),
+    /// It is lost.
+    Dropped,
+}
+
+/// Lets envelopes through, late, marked to fail, or not at all.
+#[derive(Debug, Default)]
+pub(super) struct FaultInjector {
+    faults: Faults,
+    /// In the order in which they came: a delay never reorders.
+    held: VecDeque<Arrival>,
+    held_bytes: usize,
+}
+
+impl FaultInjector {
+    pub(super) fn new(faults: Faults) -> FaultInjector {
+        FaultInjector { faults, ..FaultInjector::default() }
+    }
+
+    pub(super) const fn faults(&self) -> Faults {
+        self.faults
+    }
+
+    /// A shorter delay also holds for what waits already.
+    pub(super) const fn set(&mut self, faults: Faults) {
+        self.faults = faults;
+    }
+
+    pub(super) fn on_arrival(
+        &mut self,
+        now: Moment,
+        header: EntriesHeader,
+        lines: Bytes,
+        random: &mut fastrand::Rng,
+    ) -> Passage {
+        if is_hit(self.faults.drop_rate, random) {
+            return Passage::Dropped;
+        }
+        let fails = is_hit(self.faults.error_rate, random);
+        let arrival = Arrival { header, lines, fails, at: now };
+        if self.faults.delay.is_zero() && self.held.is_empty() {
+            return Passage::Through(arrival);
+        }
+        self.hold(arrival)
+    }
+
+    fn hold(&mut self, arrival: Arrival) -> Passage {
+        if self.held_bytes + arrival.lines.len() > REORDER_BUFFER_BYTES {
+            return Passage::Dropped;
+        }
+        let until = arrival.at.plus(self.faults.delay);
+        self.held_bytes += arrival.lines.len();
+        self.held.push_back(arrival);
+        Passage::Held(until)
+    }
+
+    /// The first envelope whose delay is over.
+    pub(super) fn release(&mut self, now: Moment) -> Option<Arrival> {
+        if self.next_deadline()? > now {
+            return None;
+        }
+        let arrival = self.held.pop_front()?;
+        self.held_bytes -= arrival.lines.len();
+        Some(arrival)
+    }
+
+    pub(super) fn next_deadline(&self) -> Option<Moment> {
+        self.held.front().map(|arrival| arrival.at.plus(self.faults.delay))
+    }
+}
+
+/// Draws; draws nothing where the outcome is certain, so that a run without faults has no use of chance.
+fn is_hit(rate: f64, random: &mut fastrand::Rng) -> bool {
+    rate > 0.0 && random.f64() < rate
+}

@@ -1,0 +1,222 @@
+//! Ranges that were asked of the master and have not come yet.
+
+use replog_shared::{
+    Moment, Order, OrderRange,
+    backoff::Backoff,
+    limits::{ANSWER_TIMEOUT, FETCH_RANGE_ENTRIES, FETCH_WINDOW_RANGES},
+};
+
+/// A range on its way.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct InFlight {
+    request: u64,
+    range: OrderRange,
+    deadline: Moment,
+}
+
+/// Plans which ranges to ask for: several at a time, none twice, again after a time-out, without limit.
+///
+/// Invariant: at most [`FETCH_WINDOW_RANGES`] in flight, no two of which overlap.
+#[derive(Debug)]
+pub struct Fetcher {
+    in_flight: Vec<InFlight>,
+    /// Entries to ask for in one range: as many as fitted one answer of late.
+    range_entries: u64,
+    backoff: Backoff,
+    /// Nothing is asked for before this; set after a time-out.
+    not_before: Option<Moment>,
+}
+
+impl Default for Fetcher {
+    fn default() -> Fetcher {
+        Fetcher {
+            in_flight: Vec::new(),
+            range_entries: FETCH_RANGE_ENTRIES,
+            backoff: Backoff::default(),
+            not_before: None,
+        }
+    }
+}
+
+impl Fetcher {
+    /// The ranges to ask for now, of what is missing; each must be given to [`Fetcher::start`].
+    pub fn plan(&self, missing: impl Iterator<Item = OrderRange>) -> Vec<OrderRange> {
+        let mut planned = Vec::new();
+        let mut room = self.room();
+        for gap in missing {
+            let mut at = gap.from;
+            while at < gap.to && room > 0 {
+                let Some(to) = self.free_end(at, gap.to) else {
+                    at = self.covered_end(at);
+                    continue;
+                };
+                planned.push(OrderRange::new(at, to));
+                room -= 1;
+                at = to;
+            }
+            if room == 0 {
+                break;
+            }
+        }
+        planned
+    }
+
+    /// How many more ranges may be asked for. After a time-out it is one: a probe.
+    fn room(&self) -> usize {
+        let window = if self.backoff.attempts() > 0 { 1 } else { FETCH_WINDOW_RANGES };
+        if self.not_before.is_some() { 0 } else { window.saturating_sub(self.in_flight.len()) }
+    }
+
+    /// Whether nothing is on its way and something may be asked for.
+    pub fn is_free(&self) -> bool {
+        self.in_flight.is_empty() && self.not_before.is_none()
+    }
+
+    /// Where a new range that begins at `at` ends; `None` if `at` is on its way.
+    fn free_end(&self, at: Order, limit: Order) -> Option<Order> {
+        let ranges = self.in_flight.iter().map(|flight| flight.range);
+        if ranges.clone().any(|range| range.from <= at && at < range.to) {
+            return None;
+        }
+        let next = ranges.map(|range| range.from).filter(|from| *from > at).min();
+        Some(limit.min(next.unwrap_or(limit)).min(at.plus(self.range_entries)))
+    }
+
+    fn covered_end(&self, at: Order) -> Order {
+        let ranges = self.in_flight.iter().map(|flight| flight.range);
+        ranges.filter(|range| range.from <= at && at < range.to).map(|range| range.to).max().unwrap_or(at)
+    }
+
+    /// A range was asked for.
+    pub fn start(&mut self, now: Moment, request: u64, range: OrderRange) {
+        self.in_flight.push(InFlight { request, range, deadline: now.plus(ANSWER_TIMEOUT) });
+    }
+
+    /// An answer has come and is held back until `until`: it is not asked for again before.
+    pub fn on_held(&mut self, request: u64, until: Moment) {
+        if let Some(flight) = self.in_flight.iter_mut().find(|flight| flight.request == request) {
+            flight.deadline = until.plus(ANSWER_TIMEOUT);
+        }
+    }
+
+    /// An answer with `count` entries has come. It may be short of what was asked for: the rest is simply
+    /// missing again.
+    pub fn on_answer(&mut self, request: u64, count: u64) {
+        let Some(index) = self.in_flight.iter().position(|flight| flight.request == request) else { return };
+        let wanted = self.in_flight.swap_remove(index).range.count();
+        if wanted == 0 {
+            return;
+        }
+        self.range_entries = if count < wanted {
+            count.max(1)
+        } else {
+            (self.range_entries + self.range_entries / 8 + 1).min(FETCH_RANGE_ENTRIES)
+        };
+    }
+
+    /// An answer brought the log on: the master is well.
+    pub const fn on_progress(&mut self) {
+        self.backoff.reset();
+        self.not_before = None;
+    }
+
+    /// An answer brought nothing new: waits, so that a master that has nothing to give is not asked in a loop.
+    pub fn on_fruitless(&mut self, now: Moment, random: &mut fastrand::Rng) {
+        self.not_before = Some(now.plus(self.backoff.next_delay(random)));
+    }
+
+    /// Gives up waiting for what is overdue; it is asked for again after a delay.
+    pub fn on_deadline(&mut self, now: Moment, random: &mut fastrand::Rng) {
+        if self.not_before.is_some_and(|until| until <= now) {
+            self.not_before = None;
+        }
+        let before = self.in_flight.len();
+        self.in_flight.retain(|flight| flight.deadline > now);
+        if self.in_flight.len() < before {
+            self.on_fruitless(now, random);
+        }
+    }
+
+    /// When [`Fetcher::on_deadline`] has something to do.
+    pub fn next_deadline(&self) -> Option<Moment> {
+        self.in_flight.iter().map(|flight| flight.deadline).chain(self.not_before).min()
+    }
+
+    /// Forgets what is on its way; a new session asks anew.
+    pub fn clear(&mut self) {
+        self.in_flight.clear();
+        self.on_progress();
+    }
+
+    /// The ranges on their way.
+    pub const fn in_flight(&self) -> usize {
+        self.in_flight.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn range(from: u64, to: u64) -> OrderRange {
+        OrderRange::new(Order::new(from), Order::new(to))
+    }
+
+    fn at(millis: u64) -> Moment {
+        Moment::after_start(Duration::from_millis(millis))
+    }
+
+    fn ask(fetcher: &mut Fetcher, now: Moment, missing: &[OrderRange]) -> Vec<OrderRange> {
+        let planned = fetcher.plan(missing.iter().copied());
+        for (nth, range) in planned.iter().enumerate() {
+            fetcher.start(now, nth as u64, *range);
+        }
+        planned
+    }
+
+    #[test]
+    fn the_window_is_filled_and_nothing_is_asked_for_twice() {
+        let mut fetcher = Fetcher::default();
+        let planned = ask(&mut fetcher, at(0), &[range(0, 1_000_000)]);
+        assert_eq!(planned.len(), FETCH_WINDOW_RANGES);
+        assert_eq!(planned[1], range(FETCH_RANGE_ENTRIES, 2 * FETCH_RANGE_ENTRIES));
+        assert!(fetcher.plan([range(0, 1_000_000)].into_iter()).is_empty());
+        fetcher.on_answer(0, FETCH_RANGE_ENTRIES);
+        let next = fetcher.plan([range(FETCH_RANGE_ENTRIES, 1_000_000)].into_iter());
+        assert_eq!(next, [range(8 * FETCH_RANGE_ENTRIES, 9 * FETCH_RANGE_ENTRIES)]);
+    }
+
+    #[test]
+    fn small_gaps_are_asked_for_exactly() {
+        let mut fetcher = Fetcher::default();
+        assert_eq!(ask(&mut fetcher, at(0), &[range(2, 3), range(5, 9)]), [range(2, 3), range(5, 9)]);
+    }
+
+    #[test]
+    fn ranges_shrink_to_what_fits_an_answer() {
+        let mut fetcher = Fetcher::default();
+        ask(&mut fetcher, at(0), &[range(0, 1_024)]);
+        fetcher.on_answer(0, 100);
+        assert_eq!(fetcher.plan([range(100, 1_024)].into_iter())[0], range(100, 200));
+    }
+
+    #[test]
+    fn what_does_not_come_is_asked_for_again_with_growing_delays() {
+        let mut random = fastrand::Rng::with_seed(1);
+        let mut fetcher = Fetcher::default();
+        let mut now = at(0);
+        for _ in 0..50 {
+            let planned = ask(&mut fetcher, now, &[range(0, 3)]);
+            assert_eq!(planned, [range(0, 3)]);
+            now = fetcher.next_deadline().unwrap();
+            fetcher.on_deadline(now, &mut random);
+            assert!(fetcher.plan([range(0, 3)].into_iter()).is_empty(), "it waits first");
+            now = fetcher.next_deadline().unwrap();
+            fetcher.on_deadline(now, &mut random);
+        }
+        fetcher.on_progress();
+        assert_eq!(fetcher.room(), FETCH_WINDOW_RANGES);
+    }
+}

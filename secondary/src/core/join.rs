@@ -1,0 +1,222 @@
+//! From the first heartbeat to the admission.
+
+use replog_shared::{
+    Epoch, LogId, Moment, OrderRange, Place,
+    limits::ANSWER_TIMEOUT,
+    lines::Tip,
+    mark,
+    store::LogView,
+    wire::{Heartbeat, Join, JoinAnswer, Verdict},
+};
+
+use super::{
+    Heard, PUSH_QUIET, SecondaryCore, acks,
+    effect::{Divergence, Effect, Notice},
+    state::{Attempt, Session, State},
+};
+
+impl SecondaryCore {
+    /// A master says that it is alive.
+    pub fn on_heartbeat(&mut self, now: Moment, heartbeat: &Heartbeat, log: &dyn LogView) {
+        if self.is_foreign(heartbeat.sender.log_id) {
+            return self.on_foreign_heartbeat(now, heartbeat, log);
+        }
+        if Some(&heartbeat.epoch) < self.fence.as_ref() {
+            self.counters.stale += 1;
+            // The ack carries the fence: so the old master learns that it is no longer followed.
+            return self.send_ack(log);
+        }
+        if self.prefers_other(now, &heartbeat.epoch) {
+            self.counters.stale += 1;
+            return;
+        }
+        self.master = Some(Heard::of(now, heartbeat));
+        match &self.state {
+            State::Joined(session) if session.epoch == heartbeat.epoch => {
+                self.on_session_heartbeat(now, heartbeat, log);
+            }
+            State::Joining(attempt) | State::Diverged { attempt, .. } if attempt.epoch == heartbeat.epoch => {
+                self.on_awaited_heartbeat();
+            }
+            _ => self.begin_join(now, heartbeat.epoch.clone(), log),
+        }
+    }
+
+    /// Whether a higher epoch is being joined whose master is alive.
+    fn prefers_other(&self, now: Moment, epoch: &Epoch) -> bool {
+        let (State::Joining(attempt) | State::Diverged { attempt, .. }) = &self.state else { return false };
+        *epoch < attempt.epoch && self.hears(now).is_some()
+    }
+
+    fn on_session_heartbeat(&mut self, now: Moment, heartbeat: &Heartbeat, log: &dyn LogView) {
+        let me = (&self.settings.name, self.settings.incarnation);
+        let admitted = heartbeat.admitted.iter().any(|other| (&other.node, other.incarnation) == me);
+        let State::Joined(session) = &mut self.state else { return };
+        // A heartbeat from just before the admission may come just after it.
+        if !admitted && now.since(session.since) >= self.settings.heartbeat_interval {
+            self.effects.push(Effect::Notice(Notice::NotAdmitted));
+            return self.begin_join(now, heartbeat.epoch.clone(), log);
+        }
+        session.length = session.length.max(heartbeat.length);
+        if session.length > log.tip().place.length && session.check_at.is_none() {
+            session.check_at = Some(now.plus(PUSH_QUIET));
+        }
+    }
+
+    fn on_awaited_heartbeat(&mut self) {
+        if let State::Joining(attempt) = &mut self.state {
+            attempt.backoff.reset();
+        }
+    }
+
+    /// A master of another log counts only while the own one is silent.
+    fn on_foreign_heartbeat(&mut self, now: Moment, heartbeat: &Heartbeat, log: &dyn LogView) {
+        self.counters.foreign += 1;
+        let theirs = heartbeat.sender.log_id;
+        if self.hears(now).is_some() {
+            return;
+        }
+        match &mut self.state {
+            State::Foreign { theirs: known, attempt } if *known == theirs => {
+                attempt.epoch = heartbeat.epoch.clone();
+            }
+            _ => {
+                self.become_foreign(theirs, Attempt::new(heartbeat.epoch.clone(), now));
+                self.send_join(now, log);
+            }
+        }
+    }
+
+    /// Asks the master of `epoch` for admission; the session before it, if any, is over.
+    fn begin_join(&mut self, now: Moment, epoch: Epoch, log: &dyn LogView) {
+        self.effects.push(Effect::Notice(Notice::Joining { epoch: epoch.clone() }));
+        self.leave(State::Joining(Attempt::new(epoch, now)));
+        self.send_join(now, log);
+    }
+
+    /// Ends the session and joins anew, a little later: what was appended by this event is in the log by then.
+    pub(super) fn rejoin_later(&mut self, now: Moment) {
+        let State::Joined(session) = &self.state else { return };
+        let mut attempt = Attempt::new(session.epoch.clone(), now);
+        attempt.retry_at = now.plus(attempt.backoff.next_delay(&mut self.random));
+        self.leave(State::Joining(attempt));
+    }
+
+    /// Enters a state outside of a session.
+    fn leave(&mut self, state: State) {
+        self.state = state;
+        self.buffer.clear();
+        self.fetcher.clear();
+    }
+
+    /// Asks again, if it is time.
+    pub(super) fn retry_join(&mut self, now: Moment, log: &dyn LogView) {
+        if self.state.attempt().is_some_and(|attempt| attempt.retry_at <= now) {
+            self.send_join(now, log);
+        }
+    }
+
+    fn send_join(&mut self, now: Moment, log: &dyn LogView) {
+        let (request, sender) = (self.next_request(), self.sender());
+        let Some(attempt) = self.state.attempt_mut() else { return };
+        attempt.request = Some(request);
+        attempt.retry_at = now.plus(ANSWER_TIMEOUT + attempt.backoff.next_delay(&mut self.random));
+        self.counters.joins += 1;
+        self.effects.push(Effect::Join(Join {
+            sender,
+            request,
+            epoch: attempt.epoch.clone(),
+            marks: log.marks().to_vec(),
+            length: log.tip().place.length,
+            fence: self.fence.clone(),
+            whole: self.whole,
+        }));
+    }
+
+    /// The master's word on the join. Only the answer to the outstanding request is taken: an older one
+    /// describes another log than the one this node has by now.
+    pub fn on_join_answer(&mut self, now: Moment, answer: JoinAnswer, log: &dyn LogView) {
+        let outstanding = self.state.attempt().and_then(|attempt| attempt.request);
+        if outstanding != Some(answer.request) || Some(&answer.epoch) < self.fence.as_ref() {
+            self.counters.stale += 1;
+            return;
+        }
+        let theirs = answer.sender.log_id;
+        match answer.verdict {
+            Verdict::Admitted if self.is_foreign(theirs) => self.stay_foreign(theirs),
+            Verdict::Admitted => self.on_admitted(now, &answer, log),
+            Verdict::Foreign => self.stay_foreign(theirs),
+            Verdict::NameInUse | Verdict::Unknown => self.on_join_refused(answer.verdict),
+        }
+    }
+
+    fn on_join_refused(&mut self, verdict: Verdict) {
+        self.answered();
+        self.effects.push(Effect::Notice(Notice::JoinRefused { verdict }));
+    }
+
+    fn on_admitted(&mut self, now: Moment, answer: &JoinAnswer, log: &dyn LogView) {
+        let tip = log.tip();
+        let fork = mark::fork((log.marks(), tip.place.length), (&answer.marks, answer.length));
+        if fork != answer.fork || log.digest_at(fork) != Some(answer.digest) {
+            return self.diverge(OrderRange::new(Place::START.length, fork.length), Divergence::Damaged);
+        }
+        let behind = OrderRange::new(fork.length, tip.place.length);
+        if tip.place == fork {
+            return self.open_session(now, answer, tip);
+        }
+        if !mark::explains(&answer.marks, fork, log.marks()) {
+            return self.diverge(behind, Divergence::Unexplained);
+        }
+        self.cut(fork, behind);
+        let tip = Tip { place: fork, digest: answer.digest, epoch: acks::epoch_at(fork, log) };
+        self.open_session(now, answer, &tip);
+    }
+
+    fn cut(&mut self, fork: Place, orders: OrderRange) {
+        self.counters.cut += orders.count();
+        self.effects.push(Effect::Notice(Notice::Cut { orders }));
+        self.effects.push(Effect::Truncate(fork));
+    }
+
+    /// Follows the master from now on. `tip` is where the log ends once it is cut.
+    fn open_session(&mut self, now: Moment, answer: &JoinAnswer, tip: &Tip) {
+        let epoch = answer.epoch.clone();
+        self.fence = Some(epoch.clone());
+        self.log_id = self.log_id.or(answer.sender.log_id);
+        self.leave(State::Joined(Session::new(epoch.clone(), now, answer.length)));
+        self.ack_due = true;
+        let missing = OrderRange::new(tip.place.length, answer.length);
+        self.effects.push(Effect::Notice(Notice::Joined { epoch, missing }));
+        self.pull(now, tip);
+    }
+
+    fn diverge(&mut self, orders: OrderRange, cause: Divergence) {
+        let Some(attempt) = self.answered() else { return };
+        if !matches!(&self.state, State::Diverged { orders: known, .. } if *known == orders) {
+            self.effects.push(Effect::Notice(Notice::Diverged { orders, cause }));
+        }
+        self.leave(State::Diverged { orders, cause, attempt });
+        self.ack_due = true;
+    }
+
+    fn stay_foreign(&mut self, theirs: Option<LogId>) {
+        let Some(attempt) = self.answered() else { return };
+        self.become_foreign(theirs, attempt);
+    }
+
+    fn become_foreign(&mut self, theirs: Option<LogId>, attempt: Attempt) {
+        if !matches!(&self.state, State::Foreign { theirs: known, .. } if *known == theirs) {
+            self.effects.push(Effect::Notice(Notice::Foreign { theirs }));
+        }
+        self.leave(State::Foreign { theirs, attempt });
+        self.ack_due = true;
+    }
+
+    /// The outstanding request was answered; the retry stays due, later with each refusal.
+    fn answered(&mut self) -> Option<Attempt> {
+        let attempt = self.state.attempt_mut()?;
+        attempt.request = None;
+        Some(attempt.clone())
+    }
+}

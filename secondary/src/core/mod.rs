@@ -1,0 +1,196 @@
+//! The secondary's decisions, without IO.
+//!
+//! Events go in by `on_<event>(now, …, log)`, [`Effect`]s come out by [`SecondaryCore::take_effects`] and are
+//! done, in order, before the next event: so `log` is always current. No clock, no socket, no chance but the
+//! seeded one it was given: the same events give the same effects.
+//!
+//! | file | decides |
+//! | --- | --- |
+//! | `join` | whom to follow, what to cut, when a log is diverged or foreign |
+//! | `entries` | what is appended, kept for later, refused, pulled |
+//! | `reorder_buffer`, `fetcher` | what waits behind a gap, and which ranges are asked for |
+//! | `acks` | when to say what is held |
+//! | `promise` | what a promoting master is told |
+//! | `faults` | delays, errors and losses on purpose |
+
+mod acks;
+mod effect;
+mod entries;
+mod faults;
+mod fetcher;
+mod join;
+mod promise;
+mod reorder_buffer;
+mod state;
+mod status;
+
+use std::time::Duration;
+
+use replog_shared::{
+    Durability, Epoch, Incarnation, LogId, Moment, NodeName, Order,
+    limits::{REORDER_BUFFER_BYTES, UNHEALTHY_AFTER_INTERVALS},
+    store::LogView,
+    wire,
+};
+
+pub use effect::{Divergence, Effect, Notice, ReadAnswer};
+pub use faults::Faults;
+pub use status::{Counters, Status};
+
+use faults::FaultInjector;
+use fetcher::Fetcher;
+use reorder_buffer::ReorderBuffer;
+use state::State;
+
+/// How long pushes must have stopped before what a heartbeat tells of is fetched instead.
+const PUSH_QUIET: Duration = Duration::from_millis(50);
+
+/// What a core is told once.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// This node's configured name.
+    pub name: NodeName,
+    /// This process.
+    pub incarnation: Incarnation,
+    /// What an ack means here.
+    pub durability: Durability,
+    /// Between two acks when idle; the master's interval between heartbeats.
+    pub heartbeat_interval: Duration,
+    /// Faults from the start.
+    pub faults: Faults,
+}
+
+/// The last heartbeat of a master that may be followed.
+#[derive(Clone, Debug)]
+struct Heard {
+    node: NodeName,
+    at: Moment,
+    length: Order,
+    http: Option<String>,
+}
+
+impl Heard {
+    fn of(now: Moment, heartbeat: &wire::Heartbeat) -> Heard {
+        let wire::Heartbeat { sender, length, http, .. } = heartbeat;
+        Heard { node: sender.node.clone(), at: now, length: *length, http: http.clone() }
+    }
+}
+
+/// A secondary: takes events, gives effects.
+#[derive(Debug)]
+pub struct SecondaryCore {
+    settings: Settings,
+    random: fastrand::Rng,
+    /// Adopted at the first admission; none while blank.
+    log_id: Option<LogId>,
+    /// The highest epoch promised or followed. Below it nothing is accepted, acked or promised.
+    fence: Option<Epoch>,
+    /// It has once held all that its master held when it joined.
+    whole: bool,
+    state: State,
+    master: Option<Heard>,
+    buffer: ReorderBuffer,
+    fetcher: Fetcher,
+    faults: FaultInjector,
+    /// The burst brought something to ack.
+    ack_due: bool,
+    idle_ack_at: Moment,
+    last_request: u64,
+    counters: Counters,
+    effects: Vec<Effect>,
+}
+
+impl SecondaryCore {
+    /// A node that holds nothing and has heard nobody.
+    pub fn new(settings: Settings, random: fastrand::Rng) -> SecondaryCore {
+        SecondaryCore {
+            faults: FaultInjector::new(settings.faults),
+            settings,
+            random,
+            log_id: None,
+            fence: None,
+            whole: false,
+            state: State::Waiting,
+            master: None,
+            buffer: ReorderBuffer::new(REORDER_BUFFER_BYTES),
+            fetcher: Fetcher::default(),
+            ack_due: false,
+            idle_ack_at: Moment::default(),
+            last_request: 0,
+            counters: Counters::default(),
+            effects: Vec::new(),
+        }
+    }
+
+    /// What is to be done since the last call, in order.
+    #[must_use = "effects that are not done are lost"]
+    pub fn take_effects(&mut self) -> Vec<Effect> {
+        std::mem::take(&mut self.effects)
+    }
+
+    /// When [`SecondaryCore::on_deadline`] wants to be called; may change with every event.
+    pub fn next_deadline(&self) -> Option<Moment> {
+        let join = self.state.attempt().map(|attempt| attempt.retry_at);
+        let idle = self.state.acks().then_some(self.idle_ack_at);
+        let session = match &self.state {
+            State::Joined(session) => session.check_at.into_iter().chain(self.fetcher.next_deadline()).min(),
+            _ => None,
+        };
+        [join, idle, session, self.faults.next_deadline()].into_iter().flatten().min()
+    }
+
+    /// Does what is due at `now`. To be called again, after its effects, while a deadline is not later than
+    /// `now`.
+    pub fn on_deadline(&mut self, now: Moment, log: &dyn LogView) {
+        if let Some(arrival) = self.faults.release(now) {
+            // Alone: the next one needs the log that this one leaves.
+            return self.take(now, arrival, log);
+        }
+        self.retry_join(now, log);
+        self.fetcher.on_deadline(now, &mut self.random);
+        self.check_pushes(now, log);
+        self.pull(now, log.tip());
+        self.ack_when_idle(now, log);
+    }
+
+    /// The connection is back: what went wrong while it was gone says nothing of the master.
+    pub fn on_connected(&mut self, now: Moment) {
+        self.fetcher.clear();
+        if let Some(attempt) = self.state.attempt_mut() {
+            attempt.backoff.reset();
+            attempt.retry_at = now;
+        }
+        if let State::Joined(session) = &mut self.state {
+            session.check_at = Some(now);
+        }
+    }
+
+    /// The faults that are injected.
+    pub const fn faults(&self) -> Faults {
+        self.faults.faults()
+    }
+
+    /// Injects these faults from now on.
+    pub const fn set_faults(&mut self, faults: Faults) {
+        self.faults.set(faults);
+    }
+
+    /// The master that this node follows and has heard of late.
+    pub fn hears(&self, now: Moment) -> Option<&NodeName> {
+        let silence = self.settings.heartbeat_interval * UNHEALTHY_AFTER_INTERVALS;
+        self.master.as_ref().filter(|heard| now.since(heard.at) < silence).map(|heard| &heard.node)
+    }
+
+    fn sender(&self) -> wire::Sender {
+        let Settings { name, incarnation, .. } = &self.settings;
+        wire::Sender { v: wire::VERSION, log_id: self.log_id, node: name.clone(), incarnation: *incarnation }
+    }
+
+    fn next_request(&mut self) -> u64 {
+        self.last_request += 1;
+        self.last_request
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,84 @@
+//! Answers to a starting or promoting master: what is held, promises, and the log itself.
+
+use replog_shared::{Epoch, LogId, Moment, store::LogView, wire};
+
+use super::{
+    SecondaryCore,
+    effect::{Effect, Notice, ReadAnswer},
+    state::State,
+};
+
+impl SecondaryCore {
+    /// What do you hold? Never refused.
+    pub fn on_ask(&mut self, now: Moment, ask: &wire::Ask, reply: String, log: &dyn LogView) {
+        let state = self.wire_state(now, ask.request, None, log);
+        self.effects.push(Effect::State { reply, state });
+    }
+
+    /// Promise this epoch: from then on nothing older is accepted, acked or promised, and the session ends.
+    ///
+    /// The log is sent with the same answer: the rank that counts is the one that was fenced.
+    pub fn on_promise(&mut self, now: Moment, promise: wire::Promise, reply: String, log: &dyn LogView) {
+        let granted = self.may_promise(now, &promise);
+        if granted {
+            self.fence_for(&promise);
+        }
+        let promised = granted.then_some(promise.epoch);
+        let state = self.wire_state(now, promise.request, promised, log);
+        self.effects.push(Effect::State { reply, state });
+    }
+
+    fn may_promise(&self, now: Moment, promise: &wire::Promise) -> bool {
+        let blank = self.log_id.is_none();
+        let renewed = self.fence.as_ref() == Some(&promise.epoch);
+        let held_back = !promise.forced && !renewed && self.hears(now).is_some();
+        !blank
+            && !self.is_foreign(promise.sender.log_id)
+            && Some(&promise.epoch) >= self.fence.as_ref()
+            && !held_back
+    }
+
+    fn fence_for(&mut self, promise: &wire::Promise) {
+        let (epoch, to) = (promise.epoch.clone(), promise.sender.node.clone());
+        if self.fence.as_ref() == Some(&epoch) && matches!(self.state, State::Waiting) {
+            return;
+        }
+        self.fence = Some(epoch.clone());
+        self.state = State::Waiting;
+        self.master = None;
+        self.buffer.clear();
+        self.fetcher.clear();
+        self.effects.push(Effect::Notice(Notice::Promised { epoch, to }));
+    }
+
+    /// Give me your log from here: only for the epoch that was promised. Refused in silence.
+    pub fn on_read(&mut self, read: wire::Read, reply: String) {
+        if self.fence.as_ref() != Some(&read.epoch) || self.is_foreign(read.sender.log_id) {
+            self.counters.stale += 1;
+            return;
+        }
+        let wire::Read { request, epoch, from, .. } = read;
+        let answer = ReadAnswer { reply, sender: self.sender(), request, epoch, from: from.length };
+        self.effects.push(Effect::ReadAnswer(answer));
+    }
+
+    /// Whether an envelope is about another log than this node's.
+    pub(super) fn is_foreign(&self, log_id: Option<LogId>) -> bool {
+        matches!((self.log_id, log_id), (Some(mine), Some(theirs)) if mine != theirs)
+    }
+
+    fn wire_state(&self, now: Moment, request: u64, promised: Option<Epoch>, log: &dyn LogView) -> wire::State {
+        let tip = log.tip();
+        wire::State {
+            sender: self.sender(),
+            request,
+            promised,
+            fence: self.fence.clone(),
+            marks: log.marks().to_vec(),
+            length: tip.place.length,
+            digest: tip.digest,
+            whole: self.whole,
+            hears: self.hears(now).cloned(),
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! Where a secondary stands with its master.
+
+use replog_shared::{
+    Epoch, LogId, Moment, Order, OrderRange, backoff::Backoff, lines::Tip, wire::SecondaryState,
+};
+
+use super::effect::Divergence;
+
+/// Where a secondary stands with its master, and what it knows there.
+#[derive(Clone, Debug)]
+pub(super) enum State {
+    /// No master heard since the start or since the last promise.
+    Waiting,
+    /// A master was heard and is asked for admission; nothing is appended meanwhile.
+    Joining(Attempt),
+    /// Admitted: entries of this session are taken.
+    Joined(Session),
+    /// The log cannot be reconciled with the master's. It is kept, shown, and admission is asked for again.
+    Diverged {
+        /// The orders in question.
+        orders: OrderRange,
+        /// Why.
+        cause: Divergence,
+        /// The next try.
+        attempt: Attempt,
+    },
+    /// The master that is heard has another log. The own one is kept, and admission is asked for again.
+    Foreign {
+        /// The master's log.
+        theirs: Option<LogId>,
+        /// The next try.
+        attempt: Attempt,
+    },
+}
+
+impl State {
+    /// The try to join that is under way.
+    pub(super) const fn attempt(&self) -> Option<&Attempt> {
+        match self {
+            State::Joining(attempt) | State::Diverged { attempt, .. } | State::Foreign { attempt, .. } => {
+                Some(attempt)
+            }
+            State::Waiting | State::Joined(_) => None,
+        }
+    }
+
+    /// The try to join that is under way.
+    pub(super) const fn attempt_mut(&mut self) -> Option<&mut Attempt> {
+        match self {
+            State::Joining(attempt) | State::Diverged { attempt, .. } | State::Foreign { attempt, .. } => {
+                Some(attempt)
+            }
+            State::Waiting | State::Joined(_) => None,
+        }
+    }
+
+    /// Whether the master is told regularly what this node holds.
+    pub(super) const fn acks(&self) -> bool {
+        matches!(self, State::Joined(_) | State::Diverged { .. } | State::Foreign { .. })
+    }
+
+    /// Its short form on the wire. `last_mark`: the epoch of the log's last mark.
+    pub(super) fn on_wire(&self, last_mark: Option<&Epoch>) -> SecondaryState {
+        match self {
+            State::Waiting | State::Joining(_) => SecondaryState::Joining,
+            State::Joined(session) if last_mark == Some(&session.epoch) => SecondaryState::Streaming,
+            State::Joined(_) => SecondaryState::Syncing,
+            State::Diverged { .. } => SecondaryState::Diverged,
+            State::Foreign { .. } => SecondaryState::Foreign,
+        }
+    }
+}
+
+/// The tries to join one epoch.
+#[derive(Clone, Debug)]
+pub(super) struct Attempt {
+    /// The epoch of the master that is asked.
+    pub(super) epoch: Epoch,
+    /// The request whose answer is taken; none while none is outstanding.
+    pub(super) request: Option<u64>,
+    /// When to ask (again).
+    pub(super) retry_at: Moment,
+    pub(super) backoff: Backoff,
+}
+
+impl Attempt {
+    /// The first try, due at `retry_at`.
+    pub(super) fn new(epoch: Epoch, retry_at: Moment) -> Attempt {
+        Attempt { epoch, request: None, retry_at, backoff: Backoff::default() }
+    }
+}
+
+/// One admission by one master.
+#[derive(Clone, Debug)]
+pub(super) struct Session {
+    pub(super) epoch: Epoch,
+    pub(super) since: Moment,
+    /// How long the master's log is, as far as it told.
+    pub(super) length: Order,
+    /// Up to here entries are pulled rather than waited for.
+    pub(super) goal: Order,
+    /// The master's length when it admitted this node: whole once the log reaches it.
+    pub(super) whole_at: Order,
+    /// When entries last came.
+    pub(super) last_arrival: Moment,
+    /// When to look whether the pushes that a heartbeat promised have come.
+    pub(super) check_at: Option<Moment>,
+    /// The epoch's mark was held at the end of the last burst.
+    pub(super) streaming: bool,
+}
+
+impl Session {
+    pub(super) fn new(epoch: Epoch, now: Moment, length: Order) -> Session {
+        Session {
+            epoch,
+            since: now,
+            length,
+            goal: length,
+            whole_at: length,
+            last_arrival: now,
+            check_at: None,
+            streaming: false,
+        }
+    }
+
+    /// Whether a log that ends here lacks the mark of the session's epoch.
+    pub(super) fn lacks_mark(&self, tip: &Tip) -> bool {
+        tip.epoch.as_ref() != Some(&self.epoch)
+    }
+}

@@ -1,0 +1,146 @@
+//! What a secondary tells of itself.
+
+use replog_shared::{
+    Digest, Epoch, EpochNumber, LogId, Moment, NodeName, Order, OrderRange, store::LogView, wire::SecondaryState,
+};
+use serde::Serialize;
+
+use super::{SecondaryCore, effect::Divergence, state::State};
+
+/// What has happened since the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Counters {
+    /// Entries appended.
+    pub appended: u64,
+    /// Envelopes of which everything was there already.
+    pub duplicates: u64,
+    /// Envelopes that came before something they stand behind.
+    pub out_of_order: u64,
+    /// Envelopes dropped because the reorder buffer was full.
+    pub overflowed: u64,
+    /// Envelopes of another epoch, session, request or node.
+    pub stale: u64,
+    /// Envelopes of another log.
+    pub foreign: u64,
+    /// Envelopes whose lines do not continue the log.
+    pub refused: u64,
+    /// … of which the digest was another than the master's.
+    pub digest_mismatches: u64,
+    /// Joins asked for.
+    pub joins: u64,
+    /// Ranges asked for.
+    pub fetches: u64,
+    /// Acks sent.
+    pub acks: u64,
+    /// Acks with an error sent, by fault injection.
+    pub error_acks: u64,
+    /// Envelopes dropped by fault injection.
+    pub fault_drops: u64,
+    /// Entries cut because a promotion or a clean explains it.
+    pub cut: u64,
+}
+
+/// A secondary at one moment.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    /// What it is about.
+    pub state: SecondaryState,
+    /// The log; none while it is blank.
+    pub log_id: Option<LogId>,
+    /// The epoch of its last mark.
+    pub epoch: Option<Epoch>,
+    /// The highest epoch it promised or followed.
+    pub fence: Option<Epoch>,
+    /// Entries it shows.
+    pub length: Order,
+    /// Its digest there.
+    pub digest: Digest,
+    /// Whether it counts as reached in a promotion.
+    pub whole: bool,
+    /// The master it has heard of late.
+    pub hears: Option<NodeName>,
+    /// Where that master takes appends, if it told.
+    pub master_http: Option<String>,
+    /// How long the master's log is, as far as it told.
+    pub master_length: Option<Order>,
+    /// In divergence: the orders in question, and why.
+    pub diverged: Option<(OrderRange, Divergence)>,
+    /// In a foreign log: the log that the master has.
+    pub foreign: Option<LogId>,
+    /// Bytes that wait for what stands before them.
+    pub buffered_bytes: usize,
+    /// Ranges asked for and not come yet.
+    pub fetches_in_flight: usize,
+    /// What has happened.
+    pub counters: Counters,
+}
+
+impl Status {
+    /// Entries of the master that this node does not show yet; none before a master was heard.
+    pub fn lag(&self) -> Option<u64> {
+        self.master_length.map(|theirs| theirs.since(self.length))
+    }
+}
+
+impl SecondaryCore {
+    /// This node as it is now.
+    pub fn status(&self, now: Moment, log: &dyn LogView) -> Status {
+        let place = log.durable();
+        let epoch = super::acks::epoch_at(place, log);
+        Status {
+            state: self.state.on_wire(epoch.as_ref()),
+            log_id: self.log_id,
+            epoch,
+            fence: self.fence.clone(),
+            length: place.length,
+            digest: log.digest_at(place).unwrap_or_default(),
+            whole: self.whole,
+            hears: self.hears(now).cloned(),
+            master_http: self.master.as_ref().and_then(|master| master.http.clone()),
+            master_length: self.master_length(),
+            diverged: match &self.state {
+                State::Diverged { orders, cause, .. } => Some((*orders, *cause)),
+                _ => None,
+            },
+            foreign: match &self.state {
+                State::Foreign { theirs, .. } => *theirs,
+                _ => None,
+            },
+            buffered_bytes: self.buffer.bytes(),
+            fetches_in_flight: self.fetcher.in_flight(),
+            counters: self.counters,
+        }
+    }
+
+    fn master_length(&self) -> Option<Order> {
+        match (&self.state, &self.master) {
+            (State::Joined(session), _) => Some(session.length),
+            (_, master) => master.as_ref().map(|master| master.length),
+        }
+    }
+}
+
+/// What of a status can change with every burst, cheap to take.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Glance<'a> {
+    /// Exclusive end of what may be shown.
+    pub(crate) length: Order,
+    /// The epoch of the last mark before it.
+    pub(crate) epoch: Option<EpochNumber>,
+    pub(crate) log_id: Option<LogId>,
+    pub(crate) master_http: Option<&'a str>,
+}
+
+impl SecondaryCore {
+    /// What readers must know.
+    pub(crate) fn shown(&self, log: &dyn LogView) -> Glance<'_> {
+        let place = log.durable();
+        let last = (place.marks as usize).checked_sub(1).and_then(|last| log.marks().get(last));
+        Glance {
+            length: place.length,
+            epoch: last.map(|placed| placed.mark.epoch.number()),
+            log_id: self.log_id,
+            master_http: self.master.as_ref().and_then(|master| master.http.as_deref()),
+        }
+    }
+}

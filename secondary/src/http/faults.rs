@@ -1,0 +1,72 @@
+//! `GET` and `PUT /faults`: faults on purpose, where they are allowed.
+
+use std::time::Duration;
+
+use ::http::StatusCode;
+use axum::{Json, extract::State};
+use replog_host::edge::{Problem, json::JsonBody, query::Query};
+use serde::{Deserialize, Serialize};
+
+use super::Served;
+use crate::{config::MAX_FAULT_DELAY_MS, core::Faults};
+
+/// Faults as JSON; what a request leaves out is none.
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
+#[serde(deny_unknown_fields, default)]
+pub(super) struct FaultsBody {
+    delay_ms: u64,
+    error_rate: f64,
+    drop_rate: f64,
+}
+
+impl FaultsBody {
+    fn check(self) -> Result<Faults, Problem> {
+        if self.delay_ms > MAX_FAULT_DELAY_MS {
+            let detail = format!("`delay_ms` must be a whole number from 0 to {MAX_FAULT_DELAY_MS}.");
+            return Err(Problem::invalid_field("delay_ms", detail));
+        }
+        for (field, rate) in [("error_rate", self.error_rate), ("drop_rate", self.drop_rate)] {
+            if !(0.0..=1.0).contains(&rate) {
+                return Err(Problem::invalid_field(field, format!("`{field}` must be from 0 to 1.")));
+            }
+        }
+        let FaultsBody { delay_ms, error_rate, drop_rate } = self;
+        Ok(Faults { delay: Duration::from_millis(delay_ms), error_rate, drop_rate })
+    }
+}
+
+impl From<Faults> for FaultsBody {
+    fn from(faults: Faults) -> FaultsBody {
+        let Faults { delay, error_rate, drop_rate } = faults;
+        FaultsBody { delay_ms: u64::try_from(delay.as_millis()).unwrap_or(u64::MAX), error_rate, drop_rate }
+    }
+}
+
+/// The faults that are injected.
+pub(super) async fn get(
+    State(served): State<Served>,
+    Query(()): Query<()>,
+) -> Result<Json<FaultsBody>, Problem> {
+    allowed(&served)?;
+    Ok(Json(served.node.faults().await?.into()))
+}
+
+/// Injects other faults from now on.
+pub(super) async fn put(
+    State(served): State<Served>,
+    Query(()): Query<()>,
+    body: JsonBody,
+) -> Result<Json<FaultsBody>, Problem> {
+    allowed(&served)?;
+    let faults = body.parse::<FaultsBody>()?.check()?;
+    served.node.set_faults(faults).await?;
+    Ok(Json(faults.into()))
+}
+
+fn allowed(served: &Served) -> Result<(), Problem> {
+    if served.allow_faults {
+        return Ok(());
+    }
+    let detail = "Faults are not allowed on this node. Start it with --allow-faults.";
+    Err(Problem::new(StatusCode::FORBIDDEN, "faults_not_allowed", detail))
+}

@@ -1,0 +1,320 @@
+//! The one task that owns core, store and bus.
+
+use std::{collections::BTreeMap, time::Instant};
+
+use replog_host::bus::{Bus, BusEvent, Incoming, Outgoing};
+use replog_shared::{
+    EpochNumber, LogId, Moment, Order, Place,
+    limits::ENVELOPE_BYTES,
+    store::{Reader, Store},
+    wire,
+};
+use tokio::{
+    select,
+    sync::{mpsc, oneshot, watch},
+    time::sleep_until,
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    bus::{self, Event, Translator},
+    core::{Effect, Faults, ReadAnswer, SecondaryCore, Status},
+    notices,
+};
+
+/// Events taken at one wake-up before an ack goes out: enough that one ack covers a full push window, few
+/// enough that the master waits for no ack for long.
+const BURST_EVENTS: usize = 256;
+
+/// Commands that wait for the node.
+const COMMAND_QUEUE: usize = 64;
+
+/// What others may ask of the node.
+enum Command {
+    Status(oneshot::Sender<Report>),
+    Faults(oneshot::Sender<Faults>),
+    SetFaults(Faults, oneshot::Sender<()>),
+}
+
+/// The node at one moment.
+#[derive(Clone, Debug)]
+pub(crate) struct Report {
+    pub(crate) status: Status,
+    /// Whether NATS is connected.
+    pub(crate) connected: bool,
+    /// Envelopes that were not understood, by kind.
+    pub(crate) refused: BTreeMap<&'static str, u64>,
+}
+
+/// What readers of the log must know, told after every burst.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Shown {
+    /// Exclusive end of what may be shown.
+    pub(crate) visible_through: Order,
+    /// The epoch of the log's last mark.
+    pub(crate) epoch: Option<EpochNumber>,
+    pub(crate) log_id: Option<LogId>,
+    /// How often the log was cut: a read that began before the last cut must not go on.
+    pub(crate) cuts: u64,
+    /// Where the master takes appends, if it told.
+    pub(crate) master_http: Option<String>,
+    pub(crate) connected: bool,
+}
+
+/// The node has stopped.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the node has stopped")]
+pub(crate) struct Stopped;
+
+/// Talks to the node from any task.
+#[derive(Clone, Debug)]
+pub(crate) struct Handle {
+    commands: mpsc::Sender<Command>,
+    shown: watch::Receiver<Shown>,
+}
+
+impl Handle {
+    /// The node as it is now.
+    ///
+    /// # Errors
+    /// The node has stopped.
+    pub(crate) async fn status(&self) -> Result<Report, Stopped> {
+        self.ask(Command::Status).await
+    }
+
+    /// The faults that are injected.
+    ///
+    /// # Errors
+    /// The node has stopped.
+    pub(crate) async fn faults(&self) -> Result<Faults, Stopped> {
+        self.ask(Command::Faults).await
+    }
+
+    /// Injects these faults from now on.
+    ///
+    /// # Errors
+    /// The node has stopped.
+    pub(crate) async fn set_faults(&self, faults: Faults) -> Result<(), Stopped> {
+        self.ask(|done| Command::SetFaults(faults, done)).await
+    }
+
+    /// What may be shown, and how it changes.
+    pub(crate) fn shown(&self) -> watch::Receiver<Shown> {
+        self.shown.clone()
+    }
+
+    async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, Stopped> {
+        let (sender, answer) = oneshot::channel();
+        self.commands.send(command(sender)).await.map_err(|_| Stopped)?;
+        answer.await.map_err(|_| Stopped)
+    }
+}
+
+/// Owns everything that changes.
+pub(crate) struct Node<B, S: Store> {
+    core: SecondaryCore,
+    store: S,
+    reader: S::Reader,
+    bus: B,
+    translator: Translator,
+    commands: mpsc::Receiver<Command>,
+    shown: watch::Sender<Shown>,
+    started: Instant,
+    connected: bool,
+    cuts: u64,
+}
+
+impl<B: Bus, S: Store> Node<B, S> {
+    /// A node and the handle to it; it works once [`Node::run`] is polled.
+    pub(crate) fn new(core: SecondaryCore, store: S, bus: B, translator: Translator) -> (Self, Handle) {
+        let (sender, commands) = mpsc::channel(COMMAND_QUEUE);
+        let (shown, receiver) = watch::channel(Shown::default());
+        let reader = store.reader();
+        let started = Instant::now();
+        let node = Node {
+            core,
+            store,
+            reader,
+            bus,
+            translator,
+            commands,
+            shown,
+            started,
+            connected: false,
+            cuts: 0,
+        };
+        (node, Handle { commands: sender, shown: receiver })
+    }
+
+    /// Works until `stop`, then sends what is queued and leaves the bus.
+    pub(crate) async fn run(mut self, stop: CancellationToken) {
+        while self.turn(&stop).await {
+            self.drain();
+            self.do_what_is_due();
+            self.end_burst();
+        }
+        self.bus.close().await;
+    }
+
+    /// Waits for something to happen, and takes it in. `false`: the node is to stop.
+    async fn turn(&mut self, stop: &CancellationToken) -> bool {
+        let deadline = self.core.next_deadline();
+        let instant = self.started + deadline.unwrap_or_default().since_start();
+        select! {
+            () = stop.cancelled() => return false,
+            event = self.bus.next() => self.on_bus_event(event),
+            Some(command) = self.commands.recv() => self.on_command(command),
+            () = sleep_until(instant.into()), if deadline.is_some() => {}
+        }
+        true
+    }
+
+    /// Takes what is there already, so that one ack covers a burst.
+    fn drain(&mut self) {
+        for _ in 0..BURST_EVENTS {
+            let Some(event) = self.bus.try_next() else { return };
+            self.on_bus_event(event);
+        }
+    }
+
+    fn do_what_is_due(&mut self) {
+        for _ in 0..BURST_EVENTS {
+            let now = self.now();
+            if self.core.next_deadline().is_none_or(|deadline| deadline > now) {
+                return;
+            }
+            self.core.on_deadline(now, &self.store);
+            self.execute();
+        }
+    }
+
+    fn end_burst(&mut self) {
+        self.core.on_burst_end(self.now(), &self.store);
+        self.execute();
+        self.publish();
+    }
+
+    fn now(&self) -> Moment {
+        Moment::after_start(self.started.elapsed())
+    }
+
+    fn on_bus_event(&mut self, event: BusEvent) {
+        match event {
+            BusEvent::Message(packet) => self.on_packet(packet),
+            BusEvent::Up { .. } => {
+                self.connected = true;
+                self.core.on_connected(self.now());
+            }
+            BusEvent::Down => self.connected = false,
+            // The bus has logged it; what is missing shows as a gap.
+            BusEvent::Denied { .. } | BusEvent::Overrun => {}
+        }
+    }
+
+    fn on_packet(&mut self, packet: Incoming) {
+        let Some(event) = self.translator.read(packet) else { return };
+        let (now, core, log) = (self.now(), &mut self.core, &self.store);
+        match event {
+            Event::Heartbeat(heartbeat) => core.on_heartbeat(now, &heartbeat, log),
+            Event::Entries(header, lines) => core.on_entries(now, header, lines, log),
+            Event::JoinAnswer(answer) => core.on_join_answer(now, answer, log),
+            Event::Ask(ask, reply) => core.on_ask(now, &ask, reply, log),
+            Event::Promise(promise, reply) => core.on_promise(now, promise, reply, log),
+            Event::Read(read, reply) => core.on_read(read, reply),
+        }
+        self.execute();
+    }
+
+    fn on_command(&mut self, command: Command) {
+        // Whoever asked may have left meanwhile; that is no error.
+        match command {
+            Command::Status(answer) => drop(answer.send(self.report())),
+            Command::Faults(answer) => drop(answer.send(self.core.faults())),
+            Command::SetFaults(faults, done) => {
+                tracing::warn!(?faults, "faults are injected as asked");
+                self.core.set_faults(faults);
+                drop(done.send(()));
+            }
+        }
+    }
+
+    fn report(&self) -> Report {
+        let status = self.core.status(self.now(), &self.store);
+        Report { status, connected: self.connected, refused: self.translator.refused().clone() }
+    }
+
+    fn execute(&mut self) {
+        for effect in self.core.take_effects() {
+            self.on_effect(effect);
+        }
+    }
+
+    fn on_effect(&mut self, effect: Effect) {
+        match effect {
+            Effect::Append(lines) => {
+                if !self.store.append(&lines) {
+                    tracing::error!(from = %lines.from(), "a run did not continue the log: a bug, please report it");
+                }
+            }
+            Effect::Truncate(place) => self.truncate(place),
+            Effect::Join(join) => self.send(self.translator.join(&join)),
+            Effect::Fetch(fetch) => self.send(self.translator.fetch(&fetch)),
+            Effect::Ack(ack) => self.send(self.translator.ack(&ack)),
+            Effect::State { reply, state } => self.send(bus::answer(reply, wire::encode(&state))),
+            Effect::ReadAnswer(answer) => self.answer_read(answer),
+            Effect::Notice(notice) => notices::log(&notice),
+        }
+    }
+
+    /// Readers learn of the cut before it happens, so that none mixes two histories.
+    fn truncate(&mut self, place: Place) {
+        self.cuts += 1;
+        self.shown.send_modify(|shown| {
+            shown.cuts += 1;
+            shown.visible_through = shown.visible_through.min(place.length);
+        });
+        self.store.truncate(place);
+    }
+
+    fn send(&mut self, packet: Outgoing) {
+        if let Err(refused) = self.bus.send(packet) {
+            // Everything is said again: acks by the interval, requests by their timers.
+            tracing::debug!(%refused, "a packet was not sent");
+        }
+    }
+
+    fn answer_read(&mut self, answer: ReadAnswer) {
+        let ReadAnswer { reply, sender, request, epoch, from } = answer;
+        let length = self.store.durable().length;
+        let page = match self.reader.read(from, length, ENVELOPE_BYTES) {
+            Ok(page) => page,
+            Err(error) => return tracing::error!(%error, "a page that a promoting master asked for was not read"),
+        };
+        let count = page.to.since(from);
+        let digest = page.digest;
+        let header = wire::EntriesHeader { sender, epoch, from, count, length, digest, request: Some(request) };
+        self.send(bus::answer(reply, wire::encode_entries(&header, &page.bytes)));
+    }
+
+    fn publish(&self) {
+        let status = self.core.shown(&self.store);
+        let (connected, cuts) = (self.connected, self.cuts);
+        self.shown.send_if_modified(|shown| {
+            let is = (shown.visible_through, shown.cuts, shown.connected) == (status.length, cuts, connected)
+                && shown.epoch == status.epoch
+                && shown.log_id == status.log_id
+                && shown.master_http.as_deref() == status.master_http;
+            if !is {
+                *shown = Shown {
+                    visible_through: status.length,
+                    epoch: status.epoch,
+                    log_id: status.log_id,
+                    cuts,
+                    master_http: status.master_http.map(str::to_owned),
+                    connected,
+                };
+            }
+            !is
+        });
+    }
+}

@@ -1,0 +1,35 @@
+//! The core's notices as log lines.
+
+use crate::core::Notice;
+
+/// Logs a notice: error where someone must act, warn where something is degraded, info where a state changed.
+pub(crate) fn log(notice: &Notice) {
+    match notice {
+        Notice::Joining { epoch } => tracing::info!(%epoch, "a master was heard; asking to join"),
+        Notice::JoinRefused { verdict } => {
+            tracing::warn!(?verdict, "the master does not admit this node; asking again");
+        }
+        Notice::Joined { epoch, missing } => {
+            tracing::info!(%epoch, %missing, count = missing.count(), "joined");
+        }
+        Notice::Streaming { epoch } => tracing::info!(%epoch, "caught up: streaming"),
+        Notice::Whole => tracing::info!("this node holds all that its master held when it joined"),
+        Notice::NotAdmitted => tracing::warn!("the master does not know this process any more; joining again"),
+        Notice::Cut { orders } => {
+            tracing::warn!(%orders, "cut entries that a promotion or a clean explains away");
+        }
+        Notice::Diverged { orders, cause } => {
+            let cause = cause.as_str();
+            tracing::error!(%orders, cause, "diverged from the master: everything is kept, an operator must decide");
+        }
+        Notice::Foreign { theirs } => {
+            tracing::error!(?theirs, "the master has another log: this one is kept, an operator must decide");
+        }
+        Notice::Promised { epoch, to } => {
+            tracing::warn!(%epoch, %to, "promised: nothing of an older epoch is accepted any more");
+        }
+        Notice::EntriesRefused { from, reason } => {
+            tracing::warn!(%from, reason, "entries do not continue the log; they are fetched again");
+        }
+    }
+}

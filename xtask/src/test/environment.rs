@@ -1,0 +1,27 @@
+//! What tests are told about the machine, by environment variables.
+//!
+//! | variable | value |
+//! | --- | --- |
+//! | `NATS_SERVER_BIN` | path of the nats-server to start |
+//! | `REPLOG_BIN_DIR` | folder of the static `replog-master`, `replog-secondary` and `replog` |
+//! | `REPLOG_NODE_IMAGE` | image with the three of them in its root folder; its entry point is `/replog` |
+//! | `REPLOG_NATS_IMAGE` | image of which the entry point is nats-server |
+
+use std::ffi::OsString;
+
+use anyhow::Result;
+
+use crate::{images, programs, tools};
+
+/// The variables, by name.
+///
+/// # Errors
+/// There is no nats-server, or no rustc.
+pub(super) fn variables() -> Result<[(&'static str, OsString); 4]> {
+    Ok([
+        ("NATS_SERVER_BIN", tools::nats_server()?.into()),
+        ("REPLOG_BIN_DIR", programs::folder()?.into()),
+        ("REPLOG_NODE_IMAGE", images::NODE_IMAGE.into()),
+        ("REPLOG_NATS_IMAGE", images::NATS_IMAGE.into()),
+    ])
+}
