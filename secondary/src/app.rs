@@ -1,68 +1,66 @@
 //! From a checked configuration to a running node, and back to nothing.
 
-use std::{net::SocketAddr, time::Duration};
+use std::net::SocketAddr;
 
-use anyhow::Context;
+use anyhow::Context as _;
 use replog_host::{
     bus::{Bus, NatsBus},
     edge::{self, EdgeLimits},
 };
-use replog_shared::{Incarnation, store::MemoryStore, store::Store};
-use tokio::{
-    net::TcpListener,
-    select,
-    signal::unix::{SignalKind, signal},
-    task::JoinHandle,
-    time::timeout,
+use replog_shared::{
+    Incarnation,
+    store::{MemoryStore, Store as _},
 };
+use tokio::{net::TcpListener, select, task::JoinHandle};
 use tokio_util::sync::{CancellationToken, DropGuard};
+use tracing::info;
 
 use crate::{
     bus::Translator,
     config::Config,
     core::{SecondaryCore, Settings},
-    http,
+    http::{Context, router},
     node::Node,
 };
 
-/// A stop takes no longer: `docker stop` kills after 10 s.
-const STOP_TIMEOUT: Duration = Duration::from_secs(9);
-
-/// A node that works. Dropping it stops it without waiting for requests that run.
+/// A secondary that runs. Dropping it stops it without anybody waiting for the end.
 #[derive(Debug)]
 pub struct Running {
-    /// Where it takes HTTP requests.
+    /// Where HTTP listens.
     pub addr: SocketAddr,
-    http: JoinHandle<()>,
+    edge: JoinHandle<()>,
     node: JoinHandle<()>,
-    stop_http: DropGuard,
+    stop_edge: DropGuard,
     stop_node: DropGuard,
 }
 
 impl Running {
-    /// Stops it: no new requests, running ones finish for a while, then the node leaves the bus.
-    ///
-    /// # Errors
-    /// One of its tasks panicked.
-    pub async fn stop(self) -> anyhow::Result<()> {
-        let Running { http, node, stop_http, stop_node, .. } = self;
-        drop(stop_http);
-        let served = http.await.context("the HTTP task broke");
+    /// Stops it: takes no new connections, tells every waiting caller, lets running answers finish, sends what
+    /// is queued. Takes less than 10 s.
+    pub async fn stop(self) {
+        let Running { edge, node, stop_edge, stop_node, .. } = self;
+        drop(stop_edge);
+        // A task that panicked has said so itself.
+        let _ = edge.await;
         drop(stop_node);
-        node.await.context("the node's task broke")?;
-        served
+        let _ = node.await;
     }
 
-    /// Ends when the node can no longer work, which it never does by itself unless a task panics.
-    pub async fn wait(&mut self) {
+    /// Returns when one of the node's tasks ends by itself, which it does only by a defect.
+    pub async fn ended(&mut self) {
         select! {
             _ = &mut self.node => {}
-            _ = &mut self.http => {}
+            _ = &mut self.edge => {}
         }
     }
 }
 
-/// Starts a node on a bus that listens on [`Config::subscriptions`] and [`Config::inbox`].
+/// What a secondary subscribes to and where its answers arrive.
+pub fn translator(config: &Config) -> Translator {
+    Translator::new(config.log.clone(), config.name.clone())
+}
+
+/// Starts a secondary over a bus that was connected with the subscriptions of [`translator`].
 ///
 /// Needs a tokio runtime, of any flavour, with time and IO.
 ///
@@ -71,22 +69,24 @@ impl Running {
 pub async fn start(config: Config, bus: impl Bus) -> anyhow::Result<Running> {
     let listener = TcpListener::bind(&config.listen).await;
     let listener = listener.with_context(|| format!("cannot listen on {}", config.listen))?;
-    let addr = listener.local_addr().context("the listener has no address")?;
-    let (stop_http, stop_node) = (CancellationToken::new(), CancellationToken::new());
-
+    let addr = listener.local_addr().context("the listening socket has no address")?;
+    let (stop_edge, stop_node) = (CancellationToken::new(), CancellationToken::new());
     let store = MemoryStore::without_ids();
     let reader = store.reader();
-    let translator = Translator::new(config.log.clone(), config.name.clone());
-    let (node, handle) = Node::new(core(&config), store, bus, translator);
-    let state = http::Served::new(handle, reader, &config, stop_http.clone(), stop_node.clone());
-    tracing::info!(%addr, name = %config.name, log = %config.log, durability = %config.durability, "started");
-    Ok(Running {
-        addr,
-        http: tokio::spawn(edge::serve(listener, http::router(state), EdgeLimits::default(), stop_http.clone())),
-        node: tokio::spawn(node.run(stop_node.clone())),
-        stop_http: stop_http.drop_guard(),
-        stop_node: stop_node.drop_guard(),
-    })
+    let (node, handle) = Node::new(core(&config), store, bus, translator(&config));
+    let context = Context {
+        node: handle,
+        reader,
+        name: config.name.clone(),
+        allow_faults: config.allow_faults,
+        stopping: stop_edge.clone(),
+        stopped: stop_node.clone(),
+    };
+    info!(%addr, log = %config.log, node = %config.name, durability = %config.durability, "secondary starts");
+    let edge = tokio::spawn(edge::serve(listener, router(context), EdgeLimits::default(), stop_edge.clone()));
+    let node = tokio::spawn(node.run(stop_node.clone()));
+    let (stop_edge, stop_node) = (stop_edge.drop_guard(), stop_node.drop_guard());
+    Ok(Running { addr, edge, node, stop_edge, stop_node })
 }
 
 fn core(config: &Config) -> SecondaryCore {
@@ -100,23 +100,19 @@ fn core(config: &Config) -> SecondaryCore {
     SecondaryCore::new(settings, fastrand::Rng::new())
 }
 
-/// Runs a node on NATS until SIGTERM or SIGINT.
+/// Runs a secondary over NATS until the process is told to stop.
 ///
 /// # Errors
-/// It cannot start, a task of it broke, or it did not stop in time.
+/// What keeps it from starting, or a defect that ended it.
 pub async fn run(config: Config) -> anyhow::Result<()> {
-    let mut terminated = signal(SignalKind::terminate()).context("cannot wait for SIGTERM")?;
-    let mut interrupted = signal(SignalKind::interrupt()).context("cannot wait for SIGINT")?;
-    let bus = NatsBus::connect(config.nats.clone(), config.subscriptions(), config.inbox()).await?;
-    let mut running = start(config, bus).await?;
-    let broken = select! {
-        _ = terminated.recv() => false,
-        _ = interrupted.recv() => false,
-        () = running.wait() => true,
-    };
-    anyhow::ensure!(!broken, "a task of the node broke; its log says more");
-    tracing::info!("stopping");
-    timeout(STOP_TIMEOUT, running.stop()).await.context("the node did not stop in time")??;
-    tracing::info!("stopped");
+    let translator = translator(&config);
+    let bus = NatsBus::connect(config.nats.clone(), translator.subscriptions(), translator.inbox().to_owned());
+    let mut running = start(config, bus.await?).await?;
+    select! {
+        () = replog_host::stop::requested() => {}
+        () = running.ended() => anyhow::bail!("a task ended by itself: this is a defect, please report it"),
+    }
+    info!("asked to stop");
+    running.stop().await;
     Ok(())
 }

@@ -1,10 +1,10 @@
 //! The node that holds a replica of the log.
 //!
 //! `main → app → { http, bus, node } → core → shared`: [`core`] decides without IO, `node` is the one task that
-//! owns it, `bus` and `http` translate. [`start`] runs a node on any bus, [`run`] one on NATS.
+//! owns it, [`bus`] and `http` translate. [`app::start`] runs a node on any bus, [`app::run`] one on NATS.
 
 pub mod app;
-mod bus;
+pub mod bus;
 pub mod config;
 pub mod core;
 mod http;

@@ -1,32 +1,22 @@
-//! `replog-secondary`: a replica of a replog log, on NATS.
-
-mod telemetry;
+//! The `replog-secondary` program.
 
 use std::process::ExitCode;
 
 use clap::Parser;
-use replog_secondary::config::Args;
+use replog_host::{runtime, telemetry};
+use replog_secondary::{Config, app, config::Args};
 
-/// The exit code for a command line that cannot be used, as clap's own.
-const EXIT_USAGE: u8 = 2;
+/// The configuration is wrong: nothing was opened.
+const EXIT_CONFIG: u8 = 2;
 
-#[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
-    let args = Args::parse();
-    let format = args.log_format;
-    let config = match args.check() {
+fn main() -> ExitCode {
+    let config = match Config::try_from(Args::parse()) {
         Ok(config) => config,
-        Err(error) => {
-            telemetry::complain(&error);
-            return ExitCode::from(EXIT_USAGE);
-        }
+        Err(error) => return telemetry::fail(&error, EXIT_CONFIG),
     };
-    telemetry::init(format);
-    match replog_secondary::run(config).await {
+    telemetry::init(config.log_json);
+    match runtime::block_on(app::run(config)) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            tracing::error!("{error:#}");
-            ExitCode::FAILURE
-        }
+        Err(error) => telemetry::fail(&format!("{error:#}"), 1),
     }
 }

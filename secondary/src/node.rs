@@ -2,9 +2,12 @@
 
 use std::{collections::BTreeMap, time::Instant};
 
-use replog_host::bus::{Bus, BusEvent, Incoming, Outgoing};
+use replog_host::{
+    bus::{Bus, BusEvent, Incoming, Outgoing},
+    pages::Shown,
+};
 use replog_shared::{
-    EpochNumber, LogId, Moment, Order, Place,
+    Moment, Place,
     limits::ENVELOPE_BYTES,
     store::{Reader, Store},
     wire,
@@ -46,18 +49,14 @@ pub(crate) struct Report {
     pub(crate) refused: BTreeMap<&'static str, u64>,
 }
 
-/// What readers of the log must know, told after every burst.
+/// What HTTP must know besides what is shown, told after every burst.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Shown {
-    /// Exclusive end of what may be shown.
-    pub(crate) visible_through: Order,
-    /// The epoch of the log's last mark.
-    pub(crate) epoch: Option<EpochNumber>,
-    pub(crate) log_id: Option<LogId>,
+pub(crate) struct Facts {
     /// How often the log was cut: a read that began before the last cut must not go on.
     pub(crate) cuts: u64,
     /// Where the master takes appends, if it told.
     pub(crate) master_http: Option<String>,
+    /// Whether NATS is connected.
     pub(crate) connected: bool,
 }
 
@@ -71,6 +70,7 @@ pub(crate) struct Stopped;
 pub(crate) struct Handle {
     commands: mpsc::Sender<Command>,
     shown: watch::Receiver<Shown>,
+    facts: watch::Receiver<Facts>,
 }
 
 impl Handle {
@@ -103,6 +103,11 @@ impl Handle {
         self.shown.clone()
     }
 
+    /// What else HTTP must know.
+    pub(crate) fn facts(&self) -> watch::Receiver<Facts> {
+        self.facts.clone()
+    }
+
     async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, Stopped> {
         let (sender, answer) = oneshot::channel();
         self.commands.send(command(sender)).await.map_err(|_| Stopped)?;
@@ -119,31 +124,23 @@ pub(crate) struct Node<B, S: Store> {
     translator: Translator,
     commands: mpsc::Receiver<Command>,
     shown: watch::Sender<Shown>,
+    facts: watch::Sender<Facts>,
     started: Instant,
     connected: bool,
-    cuts: u64,
 }
 
 impl<B: Bus, S: Store> Node<B, S> {
     /// A node and the handle to it; it works once [`Node::run`] is polled.
     pub(crate) fn new(core: SecondaryCore, store: S, bus: B, translator: Translator) -> (Self, Handle) {
         let (sender, commands) = mpsc::channel(COMMAND_QUEUE);
-        let (shown, receiver) = watch::channel(Shown::default());
-        let reader = store.reader();
-        let started = Instant::now();
-        let node = Node {
-            core,
-            store,
-            reader,
-            bus,
-            translator,
-            commands,
-            shown,
-            started,
-            connected: false,
-            cuts: 0,
-        };
-        (node, Handle { commands: sender, shown: receiver })
+        let (shown, shown_receiver) = watch::channel(Shown::default());
+        let (facts, facts_receiver) = watch::channel(Facts::default());
+        let handle = Handle { commands: sender, shown: shown_receiver, facts: facts_receiver };
+        let (reader, started) = (store.reader(), Instant::now());
+        let connected = false;
+        let node =
+            Node { core, store, reader, bus, translator, commands, shown, facts, started, connected };
+        (node, handle)
     }
 
     /// Works until `stop`, then sends what is queued and leaves the bus.
@@ -228,12 +225,16 @@ impl<B: Bus, S: Store> Node<B, S> {
     fn on_command(&mut self, command: Command) {
         // Whoever asked may have left meanwhile; that is no error.
         match command {
-            Command::Status(answer) => drop(answer.send(self.report())),
-            Command::Faults(answer) => drop(answer.send(self.core.faults())),
+            Command::Status(answer) => {
+                let _ = answer.send(self.report());
+            }
+            Command::Faults(answer) => {
+                let _ = answer.send(self.core.faults());
+            }
             Command::SetFaults(faults, done) => {
                 tracing::warn!(?faults, "faults are injected as asked");
                 self.core.set_faults(faults);
-                drop(done.send(()));
+                let _ = done.send(());
             }
         }
     }
@@ -268,11 +269,8 @@ impl<B: Bus, S: Store> Node<B, S> {
 
     /// Readers learn of the cut before it happens, so that none mixes two histories.
     fn truncate(&mut self, place: Place) {
-        self.cuts += 1;
-        self.shown.send_modify(|shown| {
-            shown.cuts += 1;
-            shown.visible_through = shown.visible_through.min(place.length);
-        });
+        self.facts.send_modify(|facts| facts.cuts += 1);
+        self.shown.send_modify(|shown| shown.length = shown.length.min(place.length));
         self.store.truncate(place);
     }
 
@@ -296,25 +294,25 @@ impl<B: Bus, S: Store> Node<B, S> {
         self.send(bus::answer(reply, wire::encode_entries(&header, &page.bytes)));
     }
 
+    /// Tells readers how far the log reaches now.
     fn publish(&self) {
-        let status = self.core.shown(&self.store);
-        let (connected, cuts) = (self.connected, self.cuts);
+        let place = self.store.durable();
+        let last = (place.marks as usize).checked_sub(1).and_then(|last| self.store.marks().get(last));
+        let epoch = last.map(|placed| placed.mark.epoch.number());
+        let is = Shown { length: place.length, log_id: self.core.log_id(), epoch };
         self.shown.send_if_modified(|shown| {
-            let is = (shown.visible_through, shown.cuts, shown.connected) == (status.length, cuts, connected)
-                && shown.epoch == status.epoch
-                && shown.log_id == status.log_id
-                && shown.master_http.as_deref() == status.master_http;
-            if !is {
-                *shown = Shown {
-                    visible_through: status.length,
-                    epoch: status.epoch,
-                    log_id: status.log_id,
-                    cuts,
-                    master_http: status.master_http.map(str::to_owned),
-                    connected,
-                };
+            let changed = *shown != is;
+            *shown = is;
+            changed
+        });
+        let (connected, master_http) = (self.connected, self.core.master_http());
+        self.facts.send_if_modified(|facts| {
+            let changed = facts.connected != connected || facts.master_http.as_deref() != master_http;
+            if changed {
+                facts.connected = connected;
+                facts.master_http = master_http.map(str::to_owned);
             }
-            !is
+            changed
         });
     }
 }

@@ -28,8 +28,10 @@ pub(super) struct Recovery {
     step: Step,
     /// Answers to anything asked before are not for this attempt.
     request: u64,
-    /// Until then silent nodes are waited for, and appends are held.
-    until: Moment,
+    /// Until then silent nodes are waited for.
+    decide_at: Moment,
+    /// Until then appends are held; later ones are refused until this node leads.
+    hold_until: Moment,
     tick_at: Moment,
     states: BTreeMap<NodeName, wire::State>,
     last_notice: Option<String>,
@@ -50,7 +52,8 @@ impl Recovery {
         Recovery {
             step: Step::Asking,
             request,
-            until: now.plus(wait),
+            decide_at: now.plus(wait),
+            hold_until: now.plus(wait),
             tick_at: now,
             states: BTreeMap::new(),
             last_notice: None,
@@ -63,7 +66,7 @@ impl Recovery {
 
     /// Appends are held only while the start is young.
     pub(super) fn holds_appends(&self) -> bool {
-        self.tick_at <= self.until
+        self.tick_at <= self.hold_until
     }
 
     pub(super) fn waits_for(&self, secondaries: &[NodeName]) -> String {
@@ -91,7 +94,7 @@ impl MasterCore {
                 self.decide(now, log);
             }
             Step::Promising { give_up_at, .. } | Step::Fetching { give_up_at, .. } if now >= *give_up_at => {
-                self.start_over(now, "the other nodes stopped answering");
+                self.start_over(now, "the other nodes, which stopped answering".into());
             }
             Step::Promising { epoch, .. } => {
                 let epoch = epoch.clone();
@@ -106,7 +109,7 @@ impl MasterCore {
 
     fn held_until(&self) -> Moment {
         match &self.phase {
-            Phase::Recovering(recovery) => recovery.until,
+            Phase::Recovering(recovery) => recovery.hold_until,
             _ => Moment::default(),
         }
     }
@@ -117,13 +120,17 @@ impl MasterCore {
         }
     }
 
-    fn start_over(&mut self, now: Moment, reason: &str) {
-        let request = self.random.u64(..);
+    /// Begins anew, with a new request and with all the time that a start has: what was answered before may
+    /// be true no longer.
+    fn start_over(&mut self, now: Moment, reason: String) {
+        self.waiting(reason);
+        let (wait, request) = (self.config.recovery_wait, self.random.u64(..));
         let Phase::Recovering(recovery) = &mut self.phase else { return };
-        let until = recovery.until;
-        **recovery = Recovery { until, last_notice: recovery.last_notice.take(), ..Recovery::new(now, ASK_INTERVAL, request) };
-        recovery.tick_at = now.plus(ASK_INTERVAL);
-        self.waiting(reason.to_owned());
+        let (hold_until, last_notice) = (recovery.hold_until, recovery.last_notice.take());
+        let tick_at = now.plus(ASK_INTERVAL);
+        **recovery = Recovery { hold_until, last_notice, tick_at, ..Recovery::new(now, wait, request) };
+        // What was fetched so far may be of a log that is not the best one any more.
+        self.effect(Effect::Truncate(Place::START));
     }
 
     /// Tells the operator what the start waits for, once.
@@ -159,19 +166,19 @@ impl MasterCore {
     fn decide(&mut self, now: Moment, log: &dyn LogView) {
         let all = self.config.secondaries.len();
         let Phase::Recovering(recovery) = &mut self.phase else { return };
-        if recovery.states.len() < all && now < recovery.until {
+        if recovery.states.len() < all && now < recovery.decide_at {
             return;
         }
         if let Some((node, master)) = recovery.states.iter().find_map(|(node, state)| Some((node, state.hears.as_ref()?))) {
             let reason = format!("{node} hears a live master, {master}: this node leads when that one is gone");
-            recovery.states.clear();
-            return self.waiting(reason);
+            return self.start_over(now, reason);
         }
         let mut logs: Vec<LogId> = recovery.states.values().filter_map(|state| state.sender.log_id).collect();
         logs.sort_unstable();
         logs.dedup();
         match logs[..] {
-            [] => self.begin(now, log),
+            [] if self.log_id.is_none() => self.begin(now, log),
+            [] => self.waiting("the nodes whose log this node began to take over".into()),
             [log_id] => self.adopt(now, log_id),
             _ => self.waiting(format!(
                 "the secondaries hold {} different logs: wipe those that are not wanted",
@@ -241,7 +248,7 @@ impl MasterCore {
         let Some(best) = recovery.states.values().max_by_key(|state| rank(state)).cloned() else { return };
         if let Some(node) = unexplained(&best, recovery.states.values()) {
             let reason = format!("{node} holds entries that the log of {} does not explain", best.sender.node);
-            return self.start_over(now, &reason);
+            return self.start_over(now, reason);
         }
         let (from, length) = (best.sender.node.clone(), best.length);
         let end = Place::new(length, best.marks.len() as u32);

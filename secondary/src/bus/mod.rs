@@ -43,7 +43,7 @@ enum Refusal {
 
 /// Reads packets and writes them, for one node of one log.
 #[derive(Debug)]
-pub(crate) struct Translator {
+pub struct Translator {
     subjects: Subjects,
     name: NodeName,
     inbox: String,
@@ -51,23 +51,29 @@ pub(crate) struct Translator {
     refused: BTreeMap<&'static str, u64>,
 }
 
-/// The subjects that a secondary listens on, besides its inbox.
-pub(crate) fn subscriptions(log: &LogName, name: &NodeName) -> Vec<String> {
-    let subjects = Subjects::new(log.clone());
-    vec![
-        subjects.entries(name),
-        subjects.heartbeat(),
-        subjects.ask(),
-        subjects.promise(name),
-        subjects.read(name),
-    ]
-}
-
 impl Translator {
-    pub(crate) fn new(log: LogName, name: NodeName) -> Translator {
+    /// For the secondary `name` of the log `log`.
+    pub fn new(log: LogName, name: NodeName) -> Translator {
         let subjects = Subjects::new(log);
         let inbox = subjects.inbox(&name);
         Translator { subjects, name, inbox, refused: BTreeMap::new() }
+    }
+
+    /// The subjects to listen on, besides everything below the inbox.
+    pub fn subscriptions(&self) -> Vec<String> {
+        let Translator { subjects, name, .. } = self;
+        vec![
+            subjects.entries(name),
+            subjects.heartbeat(),
+            subjects.ask(),
+            subjects.promise(name),
+            subjects.read(name),
+        ]
+    }
+
+    /// The subject below which answers to this node arrive.
+    pub fn inbox(&self) -> &str {
+        &self.inbox
     }
 
     /// Packets that were refused so far, by kind.

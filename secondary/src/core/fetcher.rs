@@ -18,7 +18,7 @@ struct InFlight {
 ///
 /// Invariant: at most [`FETCH_WINDOW_RANGES`] in flight, no two of which overlap.
 #[derive(Debug)]
-pub struct Fetcher {
+pub(super) struct Fetcher {
     in_flight: Vec<InFlight>,
     /// Entries to ask for in one range: as many as fitted one answer of late.
     range_entries: u64,
@@ -40,7 +40,7 @@ impl Default for Fetcher {
 
 impl Fetcher {
     /// The ranges to ask for now, of what is missing; each must be given to [`Fetcher::start`].
-    pub fn plan(&self, missing: impl Iterator<Item = OrderRange>) -> Vec<OrderRange> {
+    pub(super) fn plan(&self, missing: impl Iterator<Item = OrderRange>) -> Vec<OrderRange> {
         let mut planned = Vec::new();
         let mut room = self.room();
         for gap in missing {
@@ -68,7 +68,7 @@ impl Fetcher {
     }
 
     /// Whether nothing is on its way and something may be asked for.
-    pub fn is_free(&self) -> bool {
+    pub(super) fn is_free(&self) -> bool {
         self.in_flight.is_empty() && self.not_before.is_none()
     }
 
@@ -88,12 +88,12 @@ impl Fetcher {
     }
 
     /// A range was asked for.
-    pub fn start(&mut self, now: Moment, request: u64, range: OrderRange) {
+    pub(super) fn start(&mut self, now: Moment, request: u64, range: OrderRange) {
         self.in_flight.push(InFlight { request, range, deadline: now.plus(ANSWER_TIMEOUT) });
     }
 
     /// An answer has come and is held back until `until`: it is not asked for again before.
-    pub fn on_held(&mut self, request: u64, until: Moment) {
+    pub(super) fn on_held(&mut self, request: u64, until: Moment) {
         if let Some(flight) = self.in_flight.iter_mut().find(|flight| flight.request == request) {
             flight.deadline = until.plus(ANSWER_TIMEOUT);
         }
@@ -101,7 +101,7 @@ impl Fetcher {
 
     /// An answer with `count` entries has come. It may be short of what was asked for: the rest is simply
     /// missing again.
-    pub fn on_answer(&mut self, request: u64, count: u64) {
+    pub(super) fn on_answer(&mut self, request: u64, count: u64) {
         let Some(index) = self.in_flight.iter().position(|flight| flight.request == request) else { return };
         let wanted = self.in_flight.swap_remove(index).range.count();
         if wanted == 0 {
@@ -115,18 +115,18 @@ impl Fetcher {
     }
 
     /// An answer brought the log on: the master is well.
-    pub const fn on_progress(&mut self) {
+    pub(super) const fn on_progress(&mut self) {
         self.backoff.reset();
         self.not_before = None;
     }
 
     /// An answer brought nothing new: waits, so that a master that has nothing to give is not asked in a loop.
-    pub fn on_fruitless(&mut self, now: Moment, random: &mut fastrand::Rng) {
+    pub(super) fn on_fruitless(&mut self, now: Moment, random: &mut fastrand::Rng) {
         self.not_before = Some(now.plus(self.backoff.next_delay(random)));
     }
 
     /// Gives up waiting for what is overdue; it is asked for again after a delay.
-    pub fn on_deadline(&mut self, now: Moment, random: &mut fastrand::Rng) {
+    pub(super) fn on_deadline(&mut self, now: Moment, random: &mut fastrand::Rng) {
         if self.not_before.is_some_and(|until| until <= now) {
             self.not_before = None;
         }
@@ -138,18 +138,18 @@ impl Fetcher {
     }
 
     /// When [`Fetcher::on_deadline`] has something to do.
-    pub fn next_deadline(&self) -> Option<Moment> {
+    pub(super) fn next_deadline(&self) -> Option<Moment> {
         self.in_flight.iter().map(|flight| flight.deadline).chain(self.not_before).min()
     }
 
     /// Forgets what is on its way; a new session asks anew.
-    pub fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         self.in_flight.clear();
         self.on_progress();
     }
 
     /// The ranges on their way.
-    pub const fn in_flight(&self) -> usize {
+    pub(super) const fn in_flight(&self) -> usize {
         self.in_flight.len()
     }
 }

@@ -165,6 +165,11 @@ impl SecondaryCore {
         }
     }
 
+    /// The log that this node follows; none while it is blank.
+    pub const fn log_id(&self) -> Option<LogId> {
+        self.log_id
+    }
+
     /// The faults that are injected.
     pub const fn faults(&self) -> Faults {
         self.faults.faults()

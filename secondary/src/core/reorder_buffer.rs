@@ -7,21 +7,21 @@ use replog_shared::{Digest, Order, OrderRange};
 
 /// A run of lines as it came, not checked yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Unit {
+pub(super) struct Unit {
     /// The order at which the lines begin.
-    pub from: Order,
+    pub(super) from: Order,
     /// Exclusive end of the entries, as its header tells.
-    pub to: Order,
+    pub(super) to: Order,
     /// The lines.
-    pub lines: Bytes,
+    pub(super) lines: Bytes,
     /// The sender's digest through the last line.
-    pub digest: Digest,
+    pub(super) digest: Digest,
 }
 
 /// What became of a unit that was put in.
 #[must_use]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Insertion {
+pub(super) enum Insertion {
     /// It waits for what stands before it.
     Held,
     /// It was there already.
@@ -35,7 +35,7 @@ pub enum Insertion {
 /// Invariant: the bytes of the lines never exceed the limit. What is nearest to the log's end stays;
 /// what is farthest goes first.
 #[derive(Debug)]
-pub struct ReorderBuffer {
+pub(super) struct ReorderBuffer {
     units: BTreeMap<Order, Unit>,
     bytes: usize,
     max_bytes: usize,
@@ -43,12 +43,12 @@ pub struct ReorderBuffer {
 
 impl ReorderBuffer {
     /// An empty one that holds at most `max_bytes` bytes of lines.
-    pub const fn new(max_bytes: usize) -> ReorderBuffer {
+    pub(super) const fn new(max_bytes: usize) -> ReorderBuffer {
         ReorderBuffer { units: BTreeMap::new(), bytes: 0, max_bytes }
     }
 
     /// Puts a unit in. Of two that begin at the same order the longer one stays.
-    pub fn insert(&mut self, unit: Unit) -> Insertion {
+    pub(super) fn insert(&mut self, unit: Unit) -> Insertion {
         if self.units.get(&unit.from).is_some_and(|held| held.to >= unit.to) {
             return Insertion::Duplicate;
         }
@@ -82,14 +82,14 @@ impl ReorderBuffer {
     }
 
     /// Takes the first unit if a log of this length reaches it.
-    pub fn pop_continuing(&mut self, length: Order) -> Option<Unit> {
+    pub(super) fn pop_continuing(&mut self, length: Order) -> Option<Unit> {
         let (from, _) = self.units.first_key_value().filter(|(from, _)| **from <= length)?;
         let from = *from;
         self.remove(from)
     }
 
     /// What no unit covers of `from..to`, in order.
-    pub fn missing(&self, from: Order, to: Order) -> impl Iterator<Item = OrderRange> {
+    pub(super) fn missing(&self, from: Order, to: Order) -> impl Iterator<Item = OrderRange> {
         let mut at = from;
         let units = self.units.values().map(|unit| (unit.from, unit.to));
         let gaps = units.chain([(to, to)]).map(move |(start, end)| {
@@ -101,22 +101,22 @@ impl ReorderBuffer {
     }
 
     /// Where the last unit begins: everything before it is known to exist.
-    pub fn last_from(&self) -> Option<Order> {
+    pub(super) fn last_from(&self) -> Option<Order> {
         self.units.last_key_value().map(|(from, _)| *from)
     }
 
     /// Bytes of lines that are held.
-    pub const fn bytes(&self) -> usize {
+    pub(super) const fn bytes(&self) -> usize {
         self.bytes
     }
 
     /// Whether so much is held that fetching farther ahead would only push something out.
-    pub const fn is_crowded(&self) -> bool {
+    pub(super) const fn is_crowded(&self) -> bool {
         self.bytes > self.max_bytes / 2
     }
 
     /// Forgets everything.
-    pub fn clear(&mut self) {
+    pub(super) fn clear(&mut self) {
         self.units.clear();
         self.bytes = 0;
     }

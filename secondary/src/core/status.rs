@@ -1,7 +1,7 @@
 //! What a secondary tells of itself.
 
 use replog_shared::{
-    Digest, Epoch, EpochNumber, LogId, Moment, NodeName, Order, OrderRange, store::LogView, wire::SecondaryState,
+    Digest, Epoch, LogId, Moment, NodeName, Order, OrderRange, store::LogView, wire::SecondaryState,
 };
 use serde::Serialize;
 
@@ -96,7 +96,7 @@ impl SecondaryCore {
             digest: log.digest_at(place).unwrap_or_default(),
             whole: self.whole,
             hears: self.hears(now).cloned(),
-            master_http: self.master.as_ref().and_then(|master| master.http.clone()),
+            master_http: self.master_http().map(str::to_owned),
             master_length: self.master_length(),
             diverged: match &self.state {
                 State::Diverged { orders, cause, .. } => Some((*orders, *cause)),
@@ -112,35 +112,15 @@ impl SecondaryCore {
         }
     }
 
+    /// Where the master that was last heard takes appends, if it told.
+    pub fn master_http(&self) -> Option<&str> {
+        self.master.as_ref().and_then(|master| master.http.as_deref())
+    }
+
     fn master_length(&self) -> Option<Order> {
         match (&self.state, &self.master) {
             (State::Joined(session), _) => Some(session.length),
             (_, master) => master.as_ref().map(|master| master.length),
-        }
-    }
-}
-
-/// What of a status can change with every burst, cheap to take.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Glance<'a> {
-    /// Exclusive end of what may be shown.
-    pub(crate) length: Order,
-    /// The epoch of the last mark before it.
-    pub(crate) epoch: Option<EpochNumber>,
-    pub(crate) log_id: Option<LogId>,
-    pub(crate) master_http: Option<&'a str>,
-}
-
-impl SecondaryCore {
-    /// What readers must know.
-    pub(crate) fn shown(&self, log: &dyn LogView) -> Glance<'_> {
-        let place = log.durable();
-        let last = (place.marks as usize).checked_sub(1).and_then(|last| log.marks().get(last));
-        Glance {
-            length: place.length,
-            epoch: last.map(|placed| placed.mark.epoch.number()),
-            log_id: self.log_id,
-            master_http: self.master.as_ref().and_then(|master| master.http.as_deref()),
         }
     }
 }

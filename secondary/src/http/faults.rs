@@ -7,7 +7,7 @@ use axum::{Json, extract::State};
 use replog_host::edge::{Problem, json::JsonBody, query::Query};
 use serde::{Deserialize, Serialize};
 
-use super::Served;
+use super::Context;
 use crate::{config::MAX_FAULT_DELAY_MS, core::Faults};
 
 /// Faults as JSON; what a request leaves out is none.
@@ -44,27 +44,27 @@ impl From<Faults> for FaultsBody {
 
 /// The faults that are injected.
 pub(super) async fn get(
-    State(served): State<Served>,
+    State(context): State<Context>,
     Query(()): Query<()>,
 ) -> Result<Json<FaultsBody>, Problem> {
-    allowed(&served)?;
-    Ok(Json(served.node.faults().await?.into()))
+    allowed(&context)?;
+    Ok(Json(context.node.faults().await?.into()))
 }
 
 /// Injects other faults from now on.
 pub(super) async fn put(
-    State(served): State<Served>,
+    State(context): State<Context>,
     Query(()): Query<()>,
     body: JsonBody,
 ) -> Result<Json<FaultsBody>, Problem> {
-    allowed(&served)?;
+    allowed(&context)?;
     let faults = body.parse::<FaultsBody>()?.check()?;
-    served.node.set_faults(faults).await?;
+    context.node.set_faults(faults).await?;
     Ok(Json(faults.into()))
 }
 
-fn allowed(served: &Served) -> Result<(), Problem> {
-    if served.allow_faults {
+fn allowed(context: &Context) -> Result<(), Problem> {
+    if context.allow_faults {
         return Ok(());
     }
     let detail = "Faults are not allowed on this node. Start it with --allow-faults.";

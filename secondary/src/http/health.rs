@@ -8,7 +8,7 @@ use replog_host::edge::{Problem, query::Query};
 use replog_shared::{Digest, Epoch, EpochNumber, LogId, NodeName, Order, wire::SecondaryState};
 use serde::Serialize;
 
-use super::Served;
+use super::Context;
 use crate::{
     core::{Counters, Status},
     node::Report,
@@ -62,11 +62,11 @@ struct Diverged {
 
 /// The node's own state; always 200 while it runs.
 pub(super) async fn health(
-    State(served): State<Served>,
+    State(context): State<Context>,
     Query(()): Query<()>,
 ) -> Result<Json<Health>, Problem> {
-    let report = served.node.status().await?;
-    Ok(Json(Health::of(served.name, report)))
+    let report = context.node.status().await?;
+    Ok(Json(Health::of(context.name, report)))
 }
 
 impl Health {
@@ -115,10 +115,10 @@ pub(super) async fn livez(Query(()): Query<()>) -> &'static str {
 
 /// The log can be read and NATS is connected. Never says anything of lag or of other nodes.
 pub(super) async fn readyz(
-    State(served): State<Served>,
+    State(context): State<Context>,
     Query(()): Query<()>,
 ) -> Result<&'static str, Problem> {
-    if served.node.shown().borrow().connected {
+    if context.node.facts().borrow().connected {
         return Ok("ok\n");
     }
     let detail = "There is no connection to NATS.";
