@@ -5,7 +5,7 @@
 //!
 //! | module | holds |
 //! | --- | --- |
-//! | [`append`], [`read`], [`status`], [`probe`], [`bench`](mod@bench), [`completions`] | one command each |
+//! | [`append`], [`read`], [`status`], [`probe`], [`bench`](mod@bench), [`completions`], [`dev`] | one command each |
 //! | [`client`], [`node_url`] | the small HTTP client and the address that it talks to |
 //! | [`elements`] | the members of a long JSON array, one by one |
 //! | [`failure`], [`output`], [`format`](mod@format) | how a command ends, where it writes, how numbers look |
@@ -14,6 +14,7 @@ mod append;
 mod bench;
 mod client;
 mod completions;
+mod dev;
 mod elements;
 mod failure;
 mod format;
@@ -39,6 +40,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Dev(dev::Dev),
     Append(append::Append),
     Read(read::Read),
     Status(status::Status),
@@ -66,6 +68,7 @@ fn run(command: Command) -> Result<(), Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let outcome = runtime.block_on(async {
         match command {
+            Command::Dev(dev) => dev.run().await,
             Command::Append(append) => append.run().await,
             Command::Read(read) => read.run().await,
             Command::Status(status) => status.run().await,

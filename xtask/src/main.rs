@@ -6,9 +6,11 @@
 //! | [`tools`] | nats-server, cargo-nextest and cargo-deny, at pinned versions |
 //! | [`images`] | the container images that the tests and the compose file need |
 //! | [`programs`] | the nodes and the command line, built static: for processes and for images |
+//! | [`bench`](mod@bench) | the nodes against an echo, measured in one run |
 //! | [`docker`], [`process`], [`workspace`] | what these stand on: docker, child processes, folders |
 #![expect(clippy::print_stdout, reason = "a chore tells on the terminal what it does")]
 
+mod bench;
 mod docker;
 mod images;
 mod process;
@@ -33,6 +35,7 @@ enum Chore {
     Tools(tools::Args),
     Images(images::Args),
     Test(test::Args),
+    Bench(bench::Args),
 }
 
 fn main() -> Result<()> {
@@ -40,5 +43,6 @@ fn main() -> Result<()> {
         Chore::Tools(args) => tools::run(&args),
         Chore::Images(args) => images::run(&args),
         Chore::Test(args) => test::run(&args),
+        Chore::Bench(args) => bench::run(&args),
     }
 }

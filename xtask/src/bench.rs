@@ -1,0 +1,157 @@
+//! `cargo xtask bench`: starts nats-server and the nodes, and measures them against an echo in the same run.
+//!
+//! Everything runs on this machine, the load and the broker too, so a figure alone says little: the echo's
+//! rate stands beside each, and the ratio is what can be compared.
+
+mod cluster;
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, bail};
+use serde_json::Value;
+
+use crate::{process::Program, tools};
+use cluster::{Binaries, Cluster, Echo};
+
+/// Measure the nodes against an echo on this machine.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Seconds of load for each row.
+    #[arg(long, default_value_t = 5)]
+    seconds: u64,
+    /// Entries of the rows about long logs.
+    #[arg(long, default_value_t = 1_000_000)]
+    entries: u64,
+    /// Only rows whose name contains this.
+    #[arg(long)]
+    only: Option<String>,
+}
+
+/// Bytes of the JSON string that each message is.
+const PAYLOAD_BYTES: u64 = 100;
+
+/// How long a catching-up node may take in all.
+const CATCH_UP_LIMIT: Duration = Duration::from_secs(120);
+
+/// A row's load.
+struct Load {
+    name: &'static str,
+    target: &'static str,
+    clients: u32,
+    w: u32,
+    batch: u32,
+    reach: &'static str,
+}
+
+const LOADS: [Load; 6] = [
+    Load { name: "w=3, one client", target: "append", clients: 1, w: 3, batch: 1, reach: "p50 <= 330 us" },
+    Load { name: "w=3, 64 clients", target: "append", clients: 64, w: 3, batch: 1, reach: ">= 50,000 msg/s" },
+    Load { name: "w=3, 256 clients", target: "append", clients: 256, w: 3, batch: 1, reach: ">= 60,000 msg/s" },
+    Load { name: "w=3, batches of 100", target: "append", clients: 16, w: 3, batch: 100, reach: ">= 500,000 msg/s" },
+    Load { name: "w=2, 64 clients", target: "append", clients: 64, w: 2, batch: 1, reach: "" },
+    Load { name: "w=1, 64 clients", target: "append", clients: 64, w: 1, batch: 1, reach: ">= 0.8 of the echo" },
+];
+
+const ECHO: Load = Load { name: "echo, 64 clients", target: "echo", clients: 64, w: 1, batch: 1, reach: "" };
+
+/// Builds what is measured, measures, prints the table.
+pub(crate) fn run(args: &Args) -> Result<()> {
+    let nats_server = tools::nats_server()?;
+    Program::new("cargo")
+        .args(["build", "--release", "-p", "replog-master", "-p", "replog-secondary", "-p", "replog-cli", "-p", "replog-echo"])
+        .run()?;
+    let binaries = Binaries::release();
+    let wanted = |name: &str| args.only.as_deref().is_none_or(|only| name.contains(only));
+    println!("\n{:<28} {:>14} {:>10} {:>10} {:>9}  reach", "work", "msg/s", "p50 us", "p99 us", "of echo");
+    for load in LOADS.iter().filter(|load| wanted(load.name)) {
+        measure_load(args, &binaries, &nats_server, load)?;
+    }
+    if wanted("long log") {
+        measure_long_log(args, &binaries, &nats_server)?;
+    }
+    Ok(())
+}
+
+/// One load on a fresh cluster, the echo right before it.
+fn measure_load(args: &Args, binaries: &Binaries, nats_server: &std::path::Path, load: &Load) -> Result<()> {
+    let echo = Echo::start(binaries)?;
+    let baseline = bench(binaries, &echo.url(), &ECHO, args.seconds)?;
+    drop(echo);
+    let mut cluster = Cluster::start(binaries, nats_server)?;
+    cluster.start_secondary(1)?;
+    cluster.start_secondary(2)?;
+    cluster.wait_until_streaming(&["secondary1", "secondary2"])?;
+    let report = bench(binaries, &cluster.master_url(), load, args.seconds)?;
+    print_row(load.name, &report, Some(rate(&baseline)), load.reach);
+    Ok(())
+}
+
+/// A million entries that one secondary lacks: what they cost, whether they slow others, how fast it follows.
+fn measure_long_log(args: &Args, binaries: &Binaries, nats_server: &std::path::Path) -> Result<()> {
+    let mut cluster = Cluster::start(binaries, nats_server)?;
+    cluster.start_secondary(1)?;
+    cluster.wait_until_streaming(&["secondary1"])?;
+    let one = Load { name: "w=1 before", target: "append", clients: 64, w: 1, batch: 1, reach: "" };
+    let two = Load { name: "w=2 before", w: 2, ..one };
+    let before = [bench(binaries, &cluster.master_url(), &one, args.seconds)?, bench(binaries, &cluster.master_url(), &two, args.seconds)?];
+    let (length, rss) = (cluster.master_length()?, cluster.master_rss_bytes()?);
+    bench_count(binaries, &cluster.master_url(), args.entries)?;
+    let added = cluster.master_length()? - length;
+    let grown = cluster.master_rss_bytes()?.saturating_sub(rss);
+    let overhead = (grown as f64 / added as f64) - PAYLOAD_BYTES as f64;
+    println!("{:<28} {overhead:>14.0} bytes an entry beyond the payload  (<= 160)", "memory of the master");
+    for (load, before) in [(&one, &before[0]), (&two, &before[1])] {
+        let after = bench(binaries, &cluster.master_url(), load, args.seconds)?;
+        let ratio = rate(&after) / rate(before);
+        println!("w={} with {added} entries pending for a dead node: {:.2} of the rate before (>= 0.90)", load.w, ratio);
+    }
+    measure_catch_up(&mut cluster)
+}
+
+fn measure_catch_up(cluster: &mut Cluster) -> Result<()> {
+    let length = cluster.master_length()?;
+    let started = Instant::now();
+    cluster.start_secondary(2)?;
+    while cluster.secondary_length(2)? < length {
+        if started.elapsed() > CATCH_UP_LIMIT {
+            bail!("the fresh secondary did not catch up within {} s", CATCH_UP_LIMIT.as_secs());
+        }
+    }
+    let seconds = started.elapsed().as_secs_f64();
+    let rate = length as f64 / seconds;
+    println!("{:<28} {rate:>14.0} entries/s: {length} in {seconds:.2} s from process start  (>= 1,000,000)", "fresh secondary");
+    Ok(())
+}
+
+fn bench(binaries: &Binaries, url: &str, load: &Load, seconds: u64) -> Result<Value> {
+    let text = |number: u32| number.to_string();
+    let output = Program::new(&binaries.replog)
+        .args(["bench", "--json", "--url", url, "--target", load.target, "--size", &PAYLOAD_BYTES.to_string()])
+        .args(["--clients", &text(load.clients), "--w", &text(load.w), "--batch", &text(load.batch)])
+        .args(["--seconds", &seconds.to_string(), "--warmup-seconds", "1"])
+        .read()?;
+    serde_json::from_str(&output).context("the load's report is not JSON")
+}
+
+/// Appends `entries` messages in batches, w = 1.
+fn bench_count(binaries: &Binaries, url: &str, entries: u64) -> Result<()> {
+    let requests = (entries / 100).to_string();
+    Program::new(&binaries.replog)
+        .args(["bench", "--json", "--url", url, "--size", &PAYLOAD_BYTES.to_string(), "--clients", "8", "--w", "1"])
+        .args(["--batch", "100", "--warmup-seconds", "0", "--count", &requests])
+        .read()
+        .map(drop)
+}
+
+fn rate(report: &Value) -> f64 {
+    report["messages_per_second"].as_f64().unwrap_or_default()
+}
+
+fn print_row(name: &str, report: &Value, echo: Option<f64>, reach: &str) {
+    let latency = |which: &str| report["latency_us"][which].as_f64().unwrap_or_default();
+    let of_echo = echo.map_or_else(String::new, |echo| format!("{:.2}", rate(report) / echo));
+    println!("{name:<28} {:>14.0} {:>10.0} {:>10.0} {of_echo:>9}  {reach}", rate(report), latency("p50"), latency("p99"));
+    if let Some(errors) = report["errors"].as_object().filter(|errors| !errors.is_empty()) {
+        println!("{:<28} errors: {errors:?}", "");
+    }
+}
