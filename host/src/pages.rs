@@ -96,7 +96,9 @@ pub async fn wait_for_order(mut shown: watch::Receiver<Shown>, query: &PageQuery
     }
     let length = shown.borrow().length;
     let detail = format!("This node does not show order {wanted} yet: its length is {length}.");
-    Err(Problem::new(StatusCode::GATEWAY_TIMEOUT, "not_shown_yet", detail).retryable().with("length", length.get()))
+    Err(Problem::new(StatusCode::GATEWAY_TIMEOUT, "not_shown_yet", detail)
+        .retryable()
+        .with("length", length.get()))
 }
 
 /// Answers `{"messages": […]}` with the entries `from..to`, one page in memory at a time.
@@ -144,7 +146,9 @@ fn elements(lines: &[u8], element: Element) -> Bytes {
         match element {
             Element::Entry => out.extend_from_slice(line.strip_suffix(b"\n").unwrap_or(line)),
             Element::Message => {
-                out.extend_from_slice(EntryLine::parse(line).map_or(&b"null"[..], |entry| entry.message_json));
+                out.extend_from_slice(
+                    EntryLine::parse(line).map_or(&b"null"[..], |entry| entry.message_json),
+                );
             }
         }
     }

@@ -5,7 +5,8 @@ use tracing::warn;
 
 /// Returns at the first SIGTERM or SIGINT.
 pub async fn requested() {
-    let signals = signal(SignalKind::terminate()).and_then(|term| Ok((term, signal(SignalKind::interrupt())?)));
+    let signals =
+        signal(SignalKind::terminate()).and_then(|term| Ok((term, signal(SignalKind::interrupt())?)));
     match signals {
         Ok((mut term, mut int)) => {
             tokio::select! { _ = term.recv() => {} _ = int.recv() => {} }

@@ -8,8 +8,10 @@ use tracing_subscriber::EnvFilter;
 ///
 /// Does nothing where a subscriber is set already.
 pub fn init(json: bool) {
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,async_nats=error"));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false);
+    let filter =
+        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,async_nats=error"));
+    let builder =
+        tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false);
     // A second call, as in tests, finds the first one's subscriber in place.
     let _already_set = if json { builder.json().try_init() } else { builder.try_init() };
 }

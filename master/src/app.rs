@@ -95,7 +95,9 @@ fn core_config(config: &Config) -> CoreConfig {
 /// What keeps it from starting.
 pub async fn run(config: Config) -> anyhow::Result<()> {
     let translator = translator(&config);
-    let bus = NatsBus::connect(config.nats.clone(), translator.subscriptions(), translator.inbox().to_owned()).await?;
+    let bus =
+        NatsBus::connect(config.nats.clone(), translator.subscriptions(), translator.inbox().to_owned())
+            .await?;
     let mut running = start(config, bus).await?;
     tokio::select! {
         () = replog_host::stop::requested() => {}

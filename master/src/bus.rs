@@ -29,8 +29,6 @@ pub enum Event {
         /// Its own inbox.
         reply: String,
     },
-    /// Another master is alive, or this one's own heartbeat came back.
-    Heartbeat(wire::Heartbeat),
     /// A node tells what it holds.
     State(Box<wire::State>),
     /// A range of a log that is taken over.
@@ -89,7 +87,7 @@ impl Translator {
     /// What a master listens to, besides its inbox.
     pub fn subscriptions(&self) -> Vec<String> {
         let subjects = &self.subjects;
-        vec![subjects.acks(None), subjects.join(None), subjects.fetch(None), subjects.heartbeat()]
+        vec![subjects.acks(None), subjects.join(None), subjects.fetch(None)]
     }
 
     /// Below this, answers arrive.
@@ -119,7 +117,6 @@ impl Translator {
                 let reply = self.reply(packet, &fetch.sender, node)?;
                 Ok(Event::Fetch { fetch, reply })
             }
-            Channel::Heartbeat => Ok(Event::Heartbeat(wire::decode(&packet.payload)?)),
             Channel::Inbox => self.read_answer(packet),
             _ => Err(Refused::Subject),
         }
@@ -146,7 +143,12 @@ impl Translator {
     }
 
     /// Where the answer to a request goes: only to the inbox of the node that the subject names.
-    fn reply(&self, packet: &Incoming, sender: &wire::Sender, node: Option<NodeName>) -> Result<String, Refused> {
+    fn reply(
+        &self,
+        packet: &Incoming,
+        sender: &wire::Sender,
+        node: Option<NodeName>,
+    ) -> Result<String, Refused> {
         if node.as_ref() != Some(&sender.node) {
             return Err(Refused::WrongNode);
         }

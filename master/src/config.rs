@@ -11,7 +11,11 @@ use replog_shared::{
 
 /// Flags and environment of `replog-master`.
 #[derive(Clone, Debug, Parser)]
-#[command(name = "replog-master", version, about = "The master of a replicated log: takes appends over HTTP, orders and replicates them over NATS")]
+#[command(
+    name = "replog-master",
+    version,
+    about = "The master of a replicated log: takes appends over HTTP, orders and replicates them over NATS"
+)]
 pub struct Args {
     /// HTTP address to listen on
     #[arg(long, env = "REPLOG_LISTEN", value_name = "HOST:PORT", default_value = "0.0.0.0:5000")]
@@ -91,7 +95,12 @@ pub struct ConfigError(pub Vec<String>);
 
 impl Config {
     /// A configuration with every default, for a node that lives in this process.
-    pub fn in_process(listen: SocketAddr, log: LogName, secondaries: Vec<NodeName>, name: NodeName) -> Config {
+    pub fn in_process(
+        listen: SocketAddr,
+        log: LogName,
+        secondaries: Vec<NodeName>,
+        name: NodeName,
+    ) -> Config {
         Config {
             listen: listen.to_string(),
             nats: NatsOptions::default(),
@@ -124,8 +133,14 @@ impl TryFrom<Args> for Config {
         wrong.into_iter().for_each(|wrong| check("secondaries", Some(wrong)));
         check("durability", durability_problem(&args.durability));
         check("listen", listen_problem(&args.listen));
-        check("heartbeat-interval-ms", (!(10..=60_000).contains(&args.heartbeat_interval_ms)).then(|| "must be 10 to 60000".into()));
-        check("log-format", (!matches!(args.log_format.as_str(), "text" | "json")).then(|| "must be text or json".into()));
+        check(
+            "heartbeat-interval-ms",
+            (!(10..=60_000).contains(&args.heartbeat_interval_ms)).then(|| "must be 10 to 60000".into()),
+        );
+        check(
+            "log-format",
+            (!matches!(args.log_format.as_str(), "text" | "json")).then(|| "must be text or json".into()),
+        );
         let nats = NatsOptions {
             urls: args.nats_url.split(',').map(str::to_owned).collect(),
             name: format!("replog {} {}", args.log, args.name),
@@ -172,11 +187,15 @@ fn durability_problem(text: &str) -> Option<String> {
     match text.parse::<Durability>() {
         Err(error) => Some(error.to_string()),
         Ok(Durability::Memory) => None,
-        Ok(level) => Some(format!("{level} does not exist yet; use --durability memory (a restart then loses this node's copy)")),
+        Ok(level) => Some(format!(
+            "{level} does not exist yet; use --durability memory (a restart then loses this node's copy)"
+        )),
     }
 }
 
 fn listen_problem(text: &str) -> Option<String> {
-    let port = text.rsplit_once(':').and_then(|(host, port)| (!host.is_empty()).then(|| port.parse::<u16>().ok())?);
+    let port = text
+        .rsplit_once(':')
+        .and_then(|(host, port)| (!host.is_empty()).then(|| port.parse::<u16>().ok())?);
     port.is_none().then(|| format!("{text:?} is not HOST:PORT, such as 0.0.0.0:5000"))
 }

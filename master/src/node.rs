@@ -29,7 +29,7 @@ use crate::{
     bus::{Event, RefusedCounts, Translator},
     core::{
         Effect, MasterCore,
-        events::{Append, Notice, NotLeading, WaitId, WriteOutcome},
+        events::{Append, NotLeading, Notice, WaitId, WriteOutcome},
     },
 };
 
@@ -192,7 +192,12 @@ pub struct Node<S: Store, B> {
 
 impl<S: Store, B: Bus> Node<S, B> {
     /// A node, and the handle to it.
-    pub fn new(core: MasterCore, store: S, bus: B, translator: Translator) -> (Node<S, B>, Handle<S::Reader>) {
+    pub fn new(
+        core: MasterCore,
+        store: S,
+        bus: B,
+        translator: Translator,
+    ) -> (Node<S, B>, Handle<S::Reader>) {
         let (command_sender, commands) = mpsc::channel(COMMANDS);
         let (shown, shown_receiver) = watch::channel(Shown::default());
         let (readiness, readiness_receiver) = watch::channel(Readiness::default());
@@ -336,19 +341,12 @@ impl<S: Store, B: Bus> Node<S, B> {
         match event {
             BusEvent::Message(packet) => self.on_packet(now, &packet),
             BusEvent::Up { max_payload } => {
-                info!(max_payload_bytes = max_payload, "connected to NATS");
                 self.denied = None;
                 self.core.on_bus_up(now, max_payload);
                 self.max_line_bytes.store(self.core.max_line_bytes(), Ordering::Relaxed);
             }
-            BusEvent::Down => {
-                warn!("lost the connection to NATS: writes go on, and replicate when it is back");
-                self.core.on_bus_down();
-            }
-            BusEvent::Denied { what } => {
-                error!(%what, "NATS refuses this node: its permissions must allow the subjects of this log");
-                self.denied = Some(what);
-            }
+            BusEvent::Down => self.core.on_bus_down(),
+            BusEvent::Denied { what } => self.denied = Some(what),
             BusEvent::Overrun => warn!("packets were dropped because this node read too slowly"),
         }
         self.execute();
@@ -370,7 +368,6 @@ impl<S: Store, B: Bus> Node<S, B> {
             Event::Ack(ack) => self.on_ack(now, &ack, subject),
             Event::Join { join, reply } => self.core.on_join(now, &join, reply, &self.store),
             Event::Fetch { fetch, reply } => self.core.on_fetch(now, &fetch, reply, &self.store),
-            Event::Heartbeat(heartbeat) => self.core.on_heartbeat(&heartbeat),
             Event::State(state) => self.core.on_state(now, *state, &self.store),
             Event::ReadAnswer(header, lines) => self.core.on_read_answer(now, &header, &lines, &self.store),
             Event::NoResponders(node) => self.core.on_no_responders(now, &node),

@@ -95,9 +95,9 @@ fn take_number(text: &[u8]) -> Option<(u64, &[u8])> {
     if digits == 0 || (digits > 1 && number[0] == b'0') {
         return None;
     }
-    let value = number.iter().try_fold(0u64, |value, digit| {
-        value.checked_mul(10)?.checked_add(u64::from(digit - b'0'))
-    })?;
+    let value = number
+        .iter()
+        .try_fold(0u64, |value, digit| value.checked_mul(10)?.checked_add(u64::from(digit - b'0')))?;
     Some((value, rest))
 }
 

@@ -117,7 +117,12 @@ mod tests {
     use super::*;
 
     fn epoch(reign: u32, owner: &str, start: u32, incarnation: u64) -> Epoch {
-        Epoch { reign, owner: owner.parse().unwrap(), start, incarnation: Incarnation::from_random(incarnation) }
+        Epoch {
+            reign,
+            owner: owner.parse().unwrap(),
+            start,
+            incarnation: Incarnation::from_random(incarnation),
+        }
     }
 
     #[test]

@@ -252,7 +252,8 @@ mod tests {
 
     #[test]
     fn a_run_continues_the_log() {
-        let bytes = run(&[mark(0).encode(), entry_line(0, 0), entry_line(1, 0), mark(1).encode(), entry_line(2, 1)]);
+        let bytes =
+            run(&[mark(0).encode(), entry_line(0, 0), entry_line(1, 0), mark(1).encode(), entry_line(2, 1)]);
         let lines = Lines::checked(bytes.clone(), &Tip::default()).unwrap();
         assert_eq!(lines.tip().place, Place::new(Order::new(3), 2));
         assert_eq!(lines.entries().len(), 3);
@@ -276,7 +277,10 @@ mod tests {
     #[test]
     fn only_what_is_unseen_is_left() {
         let all = run(&[mark(0).encode(), entry_line(0, 0), entry_line(1, 0), mark(1).encode()]);
-        let tip = Lines::checked(run(&[mark(0).encode(), entry_line(0, 0)]), &Tip::default()).unwrap().tip().clone();
+        let tip = Lines::checked(run(&[mark(0).encode(), entry_line(0, 0)]), &Tip::default())
+            .unwrap()
+            .tip()
+            .clone();
         let left = unseen(&all, Order::ZERO, &tip).unwrap();
         assert_eq!(left, run(&[entry_line(1, 0), mark(1).encode()]));
         assert!(unseen(&all, Order::new(2), &tip).is_none());

@@ -80,7 +80,8 @@ pub struct PlacedMark {
 /// `mine` and `theirs` are the marks and the length of each log. This is the true longest common prefix of
 /// two logs that follow the protocol, found in one round trip. Source: Kafka's KIP-101 and KIP-279.
 pub fn fork(mine: (&[PlacedMark], Order), theirs: (&[PlacedMark], Order)) -> Place {
-    let common = mine.0.iter().zip(theirs.0).take_while(|(a, b)| a.mark.epoch == b.mark.epoch && a.at == b.at);
+    let common =
+        mine.0.iter().zip(theirs.0).take_while(|(a, b)| a.mark.epoch == b.mark.epoch && a.at == b.at);
     let common = common.count();
     if common == 0 {
         return Place::START;
@@ -125,7 +126,8 @@ mod tests {
         use MarkKind::{Promotion, Start};
         let old = [placed(1, 0, Start, 0)];
         let new = [placed(1, 0, Start, 0), placed(2, 0, Promotion, 5)];
-        let fork_at = |a: &[PlacedMark], al, b: &[PlacedMark], bl| fork((a, Order::new(al)), (b, Order::new(bl)));
+        let fork_at =
+            |a: &[PlacedMark], al, b: &[PlacedMark], bl| fork((a, Order::new(al)), (b, Order::new(bl)));
         assert_eq!(fork_at(&old, 9, &new, 7), Place::new(Order::new(5), 1));
         assert_eq!(fork_at(&old, 3, &new, 7), Place::new(Order::new(3), 1));
         assert_eq!(fork_at(&new, 9, &new, 7), Place::new(Order::new(7), 2));

@@ -155,8 +155,17 @@ mod tests {
 
     #[test]
     fn foreign_subjects_are_nothing() {
-        for subject in ["", "replog", "replog.main", "replog.other.acks.s1", "replog.mainx.acks.s1",
-            "replog.main.acks", "replog.main.acks.s1.x", "replog.main.nothing.s1", "replog.main.heartbeat.s1"] {
+        for subject in [
+            "",
+            "replog",
+            "replog.main",
+            "replog.other.acks.s1",
+            "replog.mainx.acks.s1",
+            "replog.main.acks",
+            "replog.main.acks.s1.x",
+            "replog.main.nothing.s1",
+            "replog.main.heartbeat.s1",
+        ] {
             assert_eq!(subjects().parse(subject), None, "{subject}");
         }
     }
@@ -165,8 +174,15 @@ mod tests {
     fn answers_go_only_to_the_nodes_own_inbox() {
         let node: NodeName = "s1".parse().unwrap();
         assert!(subjects().is_inbox_of(&node, "replog.main.inbox.s1.join.7"));
-        for reply in ["replog.main.inbox.s1", "replog.main.inbox.s1.", "replog.main.inbox.s10.x",
-            "replog.main.inbox.s2.x", "replog.main.entries.s1", "replog.main.inbox.s1.>", "_INBOX.x"] {
+        for reply in [
+            "replog.main.inbox.s1",
+            "replog.main.inbox.s1.",
+            "replog.main.inbox.s10.x",
+            "replog.main.inbox.s2.x",
+            "replog.main.entries.s1",
+            "replog.main.inbox.s1.>",
+            "_INBOX.x",
+        ] {
             assert!(!subjects().is_inbox_of(&node, reply), "{reply}");
         }
     }

@@ -46,10 +46,31 @@ struct Load {
 const LOADS: [Load; 6] = [
     Load { name: "w=3, one client", target: "append", clients: 1, w: 3, batch: 1, reach: "p50 <= 330 us" },
     Load { name: "w=3, 64 clients", target: "append", clients: 64, w: 3, batch: 1, reach: ">= 50,000 msg/s" },
-    Load { name: "w=3, 256 clients", target: "append", clients: 256, w: 3, batch: 1, reach: ">= 60,000 msg/s" },
-    Load { name: "w=3, batches of 100", target: "append", clients: 16, w: 3, batch: 100, reach: ">= 500,000 msg/s" },
+    Load {
+        name: "w=3, 256 clients",
+        target: "append",
+        clients: 256,
+        w: 3,
+        batch: 1,
+        reach: ">= 60,000 msg/s",
+    },
+    Load {
+        name: "w=3, batches of 100",
+        target: "append",
+        clients: 16,
+        w: 3,
+        batch: 100,
+        reach: ">= 500,000 msg/s",
+    },
     Load { name: "w=2, 64 clients", target: "append", clients: 64, w: 2, batch: 1, reach: "" },
-    Load { name: "w=1, 64 clients", target: "append", clients: 64, w: 1, batch: 1, reach: ">= 0.8 of the echo" },
+    Load {
+        name: "w=1, 64 clients",
+        target: "append",
+        clients: 64,
+        w: 1,
+        batch: 1,
+        reach: ">= 0.8 of the echo",
+    },
 ];
 
 const ECHO: Load = Load { name: "echo, 64 clients", target: "echo", clients: 64, w: 1, batch: 1, reach: "" };
@@ -58,7 +79,18 @@ const ECHO: Load = Load { name: "echo, 64 clients", target: "echo", clients: 64,
 pub(crate) fn run(args: &Args) -> Result<()> {
     let nats_server = tools::nats_server()?;
     Program::new("cargo")
-        .args(["build", "--release", "-p", "replog-master", "-p", "replog-secondary", "-p", "replog-cli", "-p", "replog-echo"])
+        .args([
+            "build",
+            "--release",
+            "-p",
+            "replog-master",
+            "-p",
+            "replog-secondary",
+            "-p",
+            "replog-cli",
+            "-p",
+            "replog-echo",
+        ])
         .run()?;
     let binaries = Binaries::release();
     let wanted = |name: &str| args.only.as_deref().is_none_or(|only| name.contains(only));
@@ -93,7 +125,10 @@ fn measure_long_log(args: &Args, binaries: &Binaries, nats_server: &std::path::P
     cluster.wait_until_streaming(&["secondary1"])?;
     let one = Load { name: "w=1 before", target: "append", clients: 64, w: 1, batch: 1, reach: "" };
     let two = Load { name: "w=2 before", w: 2, ..one };
-    let before = [bench(binaries, &cluster.master_url(), &one, args.seconds)?, bench(binaries, &cluster.master_url(), &two, args.seconds)?];
+    let before = [
+        bench(binaries, &cluster.master_url(), &one, args.seconds)?,
+        bench(binaries, &cluster.master_url(), &two, args.seconds)?,
+    ];
     let (length, rss) = (cluster.master_length()?, cluster.master_rss_bytes()?);
     bench_count(binaries, &cluster.master_url(), args.entries)?;
     let added = cluster.master_length()? - length;
@@ -103,7 +138,10 @@ fn measure_long_log(args: &Args, binaries: &Binaries, nats_server: &std::path::P
     for (load, before) in [(&one, &before[0]), (&two, &before[1])] {
         let after = bench(binaries, &cluster.master_url(), load, args.seconds)?;
         let ratio = rate(&after) / rate(before);
-        println!("w={} with {added} entries pending for a dead node: {:.2} of the rate before (>= 0.90)", load.w, ratio);
+        println!(
+            "w={} with {added} entries pending for a dead node: {:.2} of the rate before (>= 0.90)",
+            load.w, ratio
+        );
     }
     measure_catch_up(&mut cluster)
 }
@@ -119,14 +157,26 @@ fn measure_catch_up(cluster: &mut Cluster) -> Result<()> {
     }
     let seconds = started.elapsed().as_secs_f64();
     let rate = length as f64 / seconds;
-    println!("{:<28} {rate:>14.0} entries/s: {length} in {seconds:.2} s from process start  (>= 1,000,000)", "fresh secondary");
+    println!(
+        "{:<28} {rate:>14.0} entries/s: {length} in {seconds:.2} s from process start  (>= 1,000,000)",
+        "fresh secondary"
+    );
     Ok(())
 }
 
 fn bench(binaries: &Binaries, url: &str, load: &Load, seconds: u64) -> Result<Value> {
     let text = |number: u32| number.to_string();
     let output = Program::new(&binaries.replog)
-        .args(["bench", "--json", "--url", url, "--target", load.target, "--size", &PAYLOAD_BYTES.to_string()])
+        .args([
+            "bench",
+            "--json",
+            "--url",
+            url,
+            "--target",
+            load.target,
+            "--size",
+            &PAYLOAD_BYTES.to_string(),
+        ])
         .args(["--clients", &text(load.clients), "--w", &text(load.w), "--batch", &text(load.batch)])
         .args(["--seconds", &seconds.to_string(), "--warmup-seconds", "1"])
         .read()?;
@@ -137,7 +187,18 @@ fn bench(binaries: &Binaries, url: &str, load: &Load, seconds: u64) -> Result<Va
 fn bench_count(binaries: &Binaries, url: &str, entries: u64) -> Result<()> {
     let requests = (entries / 100).to_string();
     Program::new(&binaries.replog)
-        .args(["bench", "--json", "--url", url, "--size", &PAYLOAD_BYTES.to_string(), "--clients", "8", "--w", "1"])
+        .args([
+            "bench",
+            "--json",
+            "--url",
+            url,
+            "--size",
+            &PAYLOAD_BYTES.to_string(),
+            "--clients",
+            "8",
+            "--w",
+            "1",
+        ])
         .args(["--batch", "100", "--warmup-seconds", "0", "--count", &requests])
         .read()
         .map(drop)
@@ -150,7 +211,12 @@ fn rate(report: &Value) -> f64 {
 fn print_row(name: &str, report: &Value, echo: Option<f64>, reach: &str) {
     let latency = |which: &str| report["latency_us"][which].as_f64().unwrap_or_default();
     let of_echo = echo.map_or_else(String::new, |echo| format!("{:.2}", rate(report) / echo));
-    println!("{name:<28} {:>14.0} {:>10.0} {:>10.0} {of_echo:>9}  {reach}", rate(report), latency("p50"), latency("p99"));
+    println!(
+        "{name:<28} {:>14.0} {:>10.0} {:>10.0} {of_echo:>9}  {reach}",
+        rate(report),
+        latency("p50"),
+        latency("p99")
+    );
     if let Some(errors) = report["errors"].as_object().filter(|errors| !errors.is_empty()) {
         println!("{:<28} errors: {errors:?}", "");
     }

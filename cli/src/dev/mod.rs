@@ -96,7 +96,9 @@ impl Dev {
                 let bus = NatsBus::connect(NatsOptions::new(urls, "replog dev master"), subscriptions, inbox);
                 replog_master::start(config, bus.await?).await?
             }
-            Transport::InProcess(hub) => replog_master::start(config, hub.connect(subscriptions, &inbox)).await?,
+            Transport::InProcess(hub) => {
+                replog_master::start(config, hub.connect(subscriptions, &inbox)).await?
+            }
         };
         Ok(Cluster { master, secondaries })
     }

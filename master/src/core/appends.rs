@@ -160,7 +160,8 @@ impl MasterCore {
     fn held_by(&self, log: &dyn LogView) -> Vec<Option<Order>> {
         let durable = log.durable();
         let own = (durable.marks == log.tip().place.marks).then_some(durable.length);
-        let mut held: Vec<_> = self.progress.iter().map(|progress| progress.acked_through().min(own)).collect();
+        let mut held: Vec<_> =
+            self.progress.iter().map(|progress| progress.acked_through().min(own)).collect();
         held.sort_unstable_by(|a, b| b.cmp(a));
         held.insert(0, own);
         held

@@ -37,7 +37,7 @@ use replog_shared::{
     wire,
 };
 
-use events::{Append, Interruption, Notice, NotLeading, WaitId, WriteOutcome, Written};
+use events::{Append, Interruption, NotLeading, Notice, WaitId, WriteOutcome, Written};
 use pending_writes::PendingWrites;
 use progress::Progress;
 use recovery::Recovery;

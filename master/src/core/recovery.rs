@@ -8,10 +8,7 @@ use std::{collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
 use replog_shared::{
-    Epoch, Lines, LogId, MarkKind, Moment, NodeName, Place,
-    lines, mark,
-    store::LogView,
-    wire,
+    Epoch, Lines, LogId, MarkKind, Moment, NodeName, Place, lines, mark, store::LogView, wire,
 };
 
 use super::{Effect, MasterCore, Phase, events::Notice};
@@ -102,20 +99,13 @@ impl MasterCore {
             }
             Step::Fetching { .. } => self.read_on(log.tip().place),
         }
-        if now > self.held_until() {
-            self.refuse_held();
-        }
+        self.refuse_held(now);
     }
 
-    fn held_until(&self) -> Moment {
-        match &self.phase {
-            Phase::Recovering(recovery) => recovery.hold_until,
-            _ => Moment::default(),
-        }
-    }
-
-    fn refuse_held(&mut self) {
-        while let Some((wait, _)) = self.held.pop_front() {
+    /// Refuses the appends that were held, once this start has taken too long.
+    fn refuse_held(&mut self, now: Moment) {
+        let too_long = matches!(&self.phase, Phase::Recovering(recovery) if now > recovery.hold_until);
+        while too_long && let Some((wait, _)) = self.held.pop_front() {
             self.refuse_while_not_leading(wait);
         }
     }
@@ -169,8 +159,11 @@ impl MasterCore {
         if recovery.states.len() < all && now < recovery.decide_at {
             return;
         }
-        if let Some((node, master)) = recovery.states.iter().find_map(|(node, state)| Some((node, state.hears.as_ref()?))) {
-            let reason = format!("{node} hears a live master, {master}: this node leads when that one is gone");
+        if let Some((node, master)) =
+            recovery.states.iter().find_map(|(node, state)| Some((node, state.hears.as_ref()?)))
+        {
+            let reason =
+                format!("{node} hears a live master, {master}: this node leads when that one is gone");
             return self.start_over(now, reason);
         }
         let mut logs: Vec<LogId> = recovery.states.values().filter_map(|state| state.sender.log_id).collect();
@@ -189,8 +182,12 @@ impl MasterCore {
 
     /// Begins a new log.
     fn begin(&mut self, now: Moment, log: &dyn LogView) {
-        let epoch =
-            Epoch { reign: 1, owner: self.config.node.clone(), start: 0, incarnation: self.config.incarnation };
+        let epoch = Epoch {
+            reign: 1,
+            owner: self.config.node.clone(),
+            start: 0,
+            incarnation: self.config.incarnation,
+        };
         self.open(now, epoch, MarkKind::Start, Vec::new(), log.tip());
     }
 
@@ -211,7 +208,8 @@ impl MasterCore {
             );
             return self.waiting(reason);
         }
-        let highest = recovery.states.values().filter_map(|state| state.fence.as_ref()).map(|fence| fence.reign).max();
+        let highest =
+            recovery.states.values().filter_map(|state| state.fence.as_ref()).map(|fence| fence.reign).max();
         let epoch = Epoch {
             reign: highest.unwrap_or(0).saturating_add(1),
             owner: self.config.node.clone(),
@@ -230,7 +228,8 @@ impl MasterCore {
         let Phase::Recovering(recovery) = &self.phase else { return };
         for node in &self.config.secondaries {
             if !recovery.states.contains_key(node) {
-                let promise = wire::Promise { sender: sender.clone(), request, epoch: epoch.clone(), forced: false };
+                let promise =
+                    wire::Promise { sender: sender.clone(), request, epoch: epoch.clone(), forced: false };
                 self.effects.push(Effect::Promise(node.clone(), promise));
             }
         }
@@ -244,10 +243,12 @@ impl MasterCore {
         if recovery.states.len() < all {
             return;
         }
-        let rank = |state: &wire::State| (state.marks.last().map(|last| last.mark.epoch.clone()), state.length);
+        let rank =
+            |state: &wire::State| (state.marks.last().map(|last| last.mark.epoch.clone()), state.length);
         let Some(best) = recovery.states.values().max_by_key(|state| rank(state)).cloned() else { return };
         if let Some(node) = unexplained(&best, recovery.states.values()) {
-            let reason = format!("{node} holds entries that the log of {} does not explain", best.sender.node);
+            let reason =
+                format!("{node} holds entries that the log of {} does not explain", best.sender.node);
             return self.start_over(now, reason);
         }
         let (from, length) = (best.sender.node.clone(), best.length);
@@ -269,7 +270,13 @@ impl MasterCore {
     }
 
     /// A range of the log that is taken over.
-    pub fn on_read_answer(&mut self, now: Moment, header: &wire::EntriesHeader, bytes: &Bytes, log: &dyn LogView) {
+    pub fn on_read_answer(
+        &mut self,
+        now: Moment,
+        header: &wire::EntriesHeader,
+        bytes: &Bytes,
+        log: &dyn LogView,
+    ) {
         let Phase::Recovering(recovery) = &mut self.phase else { return };
         let request = recovery.request;
         let Step::Fetching { epoch, from, end, give_up_at, .. } = &mut recovery.step else { return };

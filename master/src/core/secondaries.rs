@@ -10,7 +10,7 @@ use replog_shared::{
 
 use super::{
     Effect, Health, MasterCore, Phase, Push, Stage,
-    events::{Notice, NotLeading},
+    events::{NotLeading, Notice},
 };
 
 /// What became of an ack.
@@ -69,10 +69,7 @@ impl MasterCore {
     pub fn on_ack(&mut self, now: Moment, ack: &wire::Ack, log: &dyn LogView) -> AckOutcome {
         let Some(index) = self.index_of(&ack.sender.node) else { return AckOutcome::UnknownNode };
         let Phase::Leading(epoch) = &self.phase else { return AckOutcome::NotLeading };
-        if ack.fence.as_ref().is_some_and(|fence| fence > epoch) && ack.sender.log_id == self.log_id {
-            self.fenced(ack.fence.as_ref().map_or(&ack.sender.node, |fence| &fence.owner).clone());
-            return AckOutcome::NotLeading;
-        }
+        let fenced_by = ack.fence.as_ref().filter(|fence| *fence > epoch).map(|fence| fence.owner.clone());
         let counts = ack.epoch.as_ref() == Some(epoch);
         if let Some(foreign) = ack.sender.log_id.filter(|id| Some(*id) != self.log_id) {
             self.on_foreign(now, index, foreign);
@@ -80,6 +77,10 @@ impl MasterCore {
         }
         if self.progress[index].admitted != Some(ack.sender.incarnation) {
             return AckOutcome::NotAdmitted;
+        }
+        if let Some(by) = fenced_by {
+            self.fenced(by);
+            return AckOutcome::NotLeading;
         }
         self.on_sign_of_life(now, index);
         if ack.state == SecondaryState::Diverged {
@@ -149,7 +150,8 @@ impl MasterCore {
 
     fn judge(&mut self, now: Moment, join: &wire::Join) -> Verdict {
         let node = join.sender.node.clone();
-        let refused = |core: &mut Self, reason| core.notice(Notice::JoinRefused { node: node.clone(), reason });
+        let refused =
+            |core: &mut Self, reason| core.notice(Notice::JoinRefused { node: node.clone(), reason });
         let Some(index) = self.index_of(&join.sender.node) else {
             refused(self, "no secondary of this name is configured here");
             return Verdict::Unknown;
@@ -189,7 +191,8 @@ impl MasterCore {
         let admitted = verdict == Verdict::Admitted;
         let length = log.durable().length;
         let marks = if admitted { log.marks().to_vec() } else { Vec::new() };
-        let fork = if admitted { mark::fork((&marks, length), (&join.marks, join.length)) } else { Place::START };
+        let fork =
+            if admitted { mark::fork((&marks, length), (&join.marks, join.length)) } else { Place::START };
         wire::JoinAnswer {
             sender: self.sender(&self.config.node),
             request: join.request,
@@ -254,15 +257,6 @@ impl MasterCore {
             http: self.config.http.clone(),
         };
         self.effect(Effect::Heartbeat(heartbeat));
-    }
-
-    /// Another master's heartbeat.
-    pub fn on_heartbeat(&mut self, heartbeat: &wire::Heartbeat) {
-        let same_log = heartbeat.sender.log_id == self.log_id && self.log_id.is_some();
-        let own = heartbeat.sender.incarnation == self.config.incarnation;
-        if same_log && !own && self.epoch().is_some_and(|epoch| heartbeat.epoch > *epoch) {
-            self.fenced(heartbeat.epoch.owner.clone());
-        }
     }
 
     /// The header of an envelope that carries `page` to a secondary; none while this node does not lead.

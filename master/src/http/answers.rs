@@ -50,7 +50,11 @@ fn push_tail<R>(out: &mut Vec<u8>, context: &Context<R>, met: &Met) {
     json::push_number(out, met.written.w.get().into());
     out.push(b',');
     push_nodes(out, context, met.holders);
-    out.extend_from_slice(if met.written.duplicate { b",\"duplicate\":true" } else { b",\"duplicate\":false" });
+    out.extend_from_slice(if met.written.duplicate {
+        b",\"duplicate\":true"
+    } else {
+        b",\"duplicate\":false"
+    });
     push_epoch(out, met.epoch);
     out.extend_from_slice(b"}\n");
 }
@@ -109,8 +113,11 @@ pub(super) fn json_response(body: Vec<u8>) -> Response {
 
 /// The node has stopped while the caller waited: nobody can tell what became of the write.
 pub(super) fn gone() -> Problem {
-    let detail = "The node stopped before it could answer; send the write again with the same id once it is back.";
-    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", detail).applied(Applied::Unknown).retry_after(RETRY_AFTER)
+    let detail =
+        "The node stopped before it could answer; send the write again with the same id once it is back.";
+    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", detail)
+        .applied(Applied::Unknown)
+        .retry_after(RETRY_AFTER)
 }
 
 fn unconfirmed<R>(context: &Context<R>, written: &Written, holders: Holders) -> Problem {
@@ -119,7 +126,12 @@ fn unconfirmed<R>(context: &Context<R>, written: &Written, holders: Holders) -> 
         "The entry is in the log at order {order}, but {w} nodes did not hold it in time. It keeps replicating; GET /messages/{order}?w={w} waits for it."
     );
     let nodes = std::iter::once(&context.name).chain(
-        context.secondaries.iter().enumerate().filter(|(index, _)| holders.contains(*index)).map(|(_, node)| node),
+        context
+            .secondaries
+            .iter()
+            .enumerate()
+            .filter(|(index, _)| holders.contains(*index))
+            .map(|(_, node)| node),
     );
     let nodes: Vec<&str> = nodes.map(replog_shared::NodeName::as_str).collect();
     Problem::new(StatusCode::GATEWAY_TIMEOUT, "unconfirmed", detail)
@@ -134,16 +146,23 @@ fn interrupted(written: &Written, by: &Interruption) -> Problem {
     let order = written.first;
     let problem = match by {
         Interruption::Stopping => {
-            let detail = format!("The node is stopping. The entry is in the log at order {order} and replicates when the node is back.");
+            let detail = format!(
+                "The node is stopping. The entry is in the log at order {order} and replicates when the node is back."
+            );
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", detail).applied(Applied::Yes)
         }
         Interruption::NotLeading(why) => {
-            let detail = format!("The entry was at order {order}, but {}; whether it survives is not known here.", words(why));
+            let detail = format!(
+                "The entry was at order {order}, but {}; whether it survives is not known here.",
+                words(why)
+            );
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, code(why), detail).applied(Applied::Unknown)
         }
         Interruption::Cleaned => {
             let detail = "The log was emptied while this write waited for its nodes.";
-            return Problem::new(StatusCode::CONFLICT, "cleaned", detail).applied(Applied::Unknown).with("order", order.get());
+            return Problem::new(StatusCode::CONFLICT, "cleaned", detail)
+                .applied(Applied::Unknown)
+                .with("order", order.get());
         }
     };
     problem.retry_after(RETRY_AFTER).with("order", order.get())
@@ -151,17 +170,34 @@ fn interrupted(written: &Written, by: &Interruption) -> Problem {
 
 fn refused(refusal: Refusal) -> Problem {
     match refusal {
-        Refusal::Conflict { id, order } => conflict(&id, order, "conflict", format!(
-            "The id {:?} belongs to another message, at order {order}. Use a new id for a new message.", id.as_str())),
-        Refusal::PartlyKnown { id, order } => conflict(&id, order, "conflict", format!(
-            "The id {:?} is in the log already, at order {order}, but not as part of this very batch.", id.as_str())),
+        Refusal::Conflict { id, order } => conflict(
+            &id,
+            order,
+            "conflict",
+            format!(
+                "The id {:?} belongs to another message, at order {order}. Use a new id for a new message.",
+                id.as_str()
+            ),
+        ),
+        Refusal::PartlyKnown { id, order } => conflict(
+            &id,
+            order,
+            "conflict",
+            format!(
+                "The id {:?} is in the log already, at order {order}, but not as part of this very batch.",
+                id.as_str()
+            ),
+        ),
         Refusal::UnexpectedOrder { length } => {
             let detail = format!("The next order is {length}, not the expected one.");
-            Problem::new(StatusCode::PRECONDITION_FAILED, "unexpected_order", detail).with("length", length.get())
+            Problem::new(StatusCode::PRECONDITION_FAILED, "unexpected_order", detail)
+                .with("length", length.get())
         }
         Refusal::TooLarge { limit } => too_large(limit),
         Refusal::ReadOnly { healthy, nodes } => {
-            let detail = format!("Read-only: {healthy} of {nodes} nodes are healthy, which is no majority, and this log takes no appends then.");
+            let detail = format!(
+                "Read-only: {healthy} of {nodes} nodes are healthy, which is no majority, and this log takes no appends then."
+            );
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, "read_only", detail).retry_after(RETRY_AFTER)
         }
         Refusal::NoSuchOrder { length } => {
@@ -178,13 +214,16 @@ fn conflict(id: &MessageId, order: Order, code: &'static str, detail: String) ->
 
 /// 413: the entry's line does not fit into one envelope.
 pub(super) fn too_large(limit: usize) -> Problem {
-    let detail = format!("The message is too large for one envelope: its entry may have at most {limit} bytes, by the nats-server's max_payload.");
+    let detail = format!(
+        "The message is too large for one envelope: its entry may have at most {limit} bytes, by the nats-server's max_payload."
+    );
     Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "message_too_large", detail).with("limit", limit)
 }
 
 /// 503: this node does not lead.
 pub(super) fn not_leading(why: &NotLeading) -> Problem {
-    let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, code(why), format!("No appends here: {}.", words(why)));
+    let problem =
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, code(why), format!("No appends here: {}.", words(why)));
     match why {
         NotLeading::Fenced { by } => problem.with("master", by.as_str()),
         NotLeading::Diverged { node } => problem.with("secondary", node.as_str()),
@@ -204,9 +243,13 @@ const fn code(why: &NotLeading) -> &'static str {
 /// Why this node does not lead, as part of a sentence.
 pub(super) fn words(why: &NotLeading) -> String {
     match why {
-        NotLeading::Recovering { waits_for } => format!("this master has just started and waits for {waits_for}"),
+        NotLeading::Recovering { waits_for } => {
+            format!("this master has just started and waits for {waits_for}")
+        }
         NotLeading::Fenced { by } => format!("{by} reigns now"),
-        NotLeading::Diverged { node } => format!("{node} holds entries that this log lacks, an operator must decide"),
+        NotLeading::Diverged { node } => {
+            format!("{node} holds entries that this log lacks, an operator must decide")
+        }
         NotLeading::Stopping => "the node is stopping".into(),
     }
 }

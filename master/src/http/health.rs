@@ -85,7 +85,11 @@ pub(super) async fn health<R: Reader>(
 }
 
 /// What `/health` says of the whole, the worst first.
-fn status(report: &HealthReport, read_only_without_majority: bool, nodes: u16) -> (&'static str, Option<String>) {
+fn status(
+    report: &HealthReport,
+    read_only_without_majority: bool,
+    nodes: u16,
+) -> (&'static str, Option<String>) {
     let word = match &report.not_leading {
         Some(NotLeading::Recovering { .. }) => "recovering",
         Some(NotLeading::Fenced { .. }) => "fenced",
@@ -118,5 +122,6 @@ pub(super) async fn readyz<R: Reader>(
         (false, _) => "NATS is not connected",
         (true, false) => "this master does not lead yet",
     };
-    Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", format!("Not ready: {missing}.")).retryable())
+    Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", format!("Not ready: {missing}."))
+        .retryable())
 }

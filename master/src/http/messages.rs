@@ -84,7 +84,8 @@ pub(super) async fn one<R: Reader>(
     let outcome = context.node.wait(order, w, query.timeout).await.map_err(|_| gone())?;
     let met = met(&context, outcome)?;
     let page = context.node.reader.read(order, order.next(), 0).map_err(unreadable)?;
-    let line = page.bytes.split_inclusive(|byte| *byte == b'\n').rfind(|line| line.starts_with(b"{\"order\""));
+    let line =
+        page.bytes.split_inclusive(|byte| *byte == b'\n').rfind(|line| line.starts_with(b"{\"order\""));
     let Some(entry) = line.and_then(|line| line.strip_suffix(b"}\n")) else {
         return Err(answers::too_late(order));
     };
@@ -96,5 +97,9 @@ pub(super) async fn one<R: Reader>(
 }
 
 fn unreadable(error: replog_shared::store::ReadError) -> Problem {
-    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "unreadable", format!("The entry cannot be read: {error}."))
+    Problem::new(
+        StatusCode::INTERNAL_SERVER_ERROR,
+        "unreadable",
+        format!("The entry cannot be read: {error}."),
+    )
 }

@@ -109,13 +109,21 @@ fn request(
     expect_order: Option<u64>,
     nodes: u16,
 ) -> Result<Request, Problem> {
-    let append = Append { messages, w: write_concern(w, nodes)?, expect_order: expect_order.map(Order::new), deadline: None };
+    let append = Append {
+        messages,
+        w: write_concern(w, nodes)?,
+        expect_order: expect_order.map(Order::new),
+        deadline: None,
+    };
     Ok(Request { append, timeout: timeout_ms.map(Duration::from_millis) })
 }
 
 pub(super) fn write_concern(asked: Option<u64>, nodes: u16) -> Result<WriteConcern, Problem> {
     WriteConcern::checked(asked, nodes).map_err(|error| {
-        let detail = format!("`w` is {}; it must be a whole number from 1 to {}, the configured nodes.", error.asked, error.nodes);
+        let detail = format!(
+            "`w` is {}; it must be a whole number from 1 to {}, the configured nodes.",
+            error.asked, error.nodes
+        );
         Problem::invalid_field("w", detail).with("allowed", format!("1 to {}", error.nodes))
     })
 }
@@ -140,7 +148,8 @@ fn check_ids_differ(messages: &[BatchItem<'_>]) -> Result<(), Problem> {
     let mut seen = BTreeSet::new();
     for (nth, id) in messages.iter().enumerate().filter_map(|(nth, item)| Some((nth, item.id.as_deref()?))) {
         if !seen.insert(id) {
-            let detail = format!("The id {id:?} stands twice in this batch; every message needs an id of its own.");
+            let detail =
+                format!("The id {id:?} stands twice in this batch; every message needs an id of its own.");
             return Err(Problem::invalid_field(&format!("messages[{nth}].id"), detail));
         }
     }

@@ -84,7 +84,8 @@ mod tests {
         for order in 0..10_000u64 {
             index.insert(order.to_string().as_bytes(), Order::new(order));
         }
-        let find = |index: &IdIndex, id: u64| index.find(id.to_string().as_bytes(), |order| order.get() == id);
+        let find =
+            |index: &IdIndex, id: u64| index.find(id.to_string().as_bytes(), |order| order.get() == id);
         assert!((0..10_000).all(|id| find(&index, id) == Some(Order::new(id))));
         index.truncate(Order::new(500));
         assert_eq!(find(&index, 499), Some(Order::new(499)));

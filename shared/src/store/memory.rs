@@ -117,7 +117,11 @@ impl Segments {
             return Page { bytes: Bytes::copy_from_slice(&segment.bytes[start..]), to, digest: self.digest };
         }
         let end = segment.ends[last - 1] as usize;
-        Page { bytes: Bytes::copy_from_slice(&segment.bytes[start..end]), to, digest: segment.digests[last - 1] }
+        Page {
+            bytes: Bytes::copy_from_slice(&segment.bytes[start..end]),
+            to,
+            digest: segment.digests[last - 1],
+        }
     }
 
     /// The page at the log's end: no entry, only the marks behind the last one.
@@ -292,7 +296,8 @@ impl Store for MemoryStore {
 impl Segments {
     /// Cuts the entries from `length` on, and the marks behind that place.
     fn cut(&mut self, length: Order, marks_after: &[PlacedMark], digest: Digest) {
-        self.list.retain(|segment| segment.from < length || (segment.from == length && length == Order::ZERO));
+        self.list
+            .retain(|segment| segment.from < length || (segment.from == length && length == Order::ZERO));
         if let Some(last) = self.list.last_mut() {
             let keep = length.since(last.from) as usize;
             let bytes = last.end_behind_marks(keep, length, marks_after);

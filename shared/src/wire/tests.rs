@@ -20,7 +20,9 @@ fn ack(epoch: Option<Epoch>) -> Ack {
 #[test]
 fn an_ack_reads_as_the_contract_says() {
     let text = String::from_utf8(encode(&ack(Some(epoch()))).to_vec()).unwrap();
-    for member in [r#""v":1"#, r#""epoch":"2.5""#, r#""node":"s1""#, r#""through":44"#, r#""durability":"memory""#] {
+    for member in
+        [r#""v":1"#, r#""epoch":"2.5""#, r#""node":"s1""#, r#""through":44"#, r#""durability":"memory""#]
+    {
         assert!(text.contains(member), "{member} in {text}");
     }
     assert_eq!(decode::<Ack>(text.as_bytes()).unwrap(), ack(Some(epoch())));

@@ -69,8 +69,10 @@ pub(super) struct Echo {
 impl Echo {
     pub(super) fn start(binaries: &Binaries) -> Result<Echo> {
         let port = free_port()?;
-        let process =
-            Process::start(&binaries.echo, &["serve", "--listen", &format!("127.0.0.1:{port}"), "--threads", "1"])?;
+        let process = Process::start(
+            &binaries.echo,
+            &["serve", "--listen", &format!("127.0.0.1:{port}"), "--threads", "1"],
+        )?;
         wait_until("the echo listens", || Ok(TcpStream::connect((Ipv4Addr::LOCALHOST, port)).is_ok()))?;
         Ok(Echo { _process: process, port })
     }
@@ -99,8 +101,11 @@ impl<'a> Cluster<'a> {
         let listen = format!("127.0.0.1:{master_port}");
         let args = ["--listen", &listen, "--nats-url", &nats_url, "--secondaries", "secondary1,secondary2"];
         let master = Process::start(&binaries.master, &[&args[..], &["--durability", "memory"]].concat())?;
-        let cluster = Cluster { binaries, nats_url, master_port, master, secondaries: Vec::new(), _nats: nats };
-        wait_until("the master leads", || Ok(cluster.health(master_port).is_ok_and(|health| !health["epoch"].is_null())))?;
+        let cluster =
+            Cluster { binaries, nats_url, master_port, master, secondaries: Vec::new(), _nats: nats };
+        wait_until("the master leads", || {
+            Ok(cluster.health(master_port).is_ok_and(|health| !health["epoch"].is_null()))
+        })?;
         Ok(cluster)
     }
 
@@ -108,7 +113,8 @@ impl<'a> Cluster<'a> {
     pub(super) fn start_secondary(&mut self, number: usize) -> Result<()> {
         let port = free_port()?;
         let (listen, name) = (format!("127.0.0.1:{port}"), format!("secondary{number}"));
-        let args = ["--listen", &listen, "--nats-url", &self.nats_url, "--name", &name, "--durability", "memory"];
+        let args =
+            ["--listen", &listen, "--nats-url", &self.nats_url, "--name", &name, "--durability", "memory"];
         let process = Process::start(&self.binaries.secondary, &args)?;
         self.secondaries.push((port, process));
         Ok(())

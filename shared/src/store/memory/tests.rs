@@ -54,7 +54,10 @@ fn pages_give_the_lines_as_they_were_appended() {
         assert_eq!(lines.tip(), store.tip());
         assert_eq!(lines.marks(), store.marks());
     }
-    assert_eq!(store.size(Order::ZERO, Order::new(20_005)) + mark(2).encode().len(), read_all(&store, 9999).len());
+    assert_eq!(
+        store.size(Order::ZERO, Order::new(20_005)) + mark(2).encode().len(),
+        read_all(&store, 9999).len()
+    );
 }
 
 #[test]
