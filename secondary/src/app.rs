@@ -35,8 +35,8 @@ pub struct Running {
 }
 
 impl Running {
-    /// Stops it: takes no new connections, tells every waiting caller, lets running answers finish, sends what
-    /// is queued. Takes less than 10 s.
+    /// Stops it: takes no new connections, tells every waiting caller, lets running answers finish, sends
+    /// what is queued. Takes less than 10 s.
     pub async fn stop(self) {
         let Running { edge, node, stop_edge, stop_node, .. } = self;
         drop(stop_edge);
@@ -106,7 +106,8 @@ fn core(config: &Config) -> SecondaryCore {
 /// What keeps it from starting, or a defect that ended it.
 pub async fn run(config: Config) -> anyhow::Result<()> {
     let translator = translator(&config);
-    let bus = NatsBus::connect(config.nats.clone(), translator.subscriptions(), translator.inbox().to_owned());
+    let bus =
+        NatsBus::connect(config.nats.clone(), translator.subscriptions(), translator.inbox().to_owned());
     let mut running = start(config, bus.await?).await?;
     select! {
         () = replog_host::stop::requested() => {}

@@ -87,7 +87,7 @@ pub struct ConfigError(pub Vec<String>);
 #[derive(Clone, Debug)]
 pub struct Config {
     /// HTTP address, HOST:PORT; port 0 takes any that is free.
-    listen: String,
+    pub listen: String,
     /// How NATS is reached; not used by [`start`](crate::start), which is given its bus.
     pub nats: NatsOptions,
     /// Which log.
@@ -99,7 +99,7 @@ pub struct Config {
     /// Between two acks when idle.
     pub heartbeat_interval: Duration,
     /// Whether faults may be changed over HTTP.
-    allow_faults: bool,
+    pub allow_faults: bool,
     /// Faults from the start.
     pub faults: Faults,
     /// Log lines as JSON.
@@ -139,7 +139,17 @@ impl TryFrom<Args> for Config {
         match (log, name, durability) {
             (Some(log), Some(name), Some(durability)) if problems.is_empty() => {
                 let allow_faults = args.allow_faults;
-                Ok(Config { listen, nats, log, name, durability, heartbeat_interval, allow_faults, faults, log_json })
+                Ok(Config {
+                    listen,
+                    nats,
+                    log,
+                    name,
+                    durability,
+                    heartbeat_interval,
+                    allow_faults,
+                    faults,
+                    log_json,
+                })
             }
             _ => Err(ConfigError(problems)),
         }
@@ -149,7 +159,8 @@ impl TryFrom<Args> for Config {
 impl Args {
     fn name(&self, problems: &mut Vec<String>) -> Option<NodeName> {
         let Some(name) = &self.name else {
-            problems.push("--name is missing: give this node's name, one of the master's --secondaries".into());
+            problems
+                .push("--name is missing: give this node's name, one of the master's --secondaries".into());
             return None;
         };
         checked("--name", name.parse(), problems)
@@ -184,7 +195,9 @@ impl Args {
             error_rate: self.fault_error_rate,
             drop_rate: self.fault_drop_rate,
         };
-        for (flag, rate) in [("--fault-error-rate", faults.error_rate), ("--fault-drop-rate", faults.drop_rate)] {
+        for (flag, rate) in
+            [("--fault-error-rate", faults.error_rate), ("--fault-drop-rate", faults.drop_rate)]
+        {
             if !(0.0..=1.0).contains(&rate) {
                 problems.push(format!("{flag} must be from 0 to 1, not {rate}"));
             }
@@ -218,7 +231,11 @@ impl Args {
 }
 
 /// The value, or a problem that names the flag.
-fn checked<T, E: std::fmt::Display>(flag: &str, value: Result<T, E>, problems: &mut Vec<String>) -> Option<T> {
+fn checked<T, E: std::fmt::Display>(
+    flag: &str,
+    value: Result<T, E>,
+    problems: &mut Vec<String>,
+) -> Option<T> {
     value.map_err(|error| problems.push(format!("{flag}: {error}"))).ok()
 }
 
@@ -249,9 +266,12 @@ mod tests {
 
     #[test]
     fn all_problems_are_told_at_once() {
-        let problems = check(&["--listen", "5001", "--log", "a.b", "--fault-drop-rate", "2", "--nats-url", ""]);
+        let problems =
+            check(&["--listen", "5001", "--log", "a.b", "--fault-drop-rate", "2", "--nats-url", ""]);
         let problems = problems.unwrap_err().0;
-        for word in ["--listen", "--log", "--name", "--durability memory", "--fault-drop-rate", "--allow-faults"] {
+        for word in
+            ["--listen", "--log", "--name", "--durability memory", "--fault-drop-rate", "--allow-faults"]
+        {
             assert!(problems.iter().any(|problem| problem.contains(word)), "{word} in {problems:?}");
         }
         assert!(problems.len() >= 7, "{problems:?}");

@@ -1,7 +1,7 @@
 //! The node that holds a replica of the log.
 //!
-//! `main → app → { http, bus, node } → core → shared`: [`core`] decides without IO, `node` is the one task that
-//! owns it, [`bus`] and `http` translate. [`app::start`] runs a node on any bus, [`app::run`] one on NATS.
+//! `main → app → { http, bus, node } → core → shared`: [`core`] decides without IO, `node` is the one task
+//! that owns it, [`bus`] and `http` translate. [`app::start`] runs a node on any bus, [`app::run`] on NATS.
 
 pub mod app;
 pub mod bus;

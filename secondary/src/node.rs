@@ -138,8 +138,7 @@ impl<B: Bus, S: Store> Node<B, S> {
         let handle = Handle { commands: sender, shown: shown_receiver, facts: facts_receiver };
         let (reader, started) = (store.reader(), Instant::now());
         let connected = false;
-        let node =
-            Node { core, store, reader, bus, translator, commands, shown, facts, started, connected };
+        let node = Node { core, store, reader, bus, translator, commands, shown, facts, started, connected };
         (node, handle)
     }
 
@@ -233,7 +232,7 @@ impl<B: Bus, S: Store> Node<B, S> {
             }
             Command::SetFaults(faults, done) => {
                 tracing::warn!(?faults, "faults are injected as asked");
-                self.core.set_faults(faults);
+                self.core.set_faults(self.now(), faults);
                 let _ = done.send(());
             }
         }
@@ -254,7 +253,8 @@ impl<B: Bus, S: Store> Node<B, S> {
         match effect {
             Effect::Append(lines) => {
                 if !self.store.append(&lines) {
-                    tracing::error!(from = %lines.from(), "a run did not continue the log: a bug, please report it");
+                    let from = lines.from();
+                    tracing::error!(%from, "a run did not continue the log: a bug, please report it");
                 }
             }
             Effect::Truncate(place) => self.truncate(place),
@@ -286,11 +286,15 @@ impl<B: Bus, S: Store> Node<B, S> {
         let length = self.store.durable().length;
         let page = match self.reader.read(from, length, ENVELOPE_BYTES) {
             Ok(page) => page,
-            Err(error) => return tracing::error!(%error, "a page that a promoting master asked for was not read"),
+            Err(error) => {
+                tracing::error!(%error, "a page that a promoting master asked for was not read");
+                return;
+            }
         };
         let count = page.to.since(from);
         let digest = page.digest;
-        let header = wire::EntriesHeader { sender, epoch, from, count, length, digest, request: Some(request) };
+        let header =
+            wire::EntriesHeader { sender, epoch, from, count, length, digest, request: Some(request) };
         self.send(bus::answer(reply, wire::encode_entries(&header, &page.bytes)));
     }
 

@@ -12,15 +12,17 @@ pub(crate) fn log(notice: &Notice) {
         Notice::Joined { epoch, missing } => {
             tracing::info!(%epoch, %missing, count = missing.count(), "joined");
         }
-        Notice::Streaming { epoch } => tracing::info!(%epoch, "caught up: streaming"),
+        Notice::Streaming { epoch } => tracing::info!(%epoch, "holds the mark of the epoch: its acks count"),
         Notice::Whole => tracing::info!("this node holds all that its master held when it joined"),
-        Notice::NotAdmitted => tracing::warn!("the master does not know this process any more; joining again"),
+        Notice::NotAdmitted => {
+            tracing::warn!("the master does not know this process any more; joining again");
+        }
         Notice::Cut { orders } => {
             tracing::warn!(%orders, "cut entries that a promotion or a clean explains away");
         }
         Notice::Diverged { orders, cause } => {
             let cause = cause.as_str();
-            tracing::error!(%orders, cause, "diverged from the master: everything is kept, an operator must decide");
+            tracing::error!(%orders, cause, "diverged from the master: all is kept, an operator must decide");
         }
         Notice::Foreign { theirs } => {
             tracing::error!(?theirs, "the master has another log: this one is kept, an operator must decide");

@@ -161,7 +161,7 @@ impl Translator {
         let count = self.refused.entry(kind).or_default();
         *count += 1;
         if *count == 1 {
-            tracing::warn!(kind, subject, %refusal, "an envelope was refused; more of its kind are only counted");
+            tracing::warn!(kind, subject, %refusal, "refused an envelope; more of its kind are only counted");
         }
     }
 

@@ -44,8 +44,14 @@ fn answers_go_only_to_the_inbox_of_who_asks() {
 fn what_is_not_understood_is_counted_by_kind() {
     let mut translator = translator();
     let junk = || Bytes::from_static(b"{}");
-    for subject in ["replog.main.heartbeat", "replog.main.heartbeat", "replog.main.entries.s1",
-        "replog.main.inbox.s1.join.1", "replog.main.inbox.s1.other.1", "something.else"] {
+    for subject in [
+        "replog.main.heartbeat",
+        "replog.main.heartbeat",
+        "replog.main.entries.s1",
+        "replog.main.inbox.s1.join.1",
+        "replog.main.inbox.s1.other.1",
+        "something.else",
+    ] {
         assert!(translator.read(packet(subject, None, junk())).is_none());
     }
     let kinds = ["heartbeat", "entries", "join answer", "inbox", "unknown"];

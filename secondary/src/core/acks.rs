@@ -28,7 +28,13 @@ impl SecondaryCore {
     pub(super) fn ack_when_idle(&mut self, now: Moment, log: &dyn LogView) {
         if self.state.acks() && self.idle_ack_at <= now {
             self.idle_ack_at = now.plus(self.settings.heartbeat_interval);
-            self.send_ack(log);
+            // A genuine ack here would undo the error before the master has sent the envelope again.
+            self.failing = self.failing && self.faults.draw_error(&mut self.random);
+            if self.failing {
+                self.send_error_ack(log);
+            } else {
+                self.send_ack(log);
+            }
         }
     }
 

@@ -1,6 +1,6 @@
 //! What a core wants done, and what it has to tell.
 
-use replog_shared::{Epoch, LogId, Lines, NodeName, Order, OrderRange, Place, wire};
+use replog_shared::{Epoch, Lines, LogId, NodeName, Order, OrderRange, Place, wire};
 
 /// Something to do. The node does all of them, in order, before it brings the next event.
 #[derive(Clone, Debug)]

@@ -64,6 +64,7 @@ impl SecondaryCore {
         if header.request.is_some() {
             self.note_fetched(now, progress);
         }
+        self.failing = fails;
         if fails {
             self.send_error_ack(log);
         } else {

@@ -69,12 +69,17 @@ impl FaultInjector {
         if is_hit(self.faults.drop_rate, random) {
             return Passage::Dropped;
         }
-        let fails = is_hit(self.faults.error_rate, random);
+        let fails = self.draw_error(random);
         let arrival = Arrival { header, lines, fails, at: now };
         if self.faults.delay.is_zero() && self.held.is_empty() {
             return Passage::Through(arrival);
         }
         self.hold(arrival)
+    }
+
+    /// Whether this time an error is answered.
+    pub(super) fn draw_error(&self, random: &mut fastrand::Rng) -> bool {
+        is_hit(self.faults.error_rate, random)
     }
 
     fn hold(&mut self, arrival: Arrival) -> Passage {

@@ -22,6 +22,8 @@ pub(super) struct Fetcher {
     in_flight: Vec<InFlight>,
     /// Entries to ask for in one range: as many as fitted one answer of late.
     range_entries: u64,
+    /// The last answer was short of what was asked for.
+    last_was_short: bool,
     backoff: Backoff,
     /// Nothing is asked for before this; set after a time-out.
     not_before: Option<Moment>,
@@ -32,6 +34,7 @@ impl Default for Fetcher {
         Fetcher {
             in_flight: Vec::new(),
             range_entries: FETCH_RANGE_ENTRIES,
+            last_was_short: false,
             backoff: Backoff::default(),
             not_before: None,
         }
@@ -104,14 +107,21 @@ impl Fetcher {
     pub(super) fn on_answer(&mut self, request: u64, count: u64) {
         let Some(index) = self.in_flight.iter().position(|flight| flight.request == request) else { return };
         let wanted = self.in_flight.swap_remove(index).range.count();
-        if wanted == 0 {
-            return;
+        if wanted > 0 {
+            self.adapt(wanted, count);
         }
-        self.range_entries = if count < wanted {
-            count.max(1)
-        } else {
-            (self.range_entries + self.range_entries / 8 + 1).min(FETCH_RANGE_ENTRIES)
-        };
+    }
+
+    /// Asks for as much as fits one answer. A single short one says nothing: it may have met the end of one
+    /// of the store's segments.
+    fn adapt(&mut self, wanted: u64, count: u64) {
+        let short = count < wanted;
+        if short && self.last_was_short {
+            self.range_entries = count.max(1);
+        } else if !short && wanted >= self.range_entries {
+            self.range_entries = (self.range_entries + self.range_entries / 8 + 1).min(FETCH_RANGE_ENTRIES);
+        }
+        self.last_was_short = short;
     }
 
     /// An answer brought the log on: the master is well.
@@ -120,7 +130,7 @@ impl Fetcher {
         self.not_before = None;
     }
 
-    /// An answer brought nothing new: waits, so that a master that has nothing to give is not asked in a loop.
+    /// An answer brought nothing new: waits, so that a master with nothing to give is not asked in a loop.
     pub(super) fn on_fruitless(&mut self, now: Moment, random: &mut fastrand::Rng) {
         self.not_before = Some(now.plus(self.backoff.next_delay(random)));
     }
@@ -197,9 +207,11 @@ mod tests {
     #[test]
     fn ranges_shrink_to_what_fits_an_answer() {
         let mut fetcher = Fetcher::default();
-        ask(&mut fetcher, at(0), &[range(0, 1_024)]);
+        ask(&mut fetcher, at(0), &[range(0, 2_048)]);
         fetcher.on_answer(0, 100);
-        assert_eq!(fetcher.plan([range(100, 1_024)].into_iter())[0], range(100, 200));
+        assert_eq!(fetcher.plan([range(5_000, 9_000)].into_iter())[0], range(5_000, 6_024));
+        fetcher.on_answer(1, 100);
+        assert_eq!(fetcher.plan([range(5_000, 9_000)].into_iter())[0], range(5_000, 5_100));
     }
 
     #[test]

@@ -94,7 +94,7 @@ impl SecondaryCore {
         self.send_join(now, log);
     }
 
-    /// Ends the session and joins anew, a little later: what was appended by this event is in the log by then.
+    /// Ends the session and joins anew, a little later: what this event appended is in the log by then.
     pub(super) fn rejoin_later(&mut self, now: Moment) {
         let State::Joined(session) = &self.state else { return };
         let mut attempt = Attempt::new(session.epoch.clone(), now);
@@ -143,7 +143,8 @@ impl SecondaryCore {
         }
         let theirs = answer.sender.log_id;
         match answer.verdict {
-            Verdict::Admitted if self.is_foreign(theirs) => self.stay_foreign(theirs),
+            // A master always has a log: one that names none is not to be followed.
+            Verdict::Admitted if theirs.is_none() || self.is_foreign(theirs) => self.stay_foreign(theirs),
             Verdict::Admitted => self.on_admitted(now, &answer, log),
             Verdict::Foreign => self.stay_foreign(theirs),
             Verdict::NameInUse | Verdict::Unknown => self.on_join_refused(answer.verdict),
@@ -151,8 +152,11 @@ impl SecondaryCore {
     }
 
     fn on_join_refused(&mut self, verdict: Verdict) {
-        self.answered();
-        self.effects.push(Effect::Notice(Notice::JoinRefused { verdict }));
+        let Some(attempt) = self.state.attempt_mut() else { return };
+        attempt.request = None;
+        if attempt.refused.replace(verdict) != Some(verdict) {
+            self.effects.push(Effect::Notice(Notice::JoinRefused { verdict }));
+        }
     }
 
     fn on_admitted(&mut self, now: Moment, answer: &JoinAnswer, log: &dyn LogView) {

@@ -1,8 +1,8 @@
 //! The secondary's decisions, without IO.
 //!
-//! Events go in by `on_<event>(now, …, log)`, [`Effect`]s come out by [`SecondaryCore::take_effects`] and are
-//! done, in order, before the next event: so `log` is always current. No clock, no socket, no chance but the
-//! seeded one it was given: the same events give the same effects.
+//! Events go in by `on_<event>(now, …, log)`, [`Effect`]s come out by [`SecondaryCore::take_effects`] and
+//! are done, in order, before the next event: so `log` is always current. No clock, no socket, no chance but
+//! the seeded one it was given: the same events give the same effects.
 //!
 //! | file | decides |
 //! | --- | --- |
@@ -94,6 +94,8 @@ pub struct SecondaryCore {
     faults: FaultInjector,
     /// The burst brought something to ack.
     ack_due: bool,
+    /// The last envelope was answered with an error on purpose: what is said when idle is drawn again.
+    failing: bool,
     idle_ack_at: Moment,
     last_request: u64,
     counters: Counters,
@@ -115,6 +117,7 @@ impl SecondaryCore {
             buffer: ReorderBuffer::new(REORDER_BUFFER_BYTES),
             fetcher: Fetcher::default(),
             ack_due: false,
+            failing: false,
             idle_ack_at: Moment::default(),
             last_request: 0,
             counters: Counters::default(),
@@ -176,8 +179,13 @@ impl SecondaryCore {
     }
 
     /// Injects these faults from now on.
-    pub const fn set_faults(&mut self, faults: Faults) {
+    pub fn set_faults(&mut self, now: Moment, faults: Faults) {
         self.faults.set(faults);
+        if let State::Joined(session) = &mut self.state {
+            // What waited may come sooner now, so what is missing is missed sooner, too.
+            session.last_arrival = session.last_arrival.min(now.plus(faults.delay));
+            session.check_at = Some(now.plus(PUSH_QUIET));
+        }
     }
 
     /// The master that this node follows and has heard of late.

@@ -67,7 +67,13 @@ impl SecondaryCore {
         matches!((self.log_id, log_id), (Some(mine), Some(theirs)) if mine != theirs)
     }
 
-    fn wire_state(&self, now: Moment, request: u64, promised: Option<Epoch>, log: &dyn LogView) -> wire::State {
+    fn wire_state(
+        &self,
+        now: Moment,
+        request: u64,
+        promised: Option<Epoch>,
+        log: &dyn LogView,
+    ) -> wire::State {
         let tip = log.tip();
         wire::State {
             sender: self.sender(),

@@ -1,7 +1,10 @@
 //! Where a secondary stands with its master.
 
 use replog_shared::{
-    Epoch, LogId, Moment, Order, OrderRange, backoff::Backoff, lines::Tip, wire::SecondaryState,
+    Epoch, LogId, Moment, Order, OrderRange,
+    backoff::Backoff,
+    lines::Tip,
+    wire::{SecondaryState, Verdict},
 };
 
 use super::effect::Divergence;
@@ -80,13 +83,15 @@ pub(super) struct Attempt {
     pub(super) request: Option<u64>,
     /// When to ask (again).
     pub(super) retry_at: Moment,
+    /// The master's last refusal, so that it is told once and not at each try.
+    pub(super) refused: Option<Verdict>,
     pub(super) backoff: Backoff,
 }
 
 impl Attempt {
     /// The first try, due at `retry_at`.
     pub(super) fn new(epoch: Epoch, retry_at: Moment) -> Attempt {
-        Attempt { epoch, request: None, retry_at, backoff: Backoff::default() }
+        Attempt { epoch, request: None, retry_at, refused: None, backoff: Backoff::default() }
     }
 }
 

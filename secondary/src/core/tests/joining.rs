@@ -1,0 +1,175 @@
+use replog_shared::limits::{ANSWER_TIMEOUT, RETRY_MAX};
+
+use super::*;
+
+/// A master that lost what came after `kept` entries, and opened another epoch there.
+fn master_without_the_tail(held: u64, kept: u64, opened: Epoch, kind: MarkKind) -> (Master, Master) {
+    let before = Master::with(held);
+    let mut after = Master::with(kept);
+    after.open(opened, kind);
+    (before, after)
+}
+
+#[test]
+fn a_blank_node_adopts_the_log() {
+    let master = Master::with(4);
+    let mut secondary = Secondary::new();
+    assert_eq!(secondary.status().log_id, None);
+    secondary.catch_up(&master);
+    let status = secondary.status();
+    assert_eq!((status.log_id, status.fence), (Some(master.log_id), Some(epoch(1, 0))));
+    assert_eq!(
+        (status.hears.unwrap().as_str(), status.master_http.as_deref()),
+        ("master", Some("http://master"))
+    );
+}
+
+#[test]
+fn a_join_is_asked_again_until_it_is_answered() {
+    let master = Master::with(4);
+    let mut secondary = Secondary::new();
+    secondary.hear(&master.heartbeat());
+    let first = secondary.joins().pop().unwrap();
+    for _ in 0..20 {
+        secondary.pass(ANSWER_TIMEOUT + RETRY_MAX);
+        assert!(!secondary.joins().is_empty());
+    }
+    let stale = master.answer(&first);
+    secondary.event(|core, now, log| core.on_join_answer(now, stale, log));
+    assert_eq!(secondary.status().state, SecondaryState::Joining, "only the outstanding request counts");
+}
+
+#[test]
+fn a_name_in_use_is_told_and_tried_again() {
+    let master = Master::with(1);
+    let mut secondary = Secondary::new();
+    secondary.hear(&master.heartbeat());
+    let mut answer = master.answer(&secondary.joins().pop().unwrap());
+    answer.verdict = Verdict::NameInUse;
+    secondary.event(|core, now, log| core.on_join_answer(now, answer, log));
+    assert!(secondary.notices().contains(&Notice::JoinRefused { verdict: Verdict::NameInUse }));
+    secondary.pass(ANSWER_TIMEOUT + RETRY_MAX);
+    assert!(!secondary.joins().is_empty());
+}
+
+#[test]
+fn who_is_not_admitted_any_more_joins_again() {
+    let mut master = Master::with(1);
+    let mut secondary = Secondary::caught_up_with(&master);
+    master.admitted = false;
+    secondary.hear(&master.heartbeat());
+    assert!(secondary.joins().is_empty(), "that heartbeat may be older than the admission");
+    secondary.pass(HEARTBEAT_INTERVAL);
+    secondary.hear(&master.heartbeat());
+    assert_eq!(secondary.joins().len(), 1);
+    assert_eq!(secondary.status().state, SecondaryState::Joining);
+}
+
+#[test]
+fn a_promotion_explains_a_cut() {
+    let (before, mut after) = master_without_the_tail(9, 5, epoch(2, 0), MarkKind::Promotion);
+    let mut secondary = Secondary::caught_up_with(&before);
+    after.append_as(2, "other");
+    secondary.join(&after);
+    assert_eq!(secondary.length(), 5);
+    assert_eq!(secondary.status().counters.cut, 4);
+    secondary.serve_fetches(&after);
+    secondary.assert_equals(&after);
+}
+
+#[test]
+fn a_clean_empties_the_log() {
+    let before = Master::with(9);
+    let mut after = Master::with(0);
+    after.store = MemoryStore::without_ids();
+    after.open(epoch(1, 1), MarkKind::Clean);
+    let mut secondary = Secondary::caught_up_with(&before);
+    secondary.join(&after);
+    secondary.serve_fetches(&after);
+    assert_eq!(secondary.length(), 0);
+    secondary.assert_equals(&after);
+}
+
+#[test]
+fn an_unexplained_suffix_is_kept_as_diverged() {
+    let (before, after) = master_without_the_tail(9, 5, epoch(1, 1), MarkKind::Start);
+    let mut secondary = Secondary::caught_up_with(&before);
+    secondary.join(&after);
+    secondary.end_burst();
+    secondary.assert_equals(&before);
+    let status = secondary.status();
+    assert_eq!(status.state, SecondaryState::Diverged);
+    let (orders, cause) = status.diverged.unwrap();
+    assert_eq!((orders.from, orders.to, cause), (order(5), order(9), Divergence::Unexplained));
+    assert_eq!(secondary.acks().pop().unwrap().state, SecondaryState::Diverged);
+    secondary.pass(ANSWER_TIMEOUT + RETRY_MAX);
+    assert!(!secondary.joins().is_empty(), "it tries again");
+    secondary.receive(after.entries(0, 5, None));
+    secondary.assert_equals(&before);
+}
+
+#[test]
+fn a_difference_before_the_fork_is_kept_as_diverged() {
+    let mut before = Master::with(0);
+    before.append_as(3, "this");
+    let mut after = Master::with(0);
+    after.append_as(3, "that");
+    let mut secondary = Secondary::caught_up_with(&before);
+    secondary.core.state = State::Waiting;
+    secondary.join(&after);
+    secondary.assert_equals(&before);
+    assert_eq!(secondary.status().diverged.unwrap().1, Divergence::Damaged);
+}
+
+#[test]
+fn a_foreign_log_is_refused_and_the_own_one_kept() {
+    let own = Master::with(3);
+    let mut other = Master::with(7);
+    other.log_id = LogId::from_random(2);
+    let mut secondary = Secondary::caught_up_with(&own);
+    secondary.hear(&other.heartbeat());
+    assert_eq!(secondary.status().state, SecondaryState::Streaming, "the own master lives");
+    secondary.pass(HEARTBEAT_INTERVAL * UNHEALTHY_AFTER_INTERVALS);
+    secondary.hear(&other.heartbeat());
+    let join = secondary.joins().pop().unwrap();
+    assert_eq!(join.sender.log_id, Some(own.log_id));
+    // Even if that master would admit it.
+    let answer = other.answer(&join);
+    secondary.event(|core, now, log| core.on_join_answer(now, answer, log));
+    secondary.assert_equals(&own);
+    let status = secondary.status();
+    assert_eq!((status.state, status.foreign), (SecondaryState::Foreign, Some(other.log_id)));
+    // The own master comes back.
+    secondary.join(&own);
+    assert_eq!(secondary.status().state, SecondaryState::Streaming);
+}
+
+#[test]
+fn an_older_epoch_is_answered_with_the_fence() {
+    let mut master = Master::with(3);
+    let old = master.heartbeat();
+    master.open(epoch(1, 1), MarkKind::Start);
+    let mut secondary = Secondary::caught_up_with(&master);
+    secondary.hear(&old);
+    assert_eq!(secondary.acks().pop().unwrap().fence, Some(epoch(1, 1)));
+    assert!(secondary.joins().is_empty());
+}
+
+#[test]
+fn a_higher_epoch_is_joined() {
+    let mut master = Master::with(3);
+    let mut secondary = Secondary::caught_up_with(&master);
+    master.open(epoch(2, 0), MarkKind::Promotion);
+    master.append(2);
+    secondary.catch_up(&master);
+    assert_eq!(secondary.status().epoch, Some(epoch(2, 0)));
+}
+
+#[test]
+fn a_silent_master_is_not_heard_and_the_session_stays() {
+    let master = Master::with(3);
+    let mut secondary = Secondary::caught_up_with(&master);
+    secondary.pass(HEARTBEAT_INTERVAL * UNHEALTHY_AFTER_INTERVALS);
+    let status = secondary.status();
+    assert_eq!((status.hears, status.state), (None, SecondaryState::Streaming));
+}

@@ -1,0 +1,237 @@
+//! A whole secondary in this process, over HTTP, with a master that is played by hand.
+
+#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+use std::{net::SocketAddr, time::Duration};
+
+use bytes::Bytes;
+use replog_host::bus::{Bus as _, BusEvent, InProcessBus, InProcessHub, Incoming, Outgoing};
+use replog_secondary::{Config, Running, app};
+use replog_shared::{
+    Digest, Epoch, Incarnation, Lines, LogId, LogName, Mark, MarkKind, Message, MessageId, NodeName, Order,
+    entry, lines::Tip, mark, subjects::Subjects, wire,
+};
+use serde_json::{Value, json};
+use tokio::{
+    io::{AsyncReadExt as _, AsyncWriteExt as _},
+    net::TcpStream,
+    time::timeout,
+};
+
+/// No wait of these tests takes longer.
+const DEADLINE: Duration = Duration::from_secs(10);
+
+fn log() -> LogName {
+    "main".parse().unwrap()
+}
+
+fn name() -> NodeName {
+    "s1".parse().unwrap()
+}
+
+/// A master whose log is one mark and one entry.
+struct Master {
+    bus: InProcessBus,
+    subjects: Subjects,
+    lines: Lines,
+}
+
+impl Master {
+    fn on(hub: &InProcessHub) -> Master {
+        let subjects = Subjects::new(log());
+        let master: NodeName = "master".parse().unwrap();
+        let subscriptions = [subjects.join(None), subjects.acks(None), subjects.fetch(None)];
+        let bus = hub.connect(subscriptions, &subjects.inbox(&master));
+        let mark = Mark { epoch: epoch(), kind: MarkKind::Start, reached: vec![], members: vec![] };
+        let mut bytes = mark.encode();
+        let message = Message::from_json(Bytes::from_static(b"\"Msg0\"")).unwrap();
+        entry::encode(&mut bytes, Order::ZERO, epoch().number(), &MessageId::new("a").unwrap(), &message);
+        let lines = Lines::checked(bytes.into(), &Tip::default()).unwrap();
+        Master { bus, subjects, lines }
+    }
+
+    fn sender(&self, node: NodeName) -> wire::Sender {
+        let (v, log_id) = (wire::VERSION, Some(LogId::from_random(1)));
+        wire::Sender { v, log_id, node, incarnation: Incarnation::from_random(7) }
+    }
+
+    fn send(&mut self, subject: String, payload: Bytes) {
+        self.bus.send(Outgoing { subject, reply: None, payload }).unwrap();
+    }
+
+    fn heartbeat(&mut self) {
+        let heartbeat = wire::Heartbeat {
+            sender: self.sender("master".parse().unwrap()),
+            epoch: epoch(),
+            length: Order::new(1),
+            digest: self.lines.tip().digest,
+            admitted: vec![],
+            http: Some("http://the-master:5000".into()),
+        };
+        self.send(self.subjects.heartbeat(), wire::encode(&heartbeat));
+    }
+
+    /// The next packet on a subject with this token.
+    async fn expect(&mut self, token: &str) -> Incoming {
+        let wanted = async {
+            loop {
+                match self.bus.next().await {
+                    BusEvent::Message(packet) if packet.subject.contains(token) => return packet,
+                    _ => {}
+                }
+            }
+        };
+        timeout(DEADLINE, wanted).await.expect("a packet in time")
+    }
+
+    async fn admit(&mut self) {
+        let packet = self.expect(".join.").await;
+        let join: wire::Join = wire::decode(&packet.payload).unwrap();
+        let (marks, length) = (self.lines.marks().to_vec(), Order::new(1));
+        let fork = mark::fork((&marks, length), (&join.marks, join.length));
+        let answer = wire::JoinAnswer {
+            sender: self.sender("master".parse().unwrap()),
+            request: join.request,
+            epoch: epoch(),
+            verdict: wire::Verdict::Admitted,
+            marks,
+            length,
+            fork,
+            digest: Digest::EMPTY,
+        };
+        self.send(packet.reply.unwrap(), wire::encode(&answer));
+    }
+
+    async fn serve_fetch(&mut self) {
+        let packet = self.expect(".fetch.").await;
+        let fetch: wire::Fetch = wire::decode(&packet.payload).unwrap();
+        let header = wire::EntriesHeader {
+            sender: self.sender(name()),
+            epoch: epoch(),
+            from: Order::ZERO,
+            count: 1,
+            length: Order::new(1),
+            digest: self.lines.tip().digest,
+            request: Some(fetch.request),
+        };
+        self.send(packet.reply.unwrap(), wire::encode_entries(&header, self.lines.bytes()));
+    }
+}
+
+fn epoch() -> Epoch {
+    let owner = "master".parse().unwrap();
+    Epoch { reign: 1, owner, start: 0, incarnation: Incarnation::from_random(7) }
+}
+
+async fn secondary(hub: &InProcessHub, allow_faults: bool) -> Running {
+    let mut config = Config::in_process(SocketAddr::from(([127, 0, 0, 1], 0)), log(), name());
+    config.allow_faults = allow_faults;
+    let translator = app::translator(&config);
+    let bus = hub.connect(translator.subscriptions(), translator.inbox());
+    app::start(config, bus).await.unwrap()
+}
+
+/// The status, the head, and the body as it came.
+async fn http(addr: SocketAddr, method: &str, path: &str, body: &str) -> (u16, String, String) {
+    let mut socket = TcpStream::connect(addr).await.unwrap();
+    let length = body.len();
+    let request = format!(
+        "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\n\
+         content-length: {length}\r\n\r\n{body}"
+    );
+    socket.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    timeout(DEADLINE, socket.read_to_string(&mut answer)).await.expect("an answer in time").unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    (head[9..12].parse().unwrap(), head.to_owned(), unchunked(head, body))
+}
+
+fn unchunked(head: &str, body: &str) -> String {
+    if !head.contains("chunked") {
+        return body.to_owned();
+    }
+    let mut parts = body.split("\r\n");
+    let mut text = String::new();
+    while let (Some(_size), Some(part)) = (parts.next(), parts.next()) {
+        text.push_str(part);
+    }
+    text
+}
+
+async fn json_of(addr: SocketAddr, path: &str) -> Value {
+    serde_json::from_str(&http(addr, "GET", path, "").await.2).unwrap()
+}
+
+#[tokio::test]
+async fn it_joins_fetches_acks_and_shows() {
+    let hub = InProcessHub::new();
+    let mut master = Master::on(&hub);
+    let running = secondary(&hub, false).await;
+    assert_eq!(json_of(running.addr, "/messages").await, json!({"messages": []}));
+    master.heartbeat();
+    master.admit().await;
+    master.serve_fetch().await;
+    loop {
+        let ack: wire::Ack = wire::decode(&master.expect(".acks.").await.payload).unwrap();
+        if ack.through == Order::new(1) {
+            assert_eq!((ack.epoch, ack.digest, ack.whole), (Some(epoch()), master.lines.tip().digest, true));
+            break;
+        }
+    }
+    let (status, head, body) = http(running.addr, "GET", "/messages?min_order=0&timeout_ms=10000", "").await;
+    assert_eq!((status, body.as_str()), (200, "{\"messages\": [\"Msg0\"]}\n"));
+    assert!(head.contains("replog-epoch: 1.0") && head.contains("replog-log-id: "), "{head}");
+    let full = json_of(running.addr, "/full_messages").await;
+    assert_eq!(full["messages"][0], json!({"order": 0, "epoch": "1.0", "id": "a", "message": "Msg0"}));
+    assert_eq!(json_of(running.addr, "/messages?from=7").await, json!({"messages": []}));
+    let health = json_of(running.addr, "/health").await;
+    assert_eq!((&health["status"], &health["length"], &health["lag"]), (&json!("ok"), &json!(1), &json!(0)));
+    timeout(DEADLINE, running.stop()).await.unwrap();
+}
+
+#[tokio::test]
+async fn appends_are_sent_to_the_master() {
+    let hub = InProcessHub::new();
+    let mut master = Master::on(&hub);
+    let running = secondary(&hub, false).await;
+    let (status, _, _) = http(running.addr, "POST", "/messages", "{}").await;
+    assert_eq!(status, 421);
+    master.heartbeat();
+    master.expect(".join.").await;
+    let (status, _, body) = http(running.addr, "POST", "/messages/batch", "{}").await;
+    let problem: Value = serde_json::from_str(&body).unwrap();
+    assert_eq!((status, &problem["master"]), (421, &json!("http://the-master:5000")));
+}
+
+#[tokio::test]
+async fn faults_are_changed_only_where_they_are_allowed() {
+    let hub = InProcessHub::new();
+    let closed = secondary(&hub, false).await;
+    assert_eq!(http(closed.addr, "GET", "/faults", "").await.0, 403);
+    assert_eq!(http(closed.addr, "PUT", "/faults", "{}").await.0, 403);
+    let open = secondary(&hub, true).await;
+    let (status, _, body) = http(open.addr, "PUT", "/faults", r#"{"delay_ms": 5, "drop_rate": 0.5}"#).await;
+    assert_eq!((status, body.as_str()), (200, r#"{"delay_ms":5,"error_rate":0.0,"drop_rate":0.5}"#));
+    assert_eq!(json_of(open.addr, "/faults").await["delay_ms"], 5);
+    for bad in [r#"{"drop_rate": 2}"#, r#"{"delay": 1}"#, r#"{"delay_ms": -1}"#, "[1"] {
+        assert_eq!(http(open.addr, "PUT", "/faults", bad).await.0, 400, "{bad}");
+    }
+}
+
+#[tokio::test]
+async fn who_waits_is_told_when_the_node_stops() {
+    let hub = InProcessHub::new();
+    let running = secondary(&hub, false).await;
+    let addr = running.addr;
+    assert_eq!(http(addr, "GET", "/messages?min_order=3&timeout_ms=1", "").await.0, 504);
+    assert_eq!(http(addr, "GET", "/readyz", "").await.0, 200);
+    let mut waiting = TcpStream::connect(addr).await.unwrap();
+    waiting.write_all(b"GET /messages?min_order=3 HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+    // A later request is answered: the earlier connection was accepted before it.
+    assert_eq!(http(addr, "GET", "/livez", "").await.0, 200);
+    let stopping = tokio::spawn(running.stop());
+    let mut answer = String::new();
+    timeout(DEADLINE, waiting.read_to_string(&mut answer)).await.unwrap().unwrap();
+    assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
+    timeout(DEADLINE, stopping).await.unwrap().unwrap();
+}
