@@ -32,7 +32,7 @@ COPY --from=manifests /workspace .
 RUN build-programs
 COPY . .
 # Sources are copied with the age they have in the checkout: older than what was just compiled.
-RUN find . -name '*.rs' -exec touch {} + && build-programs
+RUN find . -path ./target -prune -o -name '*.rs' -exec touch {} + && build-programs
 
 FROM scratch
 # For TLS to NATS servers whose certificate a public authority signed.

@@ -1,6 +1,10 @@
 //! Log lines, and the last words of a process.
 
-use std::{fmt::Display, io, io::Write, process::ExitCode};
+use std::{
+    fmt::Display,
+    io::{self, IsTerminal, Write},
+    process::ExitCode,
+};
 
 use tracing_subscriber::EnvFilter;
 
@@ -10,8 +14,11 @@ use tracing_subscriber::EnvFilter;
 pub fn init(json: bool) {
     let filter =
         EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,async_nats=error"));
-    let builder =
-        tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).with_target(false);
+    let builder = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(io::stderr)
+        .with_target(false)
+        .with_ansi(io::stderr().is_terminal());
     // A second call, as in tests, finds the first one's subscriber in place.
     let _already_set = if json { builder.json().try_init() } else { builder.try_init() };
 }

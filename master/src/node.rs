@@ -496,6 +496,10 @@ fn tell(notice: &Notice) {
         Notice::Adopting { log_id, from, length } => {
             warn!(%log_id, %from, %length, "this node was empty: it takes over the log that its secondaries hold");
         }
+        Notice::NewLog { silent } if silent.is_empty() => info!("no node holds a log: a new one begins"),
+        Notice::NewLog { silent } => {
+            warn!(not_heard = ?silent, "no node that answered holds a log: a new one begins");
+        }
         Notice::Waiting { reason } => warn!(%reason, "not leading yet"),
         Notice::Stopped(NotLeading::Stopping) => info!("stopping"),
         Notice::Stopped(NotLeading::Fenced { by }) => {

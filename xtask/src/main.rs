@@ -2,7 +2,7 @@
 //!
 //! | module | holds |
 //! | --- | --- |
-//! | [`test`] | the one test command: its steps, their order, the closing table |
+//! | [`test`](mod@test) | the one test command: its steps, their order, the closing table |
 //! | [`tools`] | nats-server, cargo-nextest and cargo-deny, at pinned versions |
 //! | [`images`] | the container images that the tests and the compose file need |
 //! | [`programs`] | the nodes and the command line, built static: for processes and for images |

@@ -3,7 +3,7 @@
 use std::{
     env,
     ffi::{OsStr, OsString},
-    fmt, io,
+    fmt, io, iter,
     path::{Path, PathBuf},
     process::{Command, ExitStatus, Output, Stdio},
     thread,
@@ -85,7 +85,7 @@ impl Program {
             if Instant::now() >= deadline {
                 child.kill()?;
                 child.wait()?;
-                bail!("`{self}` did not end within {} s", limit.as_secs());
+                bail!("`{}` did not end within {} s", self.words(), limit.as_secs());
             }
             thread::sleep(POLL_INTERVAL);
         }
@@ -99,7 +99,8 @@ impl Program {
         let Output { status, stdout, stderr } =
             self.command.output().map_err(|error| self.not_started(&error))?;
         self.expect_success(status).with_context(|| String::from_utf8_lossy(&stderr).trim().to_owned())?;
-        let text = String::from_utf8(stdout).with_context(|| format!("`{self}` printed no UTF-8"))?;
+        let text =
+            String::from_utf8(stdout).with_context(|| format!("`{}` printed no UTF-8", self.words()))?;
         Ok(text.trim().to_owned())
     }
 
@@ -110,7 +111,13 @@ impl Program {
     }
 
     fn expect_success(&self, status: ExitStatus) -> Result<()> {
-        if status.success() { Ok(()) } else { Err(anyhow!("`{self}` failed ({status})")) }
+        if status.success() { Ok(()) } else { Err(anyhow!("`{}` failed ({status})", self.words())) }
+    }
+
+    /// The program and its arguments, as one would type them.
+    fn words(&self) -> String {
+        let words = iter::once(self.command.get_program()).chain(self.command.get_args());
+        words.map(quoted).collect::<Vec<_>>().join(" ")
     }
 
     fn not_started(&self, error: &io::Error) -> anyhow::Error {
@@ -131,8 +138,7 @@ impl fmt::Display for Program {
                 write!(f, "{}={} ", name.to_string_lossy(), quoted(value))?;
             }
         }
-        f.write_str(&quoted(self.command.get_program()))?;
-        self.command.get_args().try_for_each(|arg| write!(f, " {}", quoted(arg)))
+        f.write_str(&self.words())
     }
 }
 

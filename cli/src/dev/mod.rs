@@ -36,7 +36,7 @@ pub(crate) struct Dev {
 
 /// What carries the nodes' envelopes.
 enum Transport {
-    Nats { urls: Vec<String>, server: Option<NatsServer> },
+    Nats { urls: Vec<String>, server: Option<Box<NatsServer>> },
     InProcess(InProcessHub),
 }
 
@@ -71,7 +71,7 @@ impl Dev {
             return Ok(Transport::InProcess(InProcessHub::new()));
         };
         let server = NatsServer::start(&program)?;
-        Ok(Transport::Nats { urls: vec![server.url()], server: Some(server) })
+        Ok(Transport::Nats { urls: vec![server.url()], server: Some(Box::new(server)) })
     }
 
     fn names(&self) -> anyhow::Result<Vec<NodeName>> {

@@ -181,6 +181,11 @@ pub enum Notice {
         /// Its length.
         length: Order,
     },
+    /// Nobody who answered holds a log: a new one begins.
+    NewLog {
+        /// The nodes that did not answer. What they may hold is another log then.
+        silent: Vec<NodeName>,
+    },
     /// An empty master takes over the log that its secondaries hold.
     Adopting {
         /// The log.

@@ -72,7 +72,11 @@ impl Recovery {
         }
         let silent: Vec<&str> =
             secondaries.iter().filter(|node| !self.states.contains_key(node)).map(NodeName::as_str).collect();
-        if silent.is_empty() { "the other nodes' logs".into() } else { silent.join(", ") }
+        if silent.is_empty() {
+            "it is comparing the other nodes' logs".into()
+        } else {
+            format!("no answer yet from {}", silent.join(", "))
+        }
     }
 }
 
@@ -91,7 +95,10 @@ impl MasterCore {
                 self.decide(now, log);
             }
             Step::Promising { give_up_at, .. } | Step::Fetching { give_up_at, .. } if now >= *give_up_at => {
-                self.start_over(now, "the other nodes, which stopped answering".into());
+                self.start_over(
+                    now,
+                    "the other nodes stopped answering while their log was taken over".into(),
+                );
             }
             Step::Promising { epoch, .. } => {
                 let epoch = epoch.clone();
@@ -171,7 +178,7 @@ impl MasterCore {
         logs.dedup();
         match logs[..] {
             [] if self.log_id.is_none() => self.begin(now, log),
-            [] => self.waiting("the nodes whose log this node began to take over".into()),
+            [] => self.waiting("the nodes whose log this node began to take over are silent".into()),
             [log_id] => self.adopt(now, log_id),
             _ => self.waiting(format!(
                 "the secondaries hold {} different logs: wipe those that are not wanted",
@@ -188,6 +195,11 @@ impl MasterCore {
             start: 0,
             incarnation: self.config.incarnation,
         };
+        if let Phase::Recovering(recovery) = &self.phase {
+            let silent = self.config.secondaries.iter().filter(|node| !recovery.states.contains_key(node));
+            let silent = silent.cloned().collect();
+            self.notice(Notice::NewLog { silent });
+        }
         self.open(now, epoch, MarkKind::Start, Vec::new(), log.tip());
     }
 

@@ -147,7 +147,7 @@ fn interrupted(written: &Written, by: &Interruption) -> Problem {
     let problem = match by {
         Interruption::Stopping => {
             let detail = format!(
-                "The node is stopping. The entry is in the log at order {order} and replicates when the node is back."
+                "The node is stopping. The entry is in the log at order {order} and goes on replicating when the node is back with its log."
             );
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", detail).applied(Applied::Yes)
         }
@@ -244,7 +244,7 @@ const fn code(why: &NotLeading) -> &'static str {
 pub(super) fn words(why: &NotLeading) -> String {
     match why {
         NotLeading::Recovering { waits_for } => {
-            format!("this master has just started and waits for {waits_for}")
+            format!("this master does not lead yet: {waits_for}")
         }
         NotLeading::Fenced { by } => format!("{by} reigns now"),
         NotLeading::Diverged { node } => {

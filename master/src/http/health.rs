@@ -34,7 +34,7 @@ pub(super) struct HealthAnswer {
     nodes: u16,
     healthy_nodes: usize,
     pending_writes: usize,
-    nats: &'static str,
+    nats_connected: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     nats_denied: Option<String>,
     secondaries: BTreeMap<NodeName, SecondaryAnswer>,
@@ -77,7 +77,7 @@ pub(super) async fn health<R: Reader>(
         nodes: context.nodes(),
         healthy_nodes: report.healthy_nodes,
         pending_writes: report.pending_writes,
-        nats: if report.bus_is_up { "connected" } else { "disconnected" },
+        nats_connected: report.bus_is_up,
         nats_denied: report.denied,
         secondaries: secondaries.collect(),
         refused_envelopes: report.refused,

@@ -20,7 +20,7 @@ pub(super) struct Health {
     /// `ok` only when streaming from a master that was heard of late.
     status: &'static str,
     role: &'static str,
-    name: NodeName,
+    node: NodeName,
     state: SecondaryState,
     log_id: Option<LogId>,
     epoch: Option<EpochNumber>,
@@ -70,12 +70,12 @@ pub(super) async fn health(
 }
 
 impl Health {
-    fn of(name: NodeName, report: Report) -> Health {
+    fn of(node: NodeName, report: Report) -> Health {
         let Report { status, connected, refused } = report;
         Health {
             status: word(&status),
             role: "secondary",
-            name,
+            node,
             state: status.state,
             log_id: status.log_id,
             epoch: status.epoch.as_ref().map(Epoch::number),

@@ -46,7 +46,7 @@ impl fmt::Display for Line {
             Ok(Report { tests: Some(counts), .. }) => write!(f, "  {counts}"),
             Ok(Report { note: Some(note), .. }) => write!(f, "  {note}"),
             Ok(Report { .. }) => Ok(()),
-            Err(error) => write!(f, "  {error:#}"),
+            Err(error) => write!(f, "  {error}"),
         }
     }
 }
