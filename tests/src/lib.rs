@@ -1,1 +1,10 @@
-//! placeholder
+//! What the tests of the whole system stand on.
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`harness`] | clusters of real processes or containers, and the client that talks to them |
+//! | [`history`] | what clients did and saw during a run, and the rules that it must not break |
+
+pub mod harness;
+pub mod history;
+pub mod sim;

@@ -1,5 +1,7 @@
 //! JSON bodies in, strictly.
 
+use std::{fmt, marker::PhantomData};
+
 use axum::{
     body::Body,
     extract::{FromRequest, OptionalFromRequest, Request},
@@ -8,7 +10,10 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, StatusCode, header};
 use http_body::Body as _;
 use http_body_util::BodyExt;
-use serde::{Deserialize, Deserializer};
+use serde::{
+    Deserialize, Deserializer,
+    de::{MapAccess, Visitor, value::MapAccessDeserializer},
+};
 
 use super::{Problem, body::BodyError};
 
@@ -43,7 +48,8 @@ impl JsonBody {
     /// 400 with the field to blame, where it is one, and the place.
     pub fn parse<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Problem> {
         let text = std::str::from_utf8(&self.0).map_err(|error| not_utf8(error.valid_up_to()))?;
-        serde_json::from_str(text).map_err(|error| refuse::<T>(text, &error))
+        let parsed = serde_json::from_str::<Object<T>>(text);
+        parsed.map(|object| object.0).map_err(|error| refuse::<Object<T>>(text, &error))
     }
 }
 
@@ -65,6 +71,31 @@ impl<S: Sync> OptionalFromRequest<S> for JsonBody {
             return Ok(None);
         }
         <Self as FromRequest<S>>::from_request(request, state).await.map(Some)
+    }
+}
+
+/// A `T` that is written as a JSON object, never as an array of its fields, which serde would take as well: a
+/// client that sends an array has made a mistake.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Object<T>(pub T);
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_map(ObjectVisitor(PhantomData)).map(Object)
+    }
+}
+
+struct ObjectVisitor<T>(PhantomData<T>);
+
+impl<'de, T: Deserialize<'de>> Visitor<'de> for ObjectVisitor<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map))
     }
 }
 

@@ -4,7 +4,7 @@ use std::{borrow::Cow, collections::BTreeSet, time::Duration};
 
 use replog_host::edge::{
     Problem,
-    json::{JsonBody, present},
+    json::{JsonBody, Object, present},
     query::{Params, QueryParams},
 };
 use replog_shared::{
@@ -37,7 +37,7 @@ struct AppendBody<'a> {
 #[serde(deny_unknown_fields)]
 struct BatchBody<'a> {
     #[serde(borrow)]
-    messages: Vec<BatchItem<'a>>,
+    messages: Vec<Object<BatchItem<'a>>>,
     #[serde(default, deserialize_with = "present")]
     w: Option<u64>,
     #[serde(default, deserialize_with = "present")]
@@ -87,7 +87,7 @@ pub(super) fn batch(body: &JsonBody, nodes: u16) -> Result<Request, Problem> {
         let detail = format!("A batch has 1 to {MAX_BATCH_MESSAGES} messages; this one has {count}.");
         return Err(Problem::invalid_field("messages", detail));
     }
-    let messages = parsed.messages.iter().enumerate().map(|(nth, item)| {
+    let messages = parsed.messages.iter().enumerate().map(|(nth, Object(item))| {
         let field = |name| format!("messages[{nth}].{name}");
         new_message(body, item.message, item.id.as_deref(), &field("message"), &field("id"))
     });
@@ -144,9 +144,11 @@ fn new_message(
     Ok(NewMessage { id, message })
 }
 
-fn check_ids_differ(messages: &[BatchItem<'_>]) -> Result<(), Problem> {
+fn check_ids_differ(messages: &[Object<BatchItem<'_>>]) -> Result<(), Problem> {
     let mut seen = BTreeSet::new();
-    for (nth, id) in messages.iter().enumerate().filter_map(|(nth, item)| Some((nth, item.id.as_deref()?))) {
+    for (nth, id) in
+        messages.iter().enumerate().filter_map(|(nth, Object(item))| Some((nth, item.id.as_deref()?)))
+    {
         if !seen.insert(id) {
             let detail =
                 format!("The id {id:?} stands twice in this batch; every message needs an id of its own.");

@@ -1,0 +1,24 @@
+//! Clusters of real nodes, with faults from outside.
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | [`client`] | what a node answers over HTTP |
+//! | [`cluster`] | nats-server, master and secondaries as processes of this machine |
+//! | [`containers`] | the same as containers on a network of their own |
+//! | [`process`] | one of those processes: start, kill, stop, pause |
+//! | [`programs`] | where their programs are |
+//! | [`raw`] | HTTP as bytes, for requests that no client would send |
+//! | [`wait`] | waiting for a condition, with a deadline |
+
+pub mod client;
+pub mod cluster;
+pub mod containers;
+mod ports;
+pub mod process;
+pub mod programs;
+pub mod raw;
+pub mod wait;
+
+pub use client::{Answer, Client, Entry};
+pub use cluster::{Cluster, Options};
+pub use wait::{SOON, eventually, wait_until};

@@ -1,0 +1,119 @@
+//! One program that runs as a process, and everything that can happen to it.
+
+use std::{
+    ffi::OsString,
+    fs::{self, OpenOptions},
+    path::PathBuf,
+    process::{Child, Command, ExitStatus, Stdio},
+    time::Duration,
+};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+use super::wait::eventually;
+
+/// A program with its arguments: running, stopped, or not started yet. Dropping it kills it.
+#[derive(Debug)]
+pub struct Process {
+    name: String,
+    program: PathBuf,
+    args: Vec<OsString>,
+    log: PathBuf,
+    child: Option<Child>,
+}
+
+impl Process {
+    /// Not started yet. What it writes is appended to the file `log`, over all its starts.
+    pub fn new(name: &str, program: PathBuf, args: Vec<OsString>, log: PathBuf) -> Process {
+        Process { name: name.to_owned(), program, args, log, child: None }
+    }
+
+    /// The name under which its log is shown.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Starts it, for the first time or again.
+    ///
+    /// # Panics
+    /// It runs already, or cannot be started.
+    pub fn start(&mut self) {
+        assert!(self.child.is_none(), "{} runs already", self.name);
+        let log =
+            OpenOptions::new().create(true).append(true).open(&self.log).expect("a log file can be opened");
+        let child = Command::new(&self.program)
+            .args(&self.args)
+            .env_clear()
+            .envs(std::env::vars_os().filter(|(name, _)| name == "PATH" || name == "RUST_LOG"))
+            .stdin(Stdio::null())
+            .stdout(log.try_clone().expect("a log file can be opened twice"))
+            .stderr(log)
+            .spawn();
+        self.child = Some(
+            child.unwrap_or_else(|error| panic!("{} cannot be started: {error}", self.program.display())),
+        );
+    }
+
+    /// SIGKILL: it has no time for anything. Returns when it is gone.
+    ///
+    /// # Panics
+    /// It does not run.
+    pub fn kill(&mut self) {
+        let mut child = self.child.take().unwrap_or_else(|| panic!("{} does not run", self.name));
+        child.kill().expect("a child can be killed");
+        child.wait().expect("a child can be waited for");
+    }
+
+    /// SIGTERM: please stop. Returns at once.
+    pub fn terminate(&self) {
+        self.signal(Signal::TERM);
+    }
+
+    /// Waits until it has ended by itself.
+    ///
+    /// # Panics
+    /// It still runs after `limit`.
+    pub async fn ended(&mut self, limit: Duration) -> ExitStatus {
+        let what = format!("{} has ended", self.name);
+        let status = eventually(&what, limit, async || self.exit_status()).await;
+        self.child = None;
+        status
+    }
+
+    fn exit_status(&mut self) -> Option<ExitStatus> {
+        self.child.as_mut()?.try_wait().expect("a child can be asked for its end")
+    }
+
+    /// SIGSTOP: it holds everything it has, and does nothing.
+    pub fn pause(&self) {
+        self.signal(Signal::STOP);
+    }
+
+    /// SIGCONT: it goes on.
+    pub fn resume(&self) {
+        self.signal(Signal::CONT);
+    }
+
+    fn signal(&self, signal: Signal) {
+        let child = self.child.as_ref().unwrap_or_else(|| panic!("{} does not run", self.name));
+        kill_process(Pid::from_child(child), signal).expect("a child can be sent a signal");
+    }
+
+    /// Whether it was started and has not ended.
+    pub fn is_running(&mut self) -> bool {
+        self.child.is_some() && self.exit_status().is_none()
+    }
+
+    /// All that it has written.
+    pub fn log(&self) -> String {
+        String::from_utf8_lossy(&fs::read(&self.log).unwrap_or_default()).into_owned()
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if self.child.is_some() {
+            self.kill();
+        }
+    }
+}

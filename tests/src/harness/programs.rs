@@ -1,0 +1,37 @@
+//! Where the programs are that the tests run.
+
+use std::{
+    env,
+    path::{Path, PathBuf},
+};
+
+/// The program of a node: from the folder in `REPLOG_BIN_DIR`, else as cargo built it beside this test.
+///
+/// # Panics
+/// It is not there; the message says what to run.
+pub fn node(name: &str) -> PathBuf {
+    let folder = env::var_os("REPLOG_BIN_DIR").map_or_else(profile_folder, PathBuf::from);
+    let program = folder.join(name);
+    assert!(
+        program.is_file(),
+        "{} is missing: run `cargo build -p replog-master -p replog-secondary`",
+        program.display()
+    );
+    program
+}
+
+/// The nats-server: the one that `NATS_SERVER_BIN` names, else the one that `cargo xtask tools` fetched, else one on
+/// `PATH`.
+pub fn nats_server() -> PathBuf {
+    if let Some(named) = env::var_os("NATS_SERVER_BIN") {
+        return named.into();
+    }
+    let fetched = profile_folder().with_file_name("tools").join("nats-server");
+    if fetched.is_file() { fetched } else { "nats-server".into() }
+}
+
+/// The folder of the profile that this test was built with: tests lie in `target/<profile>/deps`.
+fn profile_folder() -> PathBuf {
+    let test = env::current_exe().expect("a test knows its own program");
+    test.ancestors().nth(2).map_or_else(|| Path::new("target/debug").into(), Path::to_path_buf)
+}

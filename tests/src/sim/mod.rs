@@ -1,0 +1,99 @@
+//! A whole log of simulated nodes in one thread: the real cores over a simulated bus, clock and clients.
+//!
+//! Everything is drawn from one seed, so a seed is a schedule: [`run`] gives the same result for the same seed
+//! on any machine. A schedule has two phases. In *chaos* envelopes are lost, doubled, delayed, reordered and
+//! damaged, links are cut, connections reset, nodes killed (with `memory` durability: wiped) and paused, while
+//! clients write, retry, hang up and clean; only safety is checked. Then the faults *heal*, and within
+//! [`LIVENESS`] all logs must be equal and every reachable w answered.
+//!
+//! | file | is |
+//! | --- | --- |
+//! | `plan` | what a seed draws: rates, limits, faults, times |
+//! | `world` | the clock, the heap of events, the two phases |
+//! | `hub` | what nodes and clients share while an event is handled |
+//! | `network` | what becomes of an envelope |
+//! | `master`, `secondary` | the real cores, their effects executed as their nodes do |
+//! | `client` | what is asked, and what may be answered |
+//! | `oracle`, `mirror` | what must hold, judged by the bytes in the stores |
+//! | `mutant` | mistakes on purpose that the oracle must find |
+//! | `coverage` | paths that a whole run must have taken |
+//! | `story` | one line an event, told only when a seed fails |
+
+mod client;
+mod coverage;
+mod hub;
+mod master;
+mod mirror;
+mod mutant;
+mod network;
+mod oracle;
+mod plan;
+mod secondary;
+mod story;
+mod world;
+
+use std::{fmt, time::Duration};
+
+pub use coverage::{Coverage, Path};
+pub use mutant::Mutant;
+
+/// How long after the faults have healed everything must be well again, in simulated time.
+pub const LIVENESS: Duration = Duration::from_secs(60);
+
+/// How to run a seed.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Options {
+    /// The mistake that is built in; none: the code as it is.
+    pub mutant: Option<Mutant>,
+    /// Whether to tell every event; without it a run is much quicker.
+    pub story: bool,
+}
+
+/// What a run that held every invariant was like.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// A hash of every event in order: equal for equal schedules.
+    pub trace: String,
+    /// Events that happened.
+    pub events: u64,
+    /// Entries in the log at the end.
+    pub entries: u64,
+    /// Which paths it took.
+    pub coverage: Coverage,
+}
+
+/// An invariant that did not hold.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// The schedule.
+    pub seed: u64,
+    /// When, since the start of the simulation.
+    pub at: Duration,
+    /// What was found.
+    pub what: String,
+    /// One line an event, oldest first; empty unless it was asked for.
+    pub story: Vec<String>,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for line in &self.story {
+            writeln!(f, "{line}")?;
+        }
+        writeln!(f, "seed {} failed after {:?}: {}", self.seed, self.at, self.what)?;
+        writeln!(f, "replay it with its story:")?;
+        write!(
+            f,
+            "  REPLOG_SIM_SEED={} cargo nextest run --ignore-default-filter --cargo-profile simulation -p replog-tests --test simulation replay --no-capture",
+            self.seed
+        )
+    }
+}
+
+/// Runs one schedule to its end.
+///
+/// # Errors
+/// The first invariant that does not hold.
+pub fn run(seed: u64, options: Options) -> Result<Stats, Box<Failure>> {
+    world::World::new(seed, options).run()
+}

@@ -1,0 +1,156 @@
+//! What a seed draws before anything happens.
+
+use std::time::Duration;
+
+use fastrand::Rng;
+use replog_secondary::core::Faults;
+use replog_shared::limits::ENVELOPE_OVERHEAD_BYTES;
+
+/// Kinds of faults; a seed switches off about half of them.
+#[derive(Clone, Copy)]
+enum Kind {
+    Loss,
+    Duplicate,
+    Delay,
+    Reorder,
+    Damage,
+    Cut,
+    Slow,
+    Reset,
+    KillSecondary,
+    KillMaster,
+    Pause,
+    Clean,
+    CoreFaults,
+}
+
+/// A fault or an intervention at a certain time. Durations are in microseconds.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Timed {
+    /// Nothing goes from one node to the other for a while.
+    Cut { from: usize, to: usize, lasts: u64 },
+    /// What goes from one node to the other takes this much longer for a while; what is sent after that is sooner.
+    Slow { from: usize, to: usize, lasts: u64, delay: u64 },
+    /// A node's connection breaks, losing what is in flight, and is back after a while.
+    Reset { node: usize, lasts: u64 },
+    /// A process dies and a new one starts after a while.
+    Kill { node: usize, lasts: u64 },
+    /// A process stands still for a while.
+    Pause { node: usize, lasts: u64 },
+    /// The log is emptied.
+    Clean,
+}
+
+/// A schedule's parameters.
+#[derive(Clone, Debug)]
+pub(super) struct Plan {
+    pub(super) secondaries: usize,
+    pub(super) heartbeat: Duration,
+    pub(super) recovery_wait: Duration,
+    pub(super) read_only: bool,
+    /// The most bytes of a payload: small, so that an envelope carries few entries.
+    pub(super) max_payload: usize,
+    /// How long the chaos lasts, in microseconds.
+    pub(super) chaos: u64,
+    pub(super) rates: Rates,
+    pub(super) core_faults: Faults,
+    pub(super) timed: Vec<(u64, Timed)>,
+    /// When clients do something.
+    pub(super) requests: Vec<u64>,
+}
+
+/// Shares, from 0 to 1, of envelopes that something happens to; times in microseconds.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Rates {
+    pub(super) loss: f64,
+    pub(super) duplicate: f64,
+    pub(super) delay: f64,
+    pub(super) reorder: f64,
+    pub(super) damage: f64,
+    /// The most that an ordinary envelope travels.
+    pub(super) latency: u64,
+    /// The most that a delayed one travels.
+    pub(super) long_delay: u64,
+}
+
+impl Rates {
+    /// The bus without faults.
+    pub(super) fn healthy(latency: u64) -> Rates {
+        Rates { latency, ..Rates::default() }
+    }
+}
+
+impl Plan {
+    pub(super) fn draw(random: &mut Rng) -> Plan {
+        let enabled = random.u32(..);
+        let on = |kind: Kind| enabled >> (kind as u32) & 1 == 1;
+        let secondaries = *pick(random, &[1, 2, 2, 2, 3]);
+        let chaos = random.u64(100_000..3_000_000);
+        Plan {
+            secondaries,
+            heartbeat: Duration::from_millis(*pick(random, &[100, 250, 250])),
+            recovery_wait: Duration::from_millis(random.u64(50..500)),
+            read_only: random.u8(..10) == 0,
+            max_payload: ENVELOPE_OVERHEAD_BYTES + *pick(random, &[90, 160, 400, 2_000]),
+            chaos,
+            rates: draw_rates(random, on),
+            core_faults: if on(Kind::CoreFaults) { draw_core_faults(random) } else { Faults::default() },
+            timed: draw_timed(random, on, secondaries + 1, chaos),
+            requests: (0..random.usize(4..48)).map(|_| random.u64(..chaos)).collect(),
+        }
+    }
+}
+
+fn draw_rates(random: &mut Rng, on: impl Fn(Kind) -> bool) -> Rates {
+    let mut rate = |kind, most: f64| if on(kind) { random.f64() * most } else { 0.0 };
+    let (loss, duplicate) = (rate(Kind::Loss, 0.4), rate(Kind::Duplicate, 0.3));
+    let (delay, reorder) = (rate(Kind::Delay, 0.2), rate(Kind::Reorder, 0.5));
+    let damage = rate(Kind::Damage, 0.1);
+    let latency = *pick(random, &[300, 2_000, 20_000]);
+    Rates { loss, duplicate, delay, reorder, damage, latency, long_delay: random.u64(50_000..2_000_000) }
+}
+
+fn draw_core_faults(random: &mut Rng) -> Faults {
+    Faults {
+        delay: Duration::from_millis(random.u64(..60)),
+        error_rate: random.f64() * 0.5,
+        drop_rate: random.f64() * 0.5,
+    }
+}
+
+fn draw_timed(random: &mut Rng, on: impl Fn(Kind) -> bool, nodes: usize, chaos: u64) -> Vec<(u64, Timed)> {
+    let mut timed = Vec::new();
+    let mut some = |random: &mut Rng, kind, draw: &dyn Fn(&mut Rng) -> Timed| {
+        let times = if on(kind) { random.usize(1..6) } else { 0 };
+        for _ in 0..times {
+            timed.push((random.u64(..chaos), draw(random)));
+        }
+    };
+    let lasts = |random: &mut Rng| random.u64(1_000..700_000);
+    let link = |random: &mut Rng| {
+        let from = random.usize(..nodes);
+        (from, (from + random.usize(1..nodes)) % nodes)
+    };
+    some(random, Kind::Cut, &|random| {
+        let (from, to) = link(random);
+        Timed::Cut { from, to, lasts: lasts(random) }
+    });
+    some(random, Kind::Slow, &|random| {
+        let (from, to) = link(random);
+        Timed::Slow { from, to, lasts: lasts(random), delay: random.u64(10_000..2_000_000) }
+    });
+    some(random, Kind::Reset, &|random| Timed::Reset { node: random.usize(..nodes), lasts: lasts(random) });
+    some(random, Kind::KillSecondary, &|random| Timed::Kill {
+        node: random.usize(1..nodes),
+        lasts: lasts(random),
+    });
+    some(random, Kind::KillMaster, &|random| Timed::Kill { node: 0, lasts: lasts(random) });
+    some(random, Kind::Pause, &|random| Timed::Pause { node: random.usize(..nodes), lasts: lasts(random) });
+    some(random, Kind::Clean, &|_| Timed::Clean);
+    timed
+}
+
+/// One of several, each as likely.
+pub(super) fn pick<'a, T>(random: &mut Rng, from: &'a [T]) -> &'a T {
+    &from[random.usize(..from.len())]
+}

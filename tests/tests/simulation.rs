@@ -1,0 +1,96 @@
+//! The real cores under tens of thousands of schedules: see `replog_tests::sim`.
+
+use std::{env, thread};
+
+use replog_tests::sim::{self, Coverage, Mutant, Options};
+
+/// Schedules where nothing else is said: about a minute on each of two cores.
+const SEEDS: u64 = 50_000;
+
+const THREADS: u64 = 2;
+
+/// Schedules within which every mutant must be found.
+const SEEDS_PER_MUTANT: u64 = 4_000;
+
+/// A number from the environment.
+fn number(name: &str) -> Option<u64> {
+    let text = env::var(name).ok()?;
+    Some(text.parse().unwrap_or_else(|_| panic!("{name} is a number, not {text:?}")))
+}
+
+/// Runs a seed; where it fails it is run again with its story.
+fn run(seed: u64) -> sim::Stats {
+    sim::run(seed, Options::default()).unwrap_or_else(|failure| {
+        let told = sim::run(seed, Options { story: true, ..Options::default() });
+        panic!("{}", told.err().unwrap_or(failure));
+    })
+}
+
+/// Runs every `THREADS`-th seed.
+fn run_share(first: u64, seeds: u64) -> (Coverage, u64) {
+    let (mut coverage, mut events) = (Coverage::default(), 0);
+    for seed in (first..seeds).step_by(THREADS as usize) {
+        let stats = run(seed);
+        coverage.merge(&stats.coverage);
+        events += stats.events;
+    }
+    (coverage, events)
+}
+
+#[test]
+fn seeds_hold_every_invariant() {
+    let seeds = number("REPLOG_SIM_SEEDS").unwrap_or(SEEDS);
+    let shares: Vec<_> = (0..THREADS).map(|first| thread::spawn(move || run_share(first, seeds))).collect();
+    let (mut coverage, mut events) = (Coverage::default(), 0);
+    for share in shares {
+        let (part, count) = share.join().expect("a share of the seeds failed; its report stands above");
+        coverage.merge(&part);
+        events += count;
+    }
+    println!("{seeds} schedules, {events} events");
+    let Coverage { helped_not_whole, helped_foreign, helped_stopped, .. } = coverage;
+    println!(
+        "an operator helped: not whole {helped_not_whole}, foreign {helped_foreign}, fenced {helped_stopped}"
+    );
+    for path in sim::Path::ALL {
+        println!("{path:?}: {}", coverage.count(path));
+    }
+    // A few schedules need not meet everything.
+    if seeds >= 1_000 {
+        assert_eq!(coverage.missing(), [], "paths that no schedule took");
+    }
+}
+
+#[test]
+fn the_simulator_is_deterministic() {
+    for seed in 0..100 {
+        assert_eq!(run(seed), run(seed), "seed {seed}");
+    }
+}
+
+#[test]
+fn mutants_are_caught() {
+    let mut alive = Vec::new();
+    for mutant in Mutant::ALL {
+        let options = Options { mutant: Some(mutant), ..Options::default() };
+        let caught = (0..SEEDS_PER_MUTANT).find_map(|seed| sim::run(seed, options).err());
+        match caught {
+            Some(failure) => println!("{mutant:?}: seed {}: {}", failure.seed, failure.what),
+            None => alive.push(mutant),
+        }
+    }
+    assert_eq!(alive, [], "mistakes that no schedule found");
+}
+
+/// `REPLOG_SIM_SEED=123 cargo nextest run --ignore-default-filter … replay --no-capture` tells one schedule's story.
+#[test]
+fn replay() {
+    let Some(seed) = number("REPLOG_SIM_SEED") else {
+        println!("nothing to replay: REPLOG_SIM_SEED is not set");
+        return;
+    };
+    match sim::run(seed, Options { story: true, ..Options::default() }) {
+        Ok(stats) => println!("seed {seed} holds every invariant: {stats:?}"),
+        Err(failure) => panic!("{failure}"),
+    }
+}
