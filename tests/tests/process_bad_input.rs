@@ -59,6 +59,8 @@ fn rows() -> Vec<Row> {
         row("empty", "", "invalid_json", None),
         row("bad UTF-8", &b"{\"message\": \"\xff\"}"[..], "invalid_json", None),
         row("an array", "[]", "invalid_body", None),
+        row("an array of the fields", r#"["bad"]"#, "invalid_body", None),
+        row("an array of all the fields", r#"["bad", "i1", 1, 5, 1]"#, "invalid_body", None),
         row("100,000 brackets", "[".repeat(100_000), "invalid_json", None),
         row("lone surrogate", r#"{"message": "\ud800"}"#, "invalid_field", Some("message")),
         row("too deep", deep, "invalid_field", Some("message")),

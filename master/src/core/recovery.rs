@@ -173,11 +173,12 @@ impl MasterCore {
                 format!("{node} hears a live master, {master}: this node leads when that one is gone");
             return self.start_over(now, reason);
         }
+        let everybody = recovery.states.len() == all;
         let mut logs: Vec<LogId> = recovery.states.values().filter_map(|state| state.sender.log_id).collect();
         logs.sort_unstable();
         logs.dedup();
         match logs[..] {
-            [] if self.log_id.is_none() => self.begin(now, log),
+            [] if self.log_id.is_none() || everybody => self.begin(now, log),
             [] => self.waiting("the nodes whose log this node began to take over are silent".into()),
             [log_id] => self.adopt(now, log_id),
             _ => self.waiting(format!(
@@ -189,6 +190,8 @@ impl MasterCore {
 
     /// Begins a new log.
     fn begin(&mut self, now: Moment, log: &dyn LogView) {
+        // A log whose takeover had begun is nobody's any more.
+        self.log_id = None;
         let epoch = Epoch {
             reign: 1,
             owner: self.config.node.clone(),
