@@ -68,7 +68,9 @@ async fn what_is_not_json_is_400() {
     for body in [&b""[..], b"{\"message\": \"\xff\"}", b"{\"message\": NaN}", b"{\"message\": 1}}"] {
         server.ask(append(body)).await.problem(400, "invalid_json");
     }
-    server.ask(append("[".repeat(100_000))).await.problem(400, "invalid_json");
+    server.ask(append("[".repeat(100_000))).await.problem(400, "invalid_body");
+    let nested = format!("{{\"message\": {}", "[".repeat(100_000));
+    server.ask(append(nested)).await.problem(400, "invalid_json");
 }
 
 #[tokio::test]

@@ -77,7 +77,8 @@ impl Segments {
 
     /// The segment that takes `bytes` more bytes of lines.
     fn with_room(&mut self, bytes: usize) -> &mut Segment {
-        let full = self.list.last().is_none_or(|last| last.bytes.len() + bytes > SEGMENT_BYTES.max(bytes));
+        let has_room = |last: &Segment| bytes == 0 || last.bytes.len() + bytes <= SEGMENT_BYTES.max(bytes);
+        let full = !self.list.last().is_some_and(has_room);
         if full {
             // The marks at the end belong to the entry that comes next.
             let marks = self.list.last_mut().map(Segment::seal).unwrap_or_default();
@@ -93,7 +94,9 @@ impl Segments {
     fn push(&mut self, lines: &Lines) {
         for (start, end, entries) in pieces(lines) {
             let length = self.length;
-            let segment = self.with_room(end - start);
+            // Marks alone stay with the entry before them: no segment is without entries but the first.
+            let needed = if entries.is_empty() { 0 } else { end - start };
+            let segment = self.with_room(needed);
             let shift = segment.bytes.len();
             segment.bytes.extend_from_slice(&lines.bytes()[start..end]);
             for entry in entries {
