@@ -397,3 +397,42 @@ fn without_a_majority_it_is_read_only_if_asked_to() {
     let taken = told.append("a", "x", 1);
     assert!(told.met(taken).is_some());
 }
+
+impl Told {
+    /// A secondary's answer to what was asked last: it holds `log_id`, or nothing.
+    fn state(&mut self, node: &str, log_id: Option<LogId>) {
+        let asked = self.sent.iter().rev().find_map(|effect| match effect {
+            Effect::Ask(ask) => Some(ask.request),
+            _ => None,
+        });
+        let state = wire::State {
+            sender: Sender { log_id, ..self.sender(node, 11) },
+            request: asked.unwrap(),
+            promised: None,
+            fence: None,
+            marks: vec![],
+            length: Order::ZERO,
+            digest: Digest::EMPTY,
+            whole: log_id.is_some(),
+            hears: None,
+        };
+        self.core.on_state(self.now, state, &self.log);
+        self.settle();
+    }
+}
+
+#[test]
+fn a_log_that_everybody_has_lost_does_not_keep_a_start_waiting() {
+    let mut told = Told::recovering();
+    let lost = Some(LogId::from_random(9));
+    told.pass(1);
+    told.state("s1", lost);
+    told.state("s2", lost);
+    assert!(told.sent.iter().any(|effect| matches!(effect, Effect::Promise(..))));
+    told.pass(6000);
+    told.pass(200);
+    told.state("s1", None);
+    assert!(told.core.epoch().is_none());
+    told.state("s2", None);
+    assert!(told.core.epoch().is_some() && told.core.log_id() != lost);
+}
