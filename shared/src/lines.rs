@@ -180,6 +180,13 @@ impl Lines {
         &self.entries
     }
 
+    /// Each entry's line, line feed included.
+    pub fn entry_lines(&self) -> impl Iterator<Item = &[u8]> {
+        let starts = std::iter::once(0).chain(self.entries.iter().map(|entry| entry.end as usize));
+        let piece = |(start, entry): (usize, &LineEnd)| last_line(&self.bytes[start..entry.end as usize]);
+        starts.zip(&self.entries).map(piece)
+    }
+
     /// The marks among the lines.
     pub fn marks(&self) -> &[PlacedMark] {
         &self.marks
@@ -199,6 +206,12 @@ impl Lines {
     pub fn is_empty(&self) -> bool {
         self.bytes.is_empty()
     }
+}
+
+/// The last of some lines, each of which ends with its line feed.
+pub(crate) fn last_line(lines: &[u8]) -> &[u8] {
+    let before = &lines[..lines.len().saturating_sub(1)];
+    &lines[memchr::memrchr(b'\n', before).map_or(0, |at| at + 1)..]
 }
 
 /// What is left of `bytes`, a run that begins at `from`, behind the lines that a log at `tip` has already:
@@ -259,6 +272,8 @@ mod tests {
         assert_eq!(lines.entries().len(), 3);
         assert_eq!(lines.marks()[1].at, Order::new(2));
         assert_eq!(lines.entries()[2].end as usize, bytes.len());
+        let expected = [entry_line(0, 0), entry_line(1, 0), entry_line(2, 1)];
+        assert!(lines.entry_lines().eq(expected.iter().map(Vec::as_slice)), "marks are passed over");
     }
 
     #[test]

@@ -80,6 +80,12 @@ impl PendingWrites {
         self.remove(wait).map(|written| (wait, written))
     }
 
+    /// How far callers wait for secondaries: the end of the last run with a w above 1; 0 if there is none.
+    pub(super) fn awaited_through(&self) -> Order {
+        let ends = self.queues.iter().skip(1).filter_map(|queue| Some(queue.last_key_value()?.0.0));
+        ends.max().unwrap_or(Order::ZERO)
+    }
+
     /// When the next caller's time is over.
     pub(super) fn next_deadline(&self) -> Option<Moment> {
         self.deadlines.first().map(|(deadline, _)| *deadline)

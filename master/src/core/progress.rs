@@ -174,12 +174,16 @@ impl Progress {
         }
     }
 
-    /// The next run to push now, if there is one.
+    /// The next run to push now, if there is one. `awaited` is how far callers wait for secondaries.
+    ///
+    /// What nobody waits for is held back while something is in flight, until it fills an envelope: the ack
+    /// lets it go, together with all that came meanwhile (Nagle's algorithm, RFC 896). There is no timer.
     pub(super) fn next_push(
         &mut self,
         now: Moment,
         log: &dyn LogView,
         envelope_bytes: usize,
+        awaited: Order,
         random: &mut fastrand::Rng,
     ) -> Option<Push> {
         if self.retry_at.is_some_and(|at| at <= now) {
@@ -194,7 +198,11 @@ impl Progress {
             self.forget_in_flight();
             return None;
         }
-        self.push(now, log, envelope_bytes)
+        let fills = || log.fit(self.next, envelope_bytes) < durable;
+        if self.in_flight.is_empty() || awaited > self.next || fills() {
+            return self.push(now, log, envelope_bytes);
+        }
+        None
     }
 
     fn push_again(

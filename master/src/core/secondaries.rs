@@ -233,9 +233,10 @@ impl MasterCore {
         if !self.bus_is_up {
             return;
         }
-        let envelope_bytes = self.envelope_bytes();
+        let (envelope_bytes, awaited) = (self.envelope_bytes(), self.pending.awaited_through());
+        let random = &mut self.random;
         for (secondary, progress) in self.progress.iter_mut().enumerate() {
-            while let Some(push) = progress.next_push(now, log, envelope_bytes, &mut self.random) {
+            while let Some(push) = progress.next_push(now, log, envelope_bytes, awaited, random) {
                 self.effects.push(Effect::Entries { secondary, push, answer: None });
             }
         }

@@ -2,8 +2,7 @@
 
 use std::time::Duration;
 
-use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
+use axum::{body::Body, response::Response};
 use http::{HeaderValue, StatusCode, header};
 use replog_host::edge::{Applied, Problem};
 use replog_shared::{EpochNumber, MessageId, Order, json};
@@ -106,7 +105,7 @@ pub(super) fn cleaned<R>(context: &Context<R>, met: &Met) -> Response {
 
 /// A 200 with a JSON body.
 pub(super) fn json_response(body: Vec<u8>) -> Response {
-    let mut response = Bytes::from(body).into_response();
+    let mut response = Response::new(Body::from(body));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }

@@ -8,7 +8,7 @@ use super::{LogView, Page, ReadError, Reader, Store, id_index::IdIndex};
 use crate::{
     Digest, Lines, MessageId, Order, Place, PlacedMark,
     entry::EntryLine,
-    lines::{LineEnd, Tip},
+    lines::{LineEnd, Tip, last_line},
 };
 
 /// Bytes of lines in one segment. A segment never moves, so this is also the largest single copy.
@@ -183,7 +183,7 @@ impl MemoryStore {
 
     fn index(&mut self, lines: &Lines) {
         let Some(ids) = &mut self.ids else { return };
-        for line in lines.bytes().split_inclusive(|byte| *byte == b'\n') {
+        for line in lines.entry_lines() {
             if let Ok(entry) = EntryLine::parse(line) {
                 ids.insert(&entry.id_text(), entry.order);
             }
@@ -256,9 +256,7 @@ impl Segments {
     fn line(&self, order: Order) -> Option<&[u8]> {
         let segment = self.holding(order)?;
         let end = segment.ends[order.since(segment.from) as usize] as usize;
-        let lines = &segment.bytes[segment.start_of(order)..end];
-        let start = memchr::memrchr(b'\n', &lines[..lines.len() - 1]).map_or(0, |at| at + 1);
-        Some(&lines[start..])
+        Some(last_line(&segment.bytes[segment.start_of(order)..end]))
     }
 }
 
