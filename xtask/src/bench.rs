@@ -1,9 +1,12 @@
-//! `cargo xtask bench`: starts nats-server and the nodes, and measures them against an echo in the same run.
+//! `cargo xtask bench`: starts nats-server and the nodes, and measures them against an echo and against a
+//! JetStream stream of three replicas in the same run.
 //!
 //! Everything runs on this machine, the load and the broker too, so a figure alone says little: the echo's
 //! rate stands beside each, and the ratio is what can be compared.
 
 mod cluster;
+mod jetstream;
+mod memory;
 
 use std::time::{Duration, Instant};
 
@@ -13,7 +16,7 @@ use serde_json::Value;
 use crate::{process::Program, tools};
 use cluster::{Binaries, Cluster, Echo};
 
-/// Measure the nodes against an echo on this machine.
+/// Measure the nodes against an echo and against JetStream on this machine.
 #[derive(clap::Args)]
 pub(crate) struct Args {
     /// Seconds of load for each row.
@@ -30,50 +33,51 @@ pub(crate) struct Args {
 /// Bytes of the JSON string that each message is.
 const PAYLOAD_BYTES: u64 = 100;
 
+/// Memory that is touched before anything is measured.
+const WARM_BYTES: usize = 4 << 30;
+
 /// How long a catching-up node may take in all.
 const CATCH_UP_LIMIT: Duration = Duration::from_secs(120);
 
 /// A row's load.
+#[derive(Clone, Copy)]
 struct Load {
     name: &'static str,
     target: &'static str,
     clients: u32,
     w: u32,
     batch: u32,
+    /// Whether JetStream is measured beside it.
+    compared: bool,
     reach: &'static str,
 }
 
+const APPEND: Load =
+    Load { name: "append", target: "append", clients: 64, w: 3, batch: 1, compared: false, reach: "" };
+
 const LOADS: [Load; 6] = [
-    Load { name: "w=3, one client", target: "append", clients: 1, w: 3, batch: 1, reach: "p50 <= 330 us" },
-    Load { name: "w=3, 64 clients", target: "append", clients: 64, w: 3, batch: 1, reach: ">= 50,000 msg/s" },
+    Load { name: "w=3, one client", clients: 1, compared: true, reach: "p50 <= 330 us", ..APPEND },
+    Load { name: "w=3, 64 clients", compared: true, reach: ">= 50,000, 2.5 of JetStream", ..APPEND },
     Load {
         name: "w=3, 256 clients",
-        target: "append",
         clients: 256,
-        w: 3,
-        batch: 1,
-        reach: ">= 60,000 msg/s",
+        compared: true,
+        reach: ">= 60,000, 2.5 of JetStream",
+        ..APPEND
     },
     Load {
         name: "w=3, batches of 100",
-        target: "append",
         clients: 16,
-        w: 3,
         batch: 100,
-        reach: ">= 500,000 msg/s",
+        compared: true,
+        reach: ">= 500,000",
+        ..APPEND
     },
-    Load { name: "w=2, 64 clients", target: "append", clients: 64, w: 2, batch: 1, reach: "" },
-    Load {
-        name: "w=1, 64 clients",
-        target: "append",
-        clients: 64,
-        w: 1,
-        batch: 1,
-        reach: ">= 0.8 of the echo",
-    },
+    Load { name: "w=2, 64 clients", w: 2, ..APPEND },
+    Load { name: "w=1, 64 clients", w: 1, reach: ">= 0.8 of the echo", ..APPEND },
 ];
 
-const ECHO: Load = Load { name: "echo, 64 clients", target: "echo", clients: 64, w: 1, batch: 1, reach: "" };
+const ECHO: Load = Load { name: "echo, 64 clients", target: "echo", w: 1, ..APPEND };
 
 /// Builds what is measured, measures, prints the table.
 pub(crate) fn run(args: &Args) -> Result<()> {
@@ -92,9 +96,15 @@ pub(crate) fn run(args: &Args) -> Result<()> {
             "replog-echo",
         ])
         .run()?;
+    // On its own, so that the nodes are built with their own features.
+    Program::new("cargo").args(["build", "--release", "-p", "replog-jetstream"]).run()?;
     let binaries = Binaries::release();
     let wanted = |name: &str| args.only.as_deref().is_none_or(|only| name.contains(only));
-    println!("\n{:<28} {:>14} {:>10} {:>10} {:>9}  reach", "work", "msg/s", "p50 us", "p99 us", "of echo");
+    memory::warm(WARM_BYTES);
+    println!(
+        "\n{:<28} {:>10} {:>9} {:>9} {:>8} {:>13}  reach",
+        "work", "msg/s", "p50 us", "p99 us", "of echo", "of JetStream"
+    );
     for load in LOADS.iter().filter(|load| wanted(load.name)) {
         measure_load(args, &binaries, &nats_server, load)?;
     }
@@ -104,17 +114,24 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     Ok(())
 }
 
-/// One load on a fresh cluster, the echo right before it.
+/// One load on a fresh cluster, the echo and JetStream right before it.
 fn measure_load(args: &Args, binaries: &Binaries, nats_server: &std::path::Path, load: &Load) -> Result<()> {
     let echo = Echo::start(binaries)?;
     let baseline = bench(binaries, &echo.url(), &ECHO, args.seconds)?;
     drop(echo);
+    let others =
+        if load.compared { jetstream::measure(binaries, nats_server, load, args.seconds)? } else { vec![] };
     let mut cluster = Cluster::start(binaries, nats_server)?;
     cluster.start_secondary(1)?;
     cluster.start_secondary(2)?;
     cluster.wait_until_streaming(&["secondary1", "secondary2"])?;
     let report = bench(binaries, &cluster.master_url(), load, args.seconds)?;
-    print_row(load.name, &report, Some(rate(&baseline)), load.reach);
+    let compared_with = others.first().map(|(_, report)| rate(report));
+    print_row(load.name, &report, Some(rate(&baseline)), compared_with, load.reach);
+    for (name, other) in &others {
+        print_row(name, other, None, None, "");
+    }
+    print_row("  echo", &baseline, None, None, "");
     Ok(())
 }
 
@@ -123,8 +140,8 @@ fn measure_long_log(args: &Args, binaries: &Binaries, nats_server: &std::path::P
     let mut cluster = Cluster::start(binaries, nats_server)?;
     cluster.start_secondary(1)?;
     cluster.wait_until_streaming(&["secondary1"])?;
-    let one = Load { name: "w=1 before", target: "append", clients: 64, w: 1, batch: 1, reach: "" };
-    let two = Load { name: "w=2 before", w: 2, ..one };
+    let one = Load { w: 1, ..APPEND };
+    let two = Load { w: 2, ..APPEND };
     let before = [
         bench(binaries, &cluster.master_url(), &one, args.seconds)?,
         bench(binaries, &cluster.master_url(), &two, args.seconds)?,
@@ -166,21 +183,14 @@ fn measure_catch_up(cluster: &mut Cluster) -> Result<()> {
 
 fn bench(binaries: &Binaries, url: &str, load: &Load, seconds: u64) -> Result<Value> {
     let text = |number: u32| number.to_string();
-    let output = Program::new(&binaries.replog)
-        .args([
-            "bench",
-            "--json",
-            "--url",
-            url,
-            "--target",
-            load.target,
-            "--size",
-            &PAYLOAD_BYTES.to_string(),
-        ])
-        .args(["--clients", &text(load.clients), "--w", &text(load.w), "--batch", &text(load.batch)])
-        .args(["--seconds", &seconds.to_string(), "--warmup-seconds", "1"])
-        .read()?;
-    serde_json::from_str(&output).context("the load's report is not JSON")
+    let mut program = Program::new(&binaries.replog)
+        .args(["bench", "--json", "--url", url, "--target", load.target])
+        .args(["--size", &PAYLOAD_BYTES.to_string(), "--clients", &text(load.clients)])
+        .args(["--seconds", &seconds.to_string(), "--warmup-seconds", "1"]);
+    if load.target == APPEND.target {
+        program = program.args(["--w", &text(load.w), "--batch", &text(load.batch)]);
+    }
+    serde_json::from_str(&program.read()?).context("the load's report is not JSON")
 }
 
 /// Appends `entries` messages in batches, w = 1.
@@ -208,14 +218,16 @@ fn rate(report: &Value) -> f64 {
     report["messages_per_second"].as_f64().unwrap_or_default()
 }
 
-fn print_row(name: &str, report: &Value, echo: Option<f64>, reach: &str) {
+fn print_row(name: &str, report: &Value, echo: Option<f64>, jetstream: Option<f64>, reach: &str) {
     let latency = |which: &str| report["latency_us"][which].as_f64().unwrap_or_default();
-    let of_echo = echo.map_or_else(String::new, |echo| format!("{:.2}", rate(report) / echo));
+    let ratio = |of: Option<f64>| of.map_or_else(String::new, |of| format!("{:.2}", rate(report) / of));
     println!(
-        "{name:<28} {:>14.0} {:>10.0} {:>10.0} {of_echo:>9}  {reach}",
+        "{name:<28} {:>10.0} {:>9.0} {:>9.0} {:>8} {:>13}  {reach}",
         rate(report),
         latency("p50"),
-        latency("p99")
+        latency("p99"),
+        ratio(echo),
+        ratio(jetstream),
     );
     if let Some(errors) = report["errors"].as_object().filter(|errors| !errors.is_empty()) {
         println!("{:<28} errors: {errors:?}", "");

@@ -23,6 +23,7 @@ pub(super) struct Binaries {
     master: PathBuf,
     secondary: PathBuf,
     echo: PathBuf,
+    pub(super) jetstream: PathBuf,
 }
 
 impl Binaries {
@@ -33,15 +34,17 @@ impl Binaries {
             master: at("replog-master"),
             secondary: at("replog-secondary"),
             echo: at("replog-echo"),
+            jetstream: at("replog-jetstream"),
         }
     }
 }
 
 /// A child process, killed when dropped.
-struct Process(Child);
+pub(super) struct Process(Child);
 
 impl Process {
-    fn start(program: &Path, args: &[&str]) -> Result<Process> {
+    /// Starts it, unseen.
+    pub(super) fn start(program: &Path, args: &[&str]) -> Result<Process> {
         let mut command = Command::new(program);
         command.args(args).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
         let child = command.spawn().with_context(|| format!("cannot start {}", program.display()))?;
@@ -56,7 +59,8 @@ impl Drop for Process {
     }
 }
 
-fn free_port() -> Result<u16> {
+/// A port that nobody listens on at the moment.
+pub(super) fn free_port() -> Result<u16> {
     Ok(TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()?.port())
 }
 
@@ -165,7 +169,8 @@ fn length(health: &Value) -> Result<u64> {
     health["length"].as_u64().context("the health has no length")
 }
 
-fn wait_until(what: &str, condition: impl Fn() -> Result<bool>) -> Result<()> {
+/// Waits until a condition holds; an error counts as not yet.
+pub(super) fn wait_until(what: &str, condition: impl Fn() -> Result<bool>) -> Result<()> {
     let deadline = Instant::now() + START_LIMIT;
     loop {
         if condition().unwrap_or(false) {
