@@ -29,6 +29,8 @@ pub enum Event {
         /// Its own inbox.
         reply: String,
     },
+    /// A master says that it is alive.
+    Heartbeat(wire::Heartbeat),
     /// A node tells what it holds.
     State(Box<wire::State>),
     /// A range of a log that is taken over.
@@ -87,7 +89,7 @@ impl Translator {
     /// What a master listens to, besides its inbox.
     pub fn subscriptions(&self) -> Vec<String> {
         let subjects = &self.subjects;
-        vec![subjects.acks(None), subjects.join(None), subjects.fetch(None)]
+        vec![subjects.acks(None), subjects.join(None), subjects.fetch(None), subjects.heartbeat()]
     }
 
     /// Below this, answers arrive.
@@ -117,6 +119,7 @@ impl Translator {
                 let reply = self.reply(packet, &fetch.sender, node)?;
                 Ok(Event::Fetch { fetch, reply })
             }
+            Channel::Heartbeat => Ok(Event::Heartbeat(wire::decode(&packet.payload)?)),
             Channel::Inbox => self.read_answer(packet),
             _ => Err(Refused::Subject),
         }

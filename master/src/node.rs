@@ -1,13 +1,6 @@
 //! The one task that owns the core, the store and the bus, and executes what the core decides.
 
-use std::{
-    collections::BTreeMap,
-    sync::{
-        Arc,
-        atomic::{AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{collections::BTreeMap, time::Duration};
 
 use replog_host::{
     bus::{Bus, BusEvent, Incoming, Outgoing, Refused},
@@ -109,7 +102,6 @@ pub struct Handle<R> {
     pub shown: watch::Receiver<Shown>,
     /// Whether this node leads and its bus is connected.
     pub readiness: watch::Receiver<Readiness>,
-    max_line_bytes: Arc<AtomicUsize>,
 }
 
 /// What a readiness probe asks: local facts only.
@@ -160,11 +152,6 @@ impl<R: Reader> Handle<R> {
         self.ask(|answer| Command::Health { answer }).await
     }
 
-    /// The most bytes that an entry's line may have at the moment.
-    pub fn max_line_bytes(&self) -> usize {
-        self.max_line_bytes.load(Ordering::Relaxed)
-    }
-
     async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Result<T, Gone> {
         let (sender, receiver) = oneshot::channel();
         self.commands.send(command(sender)).await.map_err(|_| Gone)?;
@@ -182,7 +169,6 @@ pub struct Node<S: Store, B> {
     waiters: Slab<oneshot::Sender<WriteOutcome>>,
     shown: watch::Sender<Shown>,
     readiness: watch::Sender<Readiness>,
-    max_line_bytes: Arc<AtomicUsize>,
     started: Instant,
     swept_at: Instant,
     refused: RefusedCounts,
@@ -201,13 +187,11 @@ impl<S: Store, B: Bus> Node<S, B> {
         let (command_sender, commands) = mpsc::channel(COMMANDS);
         let (shown, shown_receiver) = watch::channel(Shown::default());
         let (readiness, readiness_receiver) = watch::channel(Readiness::default());
-        let max_line_bytes = Arc::new(AtomicUsize::new(core.max_line_bytes()));
         let handle = Handle {
             commands: command_sender,
             reader: store.reader(),
             shown: shown_receiver,
             readiness: readiness_receiver,
-            max_line_bytes: max_line_bytes.clone(),
         };
         let now = Instant::now();
         let node = Node {
@@ -219,7 +203,6 @@ impl<S: Store, B: Bus> Node<S, B> {
             waiters: Slab::new(),
             shown,
             readiness,
-            max_line_bytes,
             started: now,
             swept_at: now,
             refused: RefusedCounts::default(),
@@ -248,7 +231,7 @@ impl<S: Store, B: Bus> Node<S, B> {
                 sleep.as_mut().reset(due);
             }
         }
-        self.core.on_stop();
+        self.core.on_stop(&self.store);
         self.execute();
         self.bus.close().await;
     }
@@ -302,7 +285,7 @@ impl<S: Store, B: Bus> Node<S, B> {
             Command::Clean { mut append, timeout, answer } => {
                 append.deadline = deadline(timeout);
                 let wait = self.wait_id(answer);
-                self.core.on_clean(now, wait, append);
+                self.core.on_clean(now, wait, append, &self.store);
             }
             Command::Wait { order, w, timeout, answer } => {
                 let wait = self.wait_id(answer);
@@ -343,7 +326,6 @@ impl<S: Store, B: Bus> Node<S, B> {
             BusEvent::Up { max_payload } => {
                 self.denied = None;
                 self.core.on_bus_up(now, max_payload);
-                self.max_line_bytes.store(self.core.max_line_bytes(), Ordering::Relaxed);
             }
             BusEvent::Down => self.core.on_bus_down(),
             BusEvent::Denied { what } => self.denied = Some(what),
@@ -368,6 +350,7 @@ impl<S: Store, B: Bus> Node<S, B> {
             Event::Ack(ack) => self.on_ack(now, &ack, subject),
             Event::Join { join, reply } => self.core.on_join(now, &join, reply, &self.store),
             Event::Fetch { fetch, reply } => self.core.on_fetch(now, &fetch, reply, &self.store),
+            Event::Heartbeat(heartbeat) => self.core.on_heartbeat(now, &heartbeat),
             Event::State(state) => self.core.on_state(now, *state, &self.store),
             Event::ReadAnswer(header, lines) => self.core.on_read_answer(now, &header, &lines, &self.store),
             Event::NoResponders(node) => self.core.on_no_responders(now, &node),
@@ -511,6 +494,12 @@ fn tell(notice: &Notice) {
         Notice::Stopped(NotLeading::Recovering { .. }) => {}
         Notice::Admitted { node, length } => info!(secondary = %node, %length, "a secondary joined"),
         Notice::JoinRefused { node, reason } => warn!(secondary = %node, reason, "refused a join"),
+        Notice::Rival { node } => {
+            error!(master = %node, "another master leads a log of this name: stop one of the two, or give it another --log");
+        }
+        Notice::TooLargeForBus { node, order, limit } => {
+            error!(secondary = %node, %order, limit_bytes = limit, "an entry is larger than what nats-server takes: raise its max_payload; until then no secondary gets it or what stands behind it");
+        }
         Notice::DigestMismatch { node, through } => {
             error!(secondary = %node, %through, "a secondary's log differs from this one: its acks do not count");
         }

@@ -40,6 +40,10 @@ pub const PUSH_WINDOW_BYTES: usize = 1024 * 1024;
 /// A secondary that lacks more entries than this is not pushed at; it fetches.
 pub const PUSH_BACKLOG_ENTRIES: u64 = 65_536;
 
+/// A secondary that fetches and lacks at most this many entries is pushed at again. It goes on fetching as
+/// long as it lacks more, so that between the two nothing waits for a heartbeat.
+pub const PUSH_RESUME_ENTRIES: u64 = 4_096;
+
 /// Ranges that a secondary asks for at one time.
 pub const FETCH_WINDOW_RANGES: usize = 8;
 
@@ -49,6 +53,9 @@ pub const FETCH_RANGE_ENTRIES: u64 = 1_024;
 /// Bytes of envelopes that a secondary keeps because something before them is missing. More are dropped,
 /// and fetched when their turn comes.
 pub const REORDER_BUFFER_BYTES: usize = 16 * 1024 * 1024;
+
+/// Envelopes in it, whatever their size.
+pub const REORDER_BUFFER_ENVELOPES: usize = 4_096;
 
 /// The shortest delay before something is sent or asked again.
 pub const RETRY_MIN: Duration = Duration::from_millis(50);
@@ -73,6 +80,9 @@ pub const RECOVERY_WAIT: Duration = Duration::from_millis(1_000);
 
 /// Appends that a starting master holds until it leads; more are refused.
 pub const MAX_HELD_APPENDS: usize = 10_000;
+
+/// Bytes of their messages and ids.
+pub const MAX_HELD_BYTES: usize = 64 * 1024 * 1024;
 
 /// Marks in one join or state. A log gets one at each start of its master.
 pub const MAX_MARKS: usize = 4_096;

@@ -3,14 +3,11 @@
 use bytes::Bytes;
 
 use replog_shared::{
-    EpochNumber, Lines, Moment, Order, WriteConcern,
-    entry::{self, EntryLine},
-    limits::MAX_HELD_APPENDS,
-    store::LogView,
+    EpochNumber, Lines, Mark, Moment, Order, WriteConcern, entry, entry::EntryLine, store::LogView,
 };
 
 use super::{
-    Effect, MasterCore, Phase,
+    Effect, MasterCore, Phase, Progress, Stage,
     events::{Append, Holders, NewMessage, NotLeading, Refusal, WaitId, WriteOutcome, Written},
     health::Health,
 };
@@ -29,7 +26,7 @@ impl MasterCore {
     /// A caller appends. It is answered by an [`Effect::Answer`], perhaps much later.
     pub fn on_append(&mut self, now: Moment, wait: WaitId, append: Append, log: &dyn LogView) {
         let Phase::Leading(epoch) = &self.phase else {
-            return self.hold_or_refuse(wait, append);
+            return self.hold_or_refuse(wait, &append);
         };
         let epoch = epoch.number();
         match self.place(now, &append, epoch, log) {
@@ -88,7 +85,9 @@ impl MasterCore {
         log: &dyn LogView,
     ) -> Result<Lines, Refusal> {
         let (mut bytes, mut ends) = (Vec::new(), Vec::with_capacity(messages.len()));
-        let (limit, mut order) = (self.max_line_bytes(), log.tip().place.length);
+        // Marks that no entry stands behind yet travel with the next one.
+        let (marks, mut order) = (marks_at_tip(log), log.tip().place.length);
+        let mut limit = self.max_line_bytes().saturating_sub(marks);
         for NewMessage { id, message } in messages {
             let start = bytes.len();
             entry::encode(&mut bytes, order, epoch, id, message);
@@ -97,6 +96,7 @@ impl MasterCore {
             }
             ends.push(bytes.len());
             order = order.next();
+            limit = self.max_line_bytes();
         }
         Ok(Lines::of_entries(Bytes::from(bytes), ends, log.tip()))
     }
@@ -109,25 +109,25 @@ impl MasterCore {
         if 2 * healthy > nodes { Ok(()) } else { Err(Refusal::ReadOnly { healthy, nodes }) }
     }
 
-    /// How many nodes are healthy, this one included.
+    /// How many nodes are healthy and hold this log, this one included.
     pub fn healthy_nodes(&self, now: Moment) -> usize {
         let interval = self.config.heartbeat_interval;
         let healthy = |heard| Health::of(heard, now, interval) == Health::Healthy;
-        1 + self.progress.iter().filter(|progress| healthy(progress.heard)).count()
+        let takes_part =
+            |progress: &&Progress| progress.admitted.is_some() && progress.stage != Stage::Diverged;
+        1 + self.progress.iter().filter(takes_part).filter(|progress| healthy(progress.heard)).count()
     }
 
-    fn hold_or_refuse(&mut self, wait: WaitId, append: Append) {
+    fn hold_or_refuse(&mut self, wait: WaitId, append: &Append) {
         let holds = matches!(&self.phase, Phase::Recovering(recovery) if recovery.holds_appends());
-        if holds && self.held.len() < MAX_HELD_APPENDS {
-            self.held.push_back((wait, append));
-        } else {
+        if !holds || !self.held.push(wait, append) {
             self.refuse_while_not_leading(wait);
         }
     }
 
     /// Takes up the appends that waited for the start to end.
     pub(super) fn take_up_held(&mut self, now: Moment, log: &dyn LogView) {
-        if let Some((wait, append)) = self.held.pop_front() {
+        if let Some((wait, append)) = self.held.pop() {
             self.on_append(now, wait, append, log);
         }
     }
@@ -178,6 +178,13 @@ impl MasterCore {
         }
         holders
     }
+}
+
+/// Bytes of the marks at the log's end.
+fn marks_at_tip(log: &dyn LogView) -> usize {
+    let length = log.tip().place.length;
+    let marks = log.marks().iter().rev().take_while(|placed| placed.at == length);
+    marks.map(|placed| Mark::encode(&placed.mark).len()).sum()
 }
 
 /// Looks the ids of an append up.

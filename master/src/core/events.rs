@@ -28,6 +28,13 @@ pub struct Append {
     pub deadline: Option<Moment>,
 }
 
+impl Append {
+    /// Bytes of its messages and ids.
+    pub fn bytes(&self) -> usize {
+        self.messages.iter().map(|new| new.id.as_str().len() + new.message.as_json().len()).sum()
+    }
+}
+
 /// A set of configured secondaries, by their place in the configuration.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Holders(u128);
@@ -215,6 +222,20 @@ pub enum Notice {
         node: NodeName,
         /// Why, in words.
         reason: &'static str,
+    },
+    /// Another master of this log's name is alive.
+    Rival {
+        /// Which node.
+        node: NodeName,
+    },
+    /// An entry is larger than what the bus takes: this secondary gets nothing until it takes more.
+    TooLargeForBus {
+        /// Which node.
+        node: NodeName,
+        /// Which entry.
+        order: Order,
+        /// The most bytes that its line may have.
+        limit: usize,
     },
     /// An ack whose digest is not this log's.
     DigestMismatch {

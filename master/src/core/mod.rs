@@ -7,7 +7,7 @@
 //! | file | decides |
 //! | --- | --- |
 //! | [`events`] | (the words in which callers and the core speak) |
-//! | `appends` | order, identity, what is refused |
+//! | `appends`, `held_appends` | order, identity, what is refused, what waits for this node to lead |
 //! | `pending_writes` | who waits for which w |
 //! | `progress`, `secondaries` | who holds what; what is pushed, when again |
 //! | `recovery` | what happens between a start and the first epoch |
@@ -19,6 +19,7 @@
 mod appends;
 pub mod events;
 mod health;
+mod held_appends;
 mod pending_writes;
 mod progress;
 mod recovery;
@@ -27,19 +28,20 @@ mod secondaries;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::VecDeque, time::Duration};
+use std::time::Duration;
 
 use replog_shared::{
     Epoch, Incarnation, Lines, LogId, Mark, MarkKind, Moment, NodeName, Order, Place,
-    limits::{DEFAULT_MAX_PAYLOAD_BYTES, ENVELOPE_BYTES, ENVELOPE_OVERHEAD_BYTES},
+    limits::{DEFAULT_MAX_PAYLOAD_BYTES, ENVELOPE_BYTES, ENVELOPE_OVERHEAD_BYTES, UNHEALTHY_AFTER_INTERVALS},
     lines::Tip,
     store::LogView,
     wire,
 };
 
 use events::{Append, Interruption, NotLeading, Notice, WaitId, WriteOutcome, Written};
+use held_appends::HeldAppends;
 use pending_writes::PendingWrites;
-use progress::Progress;
+use progress::{EnvelopeLimits, Progress};
 use recovery::Recovery;
 
 pub use health::Health;
@@ -130,7 +132,9 @@ pub struct MasterCore {
     progress: Vec<Progress>,
     pending: PendingWrites,
     /// Appends that arrived before this node leads.
-    held: VecDeque<(WaitId, Append)>,
+    held: HeldAppends,
+    /// Another master of this log's name, and when it was last heard.
+    rival: Option<(NodeName, Moment)>,
     heartbeat_at: Moment,
     bus_is_up: bool,
     max_payload: usize,
@@ -150,7 +154,8 @@ impl MasterCore {
             phase: Phase::Recovering(Box::new(recovery)),
             progress: config.secondaries.iter().map(|_| Progress::new()).collect(),
             pending: PendingWrites::new(nodes),
-            held: VecDeque::new(),
+            held: HeldAppends::default(),
+            rival: None,
             heartbeat_at: now,
             bus_is_up: false,
             max_payload: DEFAULT_MAX_PAYLOAD_BYTES,
@@ -171,18 +176,48 @@ impl MasterCore {
         self.max_payload = max_payload;
         self.heartbeat_at = now;
         self.progress.iter_mut().for_each(Progress::on_bus_up);
+        if let Phase::Recovering(recovery) = &mut self.phase {
+            recovery.on_bus_up(now, self.config.recovery_wait);
+        }
     }
 
     /// The bus lost its connection: nothing is sent until it is back.
     pub fn on_bus_down(&mut self) {
         self.bus_is_up = false;
+        if let Phase::Recovering(recovery) = &mut self.phase {
+            recovery.on_bus_down();
+        }
+    }
+
+    /// A master says that it is alive: this one, or another that leads a log of the same name.
+    pub fn on_heartbeat(&mut self, now: Moment, heartbeat: &wire::Heartbeat) {
+        if heartbeat.sender.incarnation == self.config.incarnation {
+            return;
+        }
+        let node = heartbeat.sender.node.clone();
+        let known = self.rival(now) == Some(&node);
+        if !known && matches!(self.phase, Phase::Leading(_)) {
+            self.notice(Notice::Rival { node: node.clone() });
+        }
+        self.rival = Some((node, now));
+    }
+
+    /// Another master of this log's name that was heard of late.
+    pub fn rival(&self, now: Moment) -> Option<&NodeName> {
+        let silence = self.config.heartbeat_interval * UNHEALTHY_AFTER_INTERVALS;
+        self.rival.as_ref().filter(|(_, heard)| now.since(*heard) < silence).map(|(node, _)| node)
     }
 
     /// The time that [`Self::next_deadline`] told has come.
     pub fn on_deadline(&mut self, now: Moment, log: &dyn LogView) {
+        // What is met by now is met, however late this node looks at the clock.
+        self.release(log);
         while let Some((wait, written)) = self.pending.take_expired(now) {
             let outcome = WriteOutcome::Unconfirmed { written, holders: self.holders(&written) };
             self.answer(wait, outcome);
+        }
+        while let Some(wait) = self.held.pop_expired(now) {
+            self.refuse_while_not_leading(wait);
         }
         match self.phase {
             Phase::Recovering(_) => self.on_recovery_tick(now, log),
@@ -202,23 +237,28 @@ impl MasterCore {
     /// A caller hung up. The entry lives on.
     pub fn on_hang_up(&mut self, wait: WaitId) {
         self.pending.remove(wait);
-        self.held.retain(|(held, _)| *held != wait);
+        self.held.remove(wait);
     }
 
     /// The node stops: every caller that waits is told.
-    pub fn on_stop(&mut self) {
+    pub fn on_stop(&mut self, log: &dyn LogView) {
+        self.release(log);
         self.stop_leading(NotLeading::Stopping);
     }
 
     /// When [`Self::on_deadline`] is due; none: never, unless an event comes.
     pub fn next_deadline(&self) -> Option<Moment> {
         let phase = match &self.phase {
-            Phase::Recovering(recovery) => Some(recovery.next_deadline()),
-            Phase::Leading(_) => Some(self.heartbeat_at),
+            Phase::Recovering(recovery) => {
+                Some(recovery.next_deadline()).into_iter().chain(self.held.next_deadline()).min()
+            }
+            Phase::Leading(_) => {
+                let retries = self.progress.iter().filter_map(Progress::retry_at).filter(|_| self.bus_is_up);
+                retries.chain([self.heartbeat_at]).min()
+            }
             Phase::Stopped(_) => None,
         };
-        let retries = self.progress.iter().filter_map(Progress::retry_at).filter(|_| self.bus_is_up);
-        phase.into_iter().chain(self.pending.next_deadline()).chain(retries).min()
+        phase.into_iter().chain(self.pending.next_deadline()).min()
     }
 
     /// The epoch in which this node leads; none while it does not.
@@ -260,8 +300,9 @@ impl MasterCore {
         self.max_payload.saturating_sub(ENVELOPE_OVERHEAD_BYTES)
     }
 
-    fn envelope_bytes(&self) -> usize {
-        ENVELOPE_BYTES.min(self.max_line_bytes())
+    fn envelope_limits(&self) -> EnvelopeLimits {
+        let most = self.max_line_bytes();
+        EnvelopeLimits { wanted: ENVELOPE_BYTES.min(most), most }
     }
 
     fn nodes(&self) -> usize {
@@ -304,10 +345,11 @@ impl MasterCore {
             other => Interruption::NotLeading(other.clone()),
         };
         self.interrupt_all(&by);
-        while let Some((wait, _)) = self.held.pop_front() {
+        while let Some((wait, _)) = self.held.pop() {
             self.refuse_not_leading(wait, why.clone());
         }
         self.notice(Notice::Stopped(why.clone()));
+        self.progress.iter_mut().for_each(Progress::reset);
         self.phase = Phase::Stopped(why);
     }
 
@@ -319,7 +361,8 @@ impl MasterCore {
 
     /// Empties the log: a new epoch of the same log that begins with nothing. The caller waits until w nodes
     /// hold its mark.
-    pub fn on_clean(&mut self, now: Moment, wait: WaitId, append: Append) {
+    pub fn on_clean(&mut self, now: Moment, wait: WaitId, append: Append, log: &dyn LogView) {
+        self.release(log);
         let Phase::Leading(epoch) = &self.phase else {
             return self.refuse_while_not_leading(wait);
         };

@@ -5,7 +5,9 @@ use std::collections::VecDeque;
 use replog_shared::{
     Incarnation, LogId, Moment, Order,
     backoff::Backoff,
-    limits::{ANSWER_TIMEOUT, PUSH_BACKLOG_ENTRIES, PUSH_WINDOW_BYTES, PUSH_WINDOW_ENVELOPES},
+    limits::{
+        ANSWER_TIMEOUT, PUSH_BACKLOG_ENTRIES, PUSH_RESUME_ENTRIES, PUSH_WINDOW_BYTES, PUSH_WINDOW_ENVELOPES,
+    },
     store::LogView,
 };
 
@@ -67,6 +69,17 @@ pub(super) struct Progress {
     backoff: Backoff,
     /// Envelopes that were pushed again.
     pub(super) retries: u64,
+    /// The entry at this order is larger than what the bus takes: nothing is pushed until it takes more.
+    pub(super) too_large: Option<Order>,
+}
+
+/// What one envelope may carry, in bytes of lines.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct EnvelopeLimits {
+    /// What is aimed at.
+    pub(super) wanted: usize,
+    /// What the bus takes at the most.
+    pub(super) most: usize,
 }
 
 /// An envelope without an ack.
@@ -89,6 +102,7 @@ impl Progress {
             retry_at: None,
             backoff: Backoff::default(),
             retries: 0,
+            too_large: None,
         }
     }
 
@@ -136,13 +150,19 @@ impl Progress {
             self.backoff.reset();
             self.retry_at = (!self.in_flight.is_empty()).then(|| now.plus(ANSWER_TIMEOUT));
         }
-        let near = length.since(through) <= PUSH_BACKLOG_ENTRIES / 16;
+        let near = length.since(through) <= PUSH_RESUME_ENTRIES;
         match self.stage {
             Stage::Probing if advanced || self.in_flight.is_empty() => self.stage = Stage::Streaming,
             Stage::Syncing if near => self.start_streaming(),
             Stage::Diverged => self.stage = Stage::Syncing,
             _ => {}
         }
+    }
+
+    /// Its log differs from this one: nothing is pushed. False if that was known.
+    pub(super) fn on_diverged(&mut self) -> bool {
+        self.forget_in_flight();
+        std::mem::replace(&mut self.stage, Stage::Diverged) != Stage::Diverged
     }
 
     fn start_streaming(&mut self) {
@@ -168,6 +188,7 @@ impl Progress {
 
     /// The connection is back: what was in flight may be lost, and is sent again at once.
     pub(super) fn on_bus_up(&mut self) {
+        self.too_large = None;
         if matches!(self.stage, Stage::Streaming | Stage::Probing) {
             self.backoff.reset();
             self.start_streaming();
@@ -182,12 +203,12 @@ impl Progress {
         &mut self,
         now: Moment,
         log: &dyn LogView,
-        envelope_bytes: usize,
+        limits: EnvelopeLimits,
         awaited: Order,
         random: &mut fastrand::Rng,
     ) -> Option<Push> {
         if self.retry_at.is_some_and(|at| at <= now) {
-            return self.push_again(now, log, envelope_bytes, random);
+            return self.push_again(now, log, limits, random);
         }
         if self.stage != Stage::Streaming || self.window_is_full() {
             return None;
@@ -198,9 +219,9 @@ impl Progress {
             self.forget_in_flight();
             return None;
         }
-        let fills = || log.fit(self.next, envelope_bytes) < durable;
+        let fills = || log.fit(self.next, limits.wanted) < durable;
         if self.in_flight.is_empty() || awaited > self.next || fills() {
-            return self.push(now, log, envelope_bytes);
+            return self.push(now, log, limits);
         }
         None
     }
@@ -209,12 +230,12 @@ impl Progress {
         &mut self,
         now: Moment,
         log: &dyn LogView,
-        envelope_bytes: usize,
+        limits: EnvelopeLimits,
         random: &mut fastrand::Rng,
     ) -> Option<Push> {
         self.forget_in_flight();
         self.stage = Stage::Probing;
-        let push = self.push(now, log, envelope_bytes);
+        let push = self.push(now, log, limits);
         if push.is_some() {
             self.retries += 1;
             self.retry_at = Some(now.plus(self.backoff.next_delay(random)));
@@ -224,13 +245,17 @@ impl Progress {
         push
     }
 
-    fn push(&mut self, now: Moment, log: &dyn LogView, envelope_bytes: usize) -> Option<Push> {
+    fn push(&mut self, now: Moment, log: &dyn LogView, limits: EnvelopeLimits) -> Option<Push> {
         let from = self.next;
-        let to = log.fit(from, envelope_bytes).min(log.durable().length);
+        let to = log.fit(from, limits.wanted).min(log.durable().length);
         if to <= from {
             return None;
         }
         let bytes = log.size(from, to);
+        if bytes > limits.most {
+            self.too_large = Some(from);
+            return None;
+        }
         self.in_flight.push_back(InFlight { to, bytes });
         self.in_flight_bytes += bytes;
         self.next = to;

@@ -25,8 +25,8 @@ pub(super) struct Recovery {
     step: Step,
     /// Answers to anything asked before are not for this attempt.
     request: u64,
-    /// Until then silent nodes are waited for.
-    decide_at: Moment,
+    /// Until then silent nodes are waited for; none while the bus is down, when nobody can be heard.
+    decide_at: Option<Moment>,
     /// Until then appends are held; later ones are refused until this node leads.
     hold_until: Moment,
     tick_at: Moment,
@@ -49,12 +49,22 @@ impl Recovery {
         Recovery {
             step: Step::Asking,
             request,
-            decide_at: now.plus(wait),
+            decide_at: None,
             hold_until: now.plus(wait),
             tick_at: now,
             states: BTreeMap::new(),
             last_notice: None,
         }
+    }
+
+    /// From now on the others can hear this node, and have all the time that a start gives them.
+    pub(super) fn on_bus_up(&mut self, now: Moment, wait: Duration) {
+        self.decide_at = Some(now.plus(wait));
+    }
+
+    /// Silence means nothing any more.
+    pub(super) const fn on_bus_down(&mut self) {
+        self.decide_at = None;
     }
 
     pub(super) const fn next_deadline(&self) -> Moment {
@@ -67,6 +77,9 @@ impl Recovery {
     }
 
     pub(super) fn waits_for(&self, secondaries: &[NodeName]) -> String {
+        if self.decide_at.is_none() && !secondaries.is_empty() {
+            return "it is not connected to NATS, and cannot ask the other nodes what they hold".into();
+        }
         if let Some(reason) = &self.last_notice {
             return reason.clone();
         }
@@ -112,7 +125,7 @@ impl MasterCore {
     /// Refuses the appends that were held, once this start has taken too long.
     fn refuse_held(&mut self, now: Moment) {
         let too_long = matches!(&self.phase, Phase::Recovering(recovery) if now > recovery.hold_until);
-        while too_long && let Some((wait, _)) = self.held.pop_front() {
+        while too_long && let Some((wait, _)) = self.held.pop() {
             self.refuse_while_not_leading(wait);
         }
     }
@@ -125,7 +138,9 @@ impl MasterCore {
         let Phase::Recovering(recovery) = &mut self.phase else { return };
         let (hold_until, last_notice) = (recovery.hold_until, recovery.last_notice.take());
         let tick_at = now.plus(ASK_INTERVAL);
-        **recovery = Recovery { hold_until, last_notice, tick_at, ..Recovery::new(now, wait, request) };
+        let decide_at = self.bus_is_up.then(|| now.plus(wait));
+        **recovery =
+            Recovery { hold_until, last_notice, tick_at, decide_at, ..Recovery::new(now, wait, request) };
         // What was fetched so far may be of a log that is not the best one any more.
         self.effect(Effect::Truncate(Place::START));
     }
@@ -163,16 +178,22 @@ impl MasterCore {
     fn decide(&mut self, now: Moment, log: &dyn LogView) {
         let all = self.config.secondaries.len();
         let Phase::Recovering(recovery) = &mut self.phase else { return };
-        if recovery.states.len() < all && now < recovery.decide_at {
+        let waits = recovery.decide_at.is_none_or(|decide_at| now < decide_at);
+        if recovery.states.len() < all && waits {
             return;
         }
-        if let Some((node, master)) =
-            recovery.states.iter().find_map(|(node, state)| Some((node, state.hears.as_ref()?)))
-        {
-            let reason =
-                format!("{node} hears a live master, {master}: this node leads when that one is gone");
+        let hears = |(node, state): (&NodeName, &wire::State)| {
+            let master = state.hears.as_ref()?;
+            Some(format!("{node} hears a live master, {master}: this node leads when that one is gone"))
+        };
+        if let Some(reason) = recovery.states.iter().find_map(hears) {
             return self.start_over(now, reason);
         }
+        if let Some(rival) = self.rival(now) {
+            let reason = format!("another master, {rival}, is alive: this node leads when that one is gone");
+            return self.start_over(now, reason);
+        }
+        let Phase::Recovering(recovery) = &mut self.phase else { return };
         let everybody = recovery.states.len() == all;
         let mut logs: Vec<LogId> = recovery.states.values().filter_map(|state| state.sender.log_id).collect();
         logs.sort_unstable();

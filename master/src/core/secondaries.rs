@@ -46,6 +46,8 @@ pub struct SecondaryView<'a> {
     pub acked_through: Order,
     /// Envelopes that were pushed again.
     pub retries: u64,
+    /// The entry at this order is larger than what the bus takes: this secondary gets nothing behind it.
+    pub too_large: Option<Order>,
 }
 
 impl MasterCore {
@@ -58,6 +60,7 @@ impl MasterCore {
             stage: progress.stage,
             acked_through: progress.acked_through().unwrap_or(Order::ZERO),
             retries: progress.retries,
+            too_large: progress.too_large,
         })
     }
 
@@ -97,11 +100,10 @@ impl MasterCore {
         let durable = log.durable();
         let own = log.digest_at(Place::new(ack.through, durable.marks));
         if ack.through > durable.length || own != Some(ack.digest) {
-            let node = ack.sender.node.clone();
-            if self.progress[index].stage != Stage::Diverged {
+            if self.progress[index].on_diverged() {
+                let node = ack.sender.node.clone();
                 self.notice(Notice::DigestMismatch { node, through: ack.through });
             }
-            self.progress[index].stage = Stage::Diverged;
             return AckOutcome::Mismatch;
         }
         self.progress[index].on_ack(now, ack.through, durable.length);
@@ -125,7 +127,7 @@ impl MasterCore {
     }
 
     fn on_diverged(&mut self, index: usize) {
-        self.progress[index].stage = Stage::Diverged;
+        self.progress[index].on_diverged();
         let node = self.config.secondaries[index].clone();
         self.stop_leading(NotLeading::Diverged { node });
     }
@@ -214,11 +216,14 @@ impl MasterCore {
         }
         self.on_sign_of_life(now, secondary);
         let durable = log.durable().length;
-        if fetch.from > durable {
-            return;
+        // Who asks for more than there is gets the end, and so learns where it is.
+        let from = fetch.from.min(durable);
+        let limits = self.envelope_limits();
+        let to = log.fit(from, limits.wanted).min(fetch.to.max(from)).min(durable);
+        if log.size(from, to) > limits.most {
+            return self.too_large(secondary, from);
         }
-        let to = log.fit(fetch.from, self.envelope_bytes()).min(fetch.to.max(fetch.from)).min(durable);
-        let push = Push { from: fetch.from, to };
+        let push = Push { from, to };
         self.effect(Effect::Entries { secondary, push, answer: Some((fetch.request, reply)) });
     }
 
@@ -233,12 +238,25 @@ impl MasterCore {
         if !self.bus_is_up {
             return;
         }
-        let (envelope_bytes, awaited) = (self.envelope_bytes(), self.pending.awaited_through());
-        let random = &mut self.random;
-        for (secondary, progress) in self.progress.iter_mut().enumerate() {
-            while let Some(push) = progress.next_push(now, log, envelope_bytes, awaited, random) {
+        let (limits, awaited) = (self.envelope_limits(), self.pending.awaited_through());
+        for secondary in 0..self.progress.len() {
+            let (progress, random) = (&mut self.progress[secondary], &mut self.random);
+            let too_large = progress.too_large;
+            while let Some(push) = progress.next_push(now, log, limits, awaited, random) {
                 self.effects.push(Effect::Entries { secondary, push, answer: None });
             }
+            if let Some(order) = progress.too_large.filter(|_| too_large.is_none()) {
+                progress.too_large = None;
+                self.too_large(secondary, order);
+            }
+        }
+    }
+
+    /// The operator is told once for each connection.
+    fn too_large(&mut self, secondary: usize, order: Order) {
+        if self.progress[secondary].too_large.replace(order).is_none() {
+            let (node, limit) = (self.config.secondaries[secondary].clone(), self.max_line_bytes());
+            self.notice(Notice::TooLargeForBus { node, order, limit });
         }
     }
 

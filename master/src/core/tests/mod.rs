@@ -1,5 +1,8 @@
 //! What the master decides, told event by event.
 
+mod limits;
+mod starts;
+
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -163,16 +166,6 @@ fn name(text: &str) -> NodeName {
 fn new_message(id: &str, message: &str) -> NewMessage {
     let json = serde_json::to_vec(message).unwrap();
     NewMessage { id: MessageId::new(id).unwrap(), message: Message::from_json(Bytes::from(json)).unwrap() }
-}
-
-#[test]
-fn alone_it_leads_after_the_recovery_wait_and_takes_up_what_it_held() {
-    let mut told = Told::recovering();
-    let held = told.append("a", "early", 1);
-    told.pass(500);
-    assert!(told.core.epoch().is_none() && told.outcome(held).is_none());
-    told.pass(600);
-    assert_eq!(told.met(held).unwrap().first, Order::ZERO);
 }
 
 #[test]
@@ -347,6 +340,7 @@ fn a_clean_is_an_epoch_that_begins_with_nothing() {
         told.now,
         WaitId(99),
         Append { messages: vec![], w, expect_order: None, deadline: None },
+        &told.log,
     );
     told.settle();
     assert!(told.core.epoch().unwrap() > &before);
@@ -363,7 +357,7 @@ fn a_clean_is_an_epoch_that_begins_with_nothing() {
 fn stopping_tells_every_caller_that_waits() {
     let mut told = Told::leading();
     let wait = told.append("a", "x", 3);
-    told.core.on_stop();
+    told.core.on_stop(&told.log);
     told.settle();
     assert!(matches!(told.outcome(wait), Some(WriteOutcome::Interrupted { by: Interruption::Stopping, .. })));
     let late = told.append("b", "x", 1);
@@ -396,43 +390,4 @@ fn without_a_majority_it_is_read_only_if_asked_to() {
     told.join("s1", 11);
     let taken = told.append("a", "x", 1);
     assert!(told.met(taken).is_some());
-}
-
-impl Told {
-    /// A secondary's answer to what was asked last: it holds `log_id`, or nothing.
-    fn state(&mut self, node: &str, log_id: Option<LogId>) {
-        let asked = self.sent.iter().rev().find_map(|effect| match effect {
-            Effect::Ask(ask) => Some(ask.request),
-            _ => None,
-        });
-        let state = wire::State {
-            sender: Sender { log_id, ..self.sender(node, 11) },
-            request: asked.unwrap(),
-            promised: None,
-            fence: None,
-            marks: vec![],
-            length: Order::ZERO,
-            digest: Digest::EMPTY,
-            whole: log_id.is_some(),
-            hears: None,
-        };
-        self.core.on_state(self.now, state, &self.log);
-        self.settle();
-    }
-}
-
-#[test]
-fn a_log_that_everybody_has_lost_does_not_keep_a_start_waiting() {
-    let mut told = Told::recovering();
-    let lost = Some(LogId::from_random(9));
-    told.pass(1);
-    told.state("s1", lost);
-    told.state("s2", lost);
-    assert!(told.sent.iter().any(|effect| matches!(effect, Effect::Promise(..))));
-    told.pass(6000);
-    told.pass(200);
-    told.state("s1", None);
-    assert!(told.core.epoch().is_none());
-    told.state("s2", None);
-    assert!(told.core.epoch().is_some() && told.core.log_id() != lost);
 }

@@ -1,0 +1,61 @@
+//! Appends that came before this node leads.
+
+use std::collections::VecDeque;
+
+use replog_shared::{
+    Moment,
+    limits::{MAX_HELD_APPENDS, MAX_HELD_BYTES},
+};
+
+use super::events::{Append, WaitId};
+
+/// Appends that wait for the start to end, in the order in which they came. Bounded in number and in bytes.
+#[derive(Debug, Default)]
+pub(super) struct HeldAppends {
+    queue: VecDeque<(WaitId, Append)>,
+    bytes: usize,
+}
+
+impl HeldAppends {
+    /// Takes one more; false if there is no room for it.
+    #[must_use = "what finds no room is to be refused"]
+    pub(super) fn push(&mut self, wait: WaitId, append: &Append) -> bool {
+        let bytes = self.bytes + append.bytes();
+        if self.queue.len() >= MAX_HELD_APPENDS || bytes > MAX_HELD_BYTES {
+            return false;
+        }
+        self.bytes = bytes;
+        self.queue.push_back((wait, append.clone()));
+        true
+    }
+
+    /// Takes the oldest out.
+    pub(super) fn pop(&mut self) -> Option<(WaitId, Append)> {
+        let (wait, append) = self.queue.pop_front()?;
+        self.bytes -= append.bytes();
+        Some((wait, append))
+    }
+
+    /// Takes out one whose caller's time is over.
+    pub(super) fn pop_expired(&mut self, now: Moment) -> Option<WaitId> {
+        let expired = |append: &Append| append.deadline.is_some_and(|deadline| deadline <= now);
+        let wait = self.queue.iter().find(|(_, append)| expired(append))?.0;
+        self.remove(wait);
+        Some(wait)
+    }
+
+    /// Forgets one whose caller hung up.
+    pub(super) fn remove(&mut self, wait: WaitId) {
+        let Some(at) = self.queue.iter().position(|(held, _)| *held == wait) else { return };
+        self.bytes -= self.queue.remove(at).map_or(0, |(_, append)| append.bytes());
+    }
+
+    /// When the next caller's time is over.
+    pub(super) fn next_deadline(&self) -> Option<Moment> {
+        self.queue.iter().filter_map(|(_, append)| append.deadline).min()
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.queue.is_empty()
+    }
+}
