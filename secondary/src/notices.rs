@@ -20,9 +20,11 @@ pub(crate) fn log(notice: &Notice) {
         Notice::Cut { orders } => {
             tracing::warn!(%orders, "cut entries that a promotion or a clean explains away");
         }
-        Notice::Diverged { orders, cause } => {
-            let cause = cause.as_str();
-            tracing::error!(%orders, cause, "diverged from the master: all is kept, an operator must decide");
+        Notice::Diverged { orders } => {
+            tracing::error!(%orders, "diverged from the master: all is kept, an operator must decide");
+        }
+        Notice::Damaged { orders } => {
+            tracing::error!(%orders, "this log differs from the master's before the fork: it is cut altogether and fetched anew");
         }
         Notice::Foreign { theirs } => {
             tracing::error!(?theirs, "the master has another log: this one is kept, an operator must decide");

@@ -77,12 +77,16 @@ pub enum Notice {
         /// Their orders.
         orders: OrderRange,
     },
-    /// This log and the master's cannot be reconciled; everything is kept.
+    /// This log reaches beyond the fork, and no promotion or clean explains it; everything is kept.
     Diverged {
         /// The orders that are in question.
         orders: OrderRange,
-        /// Why.
-        cause: Divergence,
+    },
+    /// This log and the master's differ before the fork, so one of them was damaged: this one is cut
+    /// altogether and fetched anew.
+    Damaged {
+        /// What is cut.
+        orders: OrderRange,
     },
     /// The master has another log; this one is kept.
     Foreign {
@@ -103,23 +107,4 @@ pub enum Notice {
         /// Why, in words.
         reason: String,
     },
-}
-
-/// Why a log is diverged.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Divergence {
-    /// It reaches beyond the fork, and no promotion or clean explains it.
-    Unexplained,
-    /// The logs differ before the fork: one of them is damaged.
-    Damaged,
-}
-
-impl Divergence {
-    /// Its name in logs and in `/health`.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Divergence::Unexplained => "unexplained",
-            Divergence::Damaged => "damaged",
-        }
-    }
 }

@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use replog_shared::{
     Lines, Moment, Order, OrderRange,
-    limits::PUSH_BACKLOG_ENTRIES,
+    limits::PUSH_RESUME_ENTRIES,
     lines::{self, Tip},
     store::LogView,
     wire::{EntriesHeader, Fetch},
@@ -13,6 +13,7 @@ use super::{
     PUSH_QUIET, SecondaryCore,
     effect::{Effect, Notice},
     faults::{Arrival, Passage},
+    fetcher::Answer,
     reorder_buffer::{Insertion, Unit},
     state::{Session, State},
 };
@@ -50,10 +51,7 @@ impl SecondaryCore {
     /// Takes an envelope that has passed the faults.
     pub(super) fn take(&mut self, now: Moment, arrival: Arrival, log: &dyn LogView) {
         let Arrival { header, lines, fails, .. } = arrival;
-        if let Some(request) = header.request {
-            self.fetcher.on_answer(request, header.count);
-        }
-        if !self.is_of_session(&header) {
+        if !self.is_wanted(&header) || !self.is_of_session(&header) {
             self.counters.stale += 1;
             return;
         }
@@ -72,6 +70,27 @@ impl SecondaryCore {
         }
         self.pull(now, &tip);
     }
+    /// Whether it was pushed, or answers a question of this node: what nobody asked for is no answer.
+    fn is_wanted(&mut self, header: &EntriesHeader) -> bool {
+        let Some(request) = header.request else { return true };
+        match self.fetcher.on_answer(request, header.count) {
+            Answer::Unknown => false,
+            Answer::Wanted { beyond_end } => {
+                if beyond_end && self.is_of_session(header) {
+                    self.on_end_told(header.length);
+                }
+                true
+            }
+        }
+    }
+
+    /// The master has nothing where this node believed that it has: whatever told so was mistaken.
+    fn on_end_told(&mut self, length: Order) {
+        let State::Joined(session) = &mut self.state else { return };
+        session.length = length;
+        session.goal = session.goal.min(length);
+        self.buffer.drop_from(length);
+    }
 
     fn is_of_session(&self, header: &EntriesHeader) -> bool {
         let State::Joined(session) = &self.state else { return false };
@@ -85,7 +104,7 @@ impl SecondaryCore {
         session.last_arrival = session.last_arrival.max(now);
         session.length = session.length.max(header.length);
         // Nearer than this the master pushes: fetching the same would only double the traffic.
-        let far = header.length.since(log.tip().place.length) > PUSH_BACKLOG_ENTRIES;
+        let far = header.length.since(log.tip().place.length) > PUSH_RESUME_ENTRIES;
         if header.request.is_some() && far {
             session.goal = session.goal.max(header.length);
         }
@@ -102,6 +121,10 @@ impl SecondaryCore {
     fn place(&mut self, now: Moment, unit: Unit, tip: &mut Tip) -> Progress {
         if unit.from <= tip.place.length {
             return self.append(now, &unit, tip);
+        }
+        if unit.from == unit.to {
+            // Marks that something stands before come with what is fetched.
+            return Progress::None;
         }
         self.counters.out_of_order += 1;
         match self.buffer.insert(unit) {
@@ -147,7 +170,11 @@ impl SecondaryCore {
 
     fn refuse(&mut self, unit: &Unit, reason: String) -> Progress {
         self.counters.refused += 1;
-        self.effects.push(Effect::Notice(Notice::EntriesRefused { from: unit.from, reason }));
+        if let State::Joined(session) = &mut self.state
+            && !std::mem::replace(&mut session.refusal_told, true)
+        {
+            self.effects.push(Effect::Notice(Notice::EntriesRefused { from: unit.from, reason }));
+        }
         Progress::None
     }
 

@@ -1,10 +1,15 @@
 //! Ranges that were asked of the master and have not come yet.
 
+use std::collections::VecDeque;
+
 use replog_shared::{
     Moment, Order, OrderRange,
     backoff::Backoff,
     limits::{ANSWER_TIMEOUT, FETCH_RANGE_ENTRIES, FETCH_WINDOW_RANGES},
 };
+
+/// Requests that are remembered after they were given up.
+const GIVEN_UP_REQUESTS: usize = 8 * FETCH_WINDOW_RANGES;
 
 /// A range on its way.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,6 +32,21 @@ pub(super) struct Fetcher {
     backoff: Backoff,
     /// Nothing is asked for before this; set after a time-out.
     not_before: Option<Moment>,
+    /// Requests that were given up: their answers may still come, and are as good.
+    given_up: VecDeque<u64>,
+}
+
+/// What became of an answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub(super) enum Answer {
+    /// It was asked for.
+    Wanted {
+        /// Something was asked for, and the master's log ends before it.
+        beyond_end: bool,
+    },
+    /// Nobody here asked for it.
+    Unknown,
 }
 
 impl Default for Fetcher {
@@ -37,6 +57,7 @@ impl Default for Fetcher {
             last_was_short: false,
             backoff: Backoff::default(),
             not_before: None,
+            given_up: VecDeque::new(),
         }
     }
 }
@@ -104,12 +125,16 @@ impl Fetcher {
 
     /// An answer with `count` entries has come. It may be short of what was asked for: the rest is simply
     /// missing again.
-    pub(super) fn on_answer(&mut self, request: u64, count: u64) {
-        let Some(index) = self.in_flight.iter().position(|flight| flight.request == request) else { return };
+    pub(super) fn on_answer(&mut self, request: u64, count: u64) -> Answer {
+        let Some(index) = self.in_flight.iter().position(|flight| flight.request == request) else {
+            let late = self.given_up.contains(&request);
+            return if late { Answer::Wanted { beyond_end: false } } else { Answer::Unknown };
+        };
         let wanted = self.in_flight.swap_remove(index).range.count();
         if wanted > 0 {
             self.adapt(wanted, count);
         }
+        Answer::Wanted { beyond_end: wanted > 0 && count == 0 }
     }
 
     /// Asks for as much as fits one answer. A single short one says nothing: it may have met the end of one
@@ -140,11 +165,19 @@ impl Fetcher {
         if self.not_before.is_some_and(|until| until <= now) {
             self.not_before = None;
         }
-        let before = self.in_flight.len();
-        self.in_flight.retain(|flight| flight.deadline > now);
-        if self.in_flight.len() < before {
+        if self.give_up(|flight| flight.deadline <= now) {
             self.on_fruitless(now, random);
         }
+    }
+
+    /// Waits for these no longer, and remembers the last of them; whether there were any.
+    fn give_up(&mut self, which: impl Fn(&InFlight) -> bool) -> bool {
+        let before = self.in_flight.len();
+        self.given_up
+            .extend(self.in_flight.extract_if(.., |flight| which(flight)).map(|flight| flight.request));
+        let surplus = self.given_up.len().saturating_sub(GIVEN_UP_REQUESTS);
+        self.given_up.drain(..surplus);
+        self.in_flight.len() < before
     }
 
     /// When [`Fetcher::on_deadline`] has something to do.
@@ -154,7 +187,7 @@ impl Fetcher {
 
     /// Forgets what is on its way; a new session asks anew.
     pub(super) fn clear(&mut self) {
-        self.in_flight.clear();
+        self.give_up(|_| true);
         self.on_progress();
     }
 
@@ -193,7 +226,7 @@ mod tests {
         assert_eq!(planned.len(), FETCH_WINDOW_RANGES);
         assert_eq!(planned[1], range(FETCH_RANGE_ENTRIES, 2 * FETCH_RANGE_ENTRIES));
         assert!(fetcher.plan([range(0, 1_000_000)].into_iter()).is_empty());
-        fetcher.on_answer(0, FETCH_RANGE_ENTRIES);
+        assert_eq!(fetcher.on_answer(0, FETCH_RANGE_ENTRIES), Answer::Wanted { beyond_end: false });
         let next = fetcher.plan([range(FETCH_RANGE_ENTRIES, 1_000_000)].into_iter());
         assert_eq!(next, [range(8 * FETCH_RANGE_ENTRIES, 9 * FETCH_RANGE_ENTRIES)]);
     }
@@ -208,9 +241,9 @@ mod tests {
     fn ranges_shrink_to_what_fits_an_answer() {
         let mut fetcher = Fetcher::default();
         ask(&mut fetcher, at(0), &[range(0, 2_048)]);
-        fetcher.on_answer(0, 100);
+        let _wanted = fetcher.on_answer(0, 100);
         assert_eq!(fetcher.plan([range(5_000, 9_000)].into_iter())[0], range(5_000, 6_024));
-        fetcher.on_answer(1, 100);
+        let _wanted = fetcher.on_answer(1, 100);
         assert_eq!(fetcher.plan([range(5_000, 9_000)].into_iter())[0], range(5_000, 5_100));
     }
 
@@ -230,5 +263,8 @@ mod tests {
         }
         fetcher.on_progress();
         assert_eq!(fetcher.room(), FETCH_WINDOW_RANGES);
+        assert_eq!(fetcher.on_answer(0, 3), Answer::Wanted { beyond_end: false }, "late is not unasked");
+        assert_eq!(fetcher.on_answer(77, 3), Answer::Unknown);
+        assert!(fetcher.given_up.len() <= GIVEN_UP_REQUESTS);
     }
 }

@@ -2,7 +2,7 @@
 
 use replog_shared::{
     Epoch, LogId, Moment, OrderRange, Place,
-    limits::ANSWER_TIMEOUT,
+    limits::{ANSWER_TIMEOUT, UNHEALTHY_AFTER_INTERVALS},
     lines::Tip,
     mark,
     store::LogView,
@@ -11,13 +11,18 @@ use replog_shared::{
 
 use super::{
     Heard, PUSH_QUIET, SecondaryCore, acks,
-    effect::{Divergence, Effect, Notice},
+    effect::{Effect, Notice},
     state::{Attempt, Session, State},
 };
 
 impl SecondaryCore {
     /// A master says that it is alive.
     pub fn on_heartbeat(&mut self, now: Moment, heartbeat: &Heartbeat, log: &dyn LogView) {
+        if heartbeat.sender.log_id.is_none() {
+            // A master always has a log.
+            self.counters.stale += 1;
+            return;
+        }
         if self.is_foreign(heartbeat.sender.log_id) {
             return self.on_foreign_heartbeat(now, heartbeat, log);
         }
@@ -30,11 +35,12 @@ impl SecondaryCore {
             self.counters.stale += 1;
             return;
         }
+        if matches!(&self.state, State::Joined(session) if session.epoch != heartbeat.epoch) {
+            return self.on_suitor(now, heartbeat, log);
+        }
         self.master = Some(Heard::of(now, heartbeat));
         match &self.state {
-            State::Joined(session) if session.epoch == heartbeat.epoch => {
-                self.on_session_heartbeat(now, heartbeat, log);
-            }
+            State::Joined(_) => self.on_session_heartbeat(now, heartbeat, log),
             State::Joining(attempt) | State::Diverged { attempt, .. } if attempt.epoch == heartbeat.epoch => {
                 self.on_awaited_heartbeat();
             }
@@ -57,9 +63,38 @@ impl SecondaryCore {
             self.effects.push(Effect::Notice(Notice::NotAdmitted));
             return self.begin_join(now, heartbeat.epoch.clone(), log);
         }
+        let tip = log.tip();
+        if session.streaming && heartbeat.length == tip.place.length && heartbeat.digest != tip.digest {
+            self.counters.digest_mismatches += 1;
+            return self.rejoin_later(now);
+        }
         session.length = session.length.max(heartbeat.length);
         if session.length > log.tip().place.length && session.check_at.is_none() {
             session.check_at = Some(now.plus(PUSH_QUIET));
+        }
+    }
+
+    /// A master of a higher epoch than the session's: it is asked to admit this node, and of several the
+    /// highest.
+    fn on_suitor(&mut self, now: Moment, heartbeat: &Heartbeat, log: &dyn LogView) {
+        let State::Joined(session) = &mut self.state else { return };
+        match &mut session.suitor {
+            Some(suitor) if suitor.epoch == heartbeat.epoch => suitor.heard = now,
+            Some(suitor) if suitor.epoch > heartbeat.epoch => self.counters.stale += 1,
+            suitor => {
+                let epoch = heartbeat.epoch.clone();
+                *suitor = Some(Attempt::new(epoch.clone(), now));
+                self.effects.push(Effect::Notice(Notice::Joining { epoch }));
+                self.send_join(now, log);
+            }
+        }
+    }
+
+    /// A suitor that fell silent is forgotten.
+    fn forget_silent_suitor(&mut self, now: Moment) {
+        let silence = self.settings.heartbeat_interval * UNHEALTHY_AFTER_INTERVALS;
+        if let State::Joined(session) = &mut self.state {
+            session.suitor.take_if(|suitor| now.since(suitor.heard) >= silence);
         }
     }
 
@@ -111,6 +146,7 @@ impl SecondaryCore {
 
     /// Asks again, if it is time.
     pub(super) fn retry_join(&mut self, now: Moment, log: &dyn LogView) {
+        self.forget_silent_suitor(now);
         if self.state.attempt().is_some_and(|attempt| attempt.retry_at <= now) {
             self.send_join(now, log);
         }
@@ -162,19 +198,39 @@ impl SecondaryCore {
     fn on_admitted(&mut self, now: Moment, answer: &JoinAnswer, log: &dyn LogView) {
         let tip = log.tip();
         let fork = mark::fork((log.marks(), tip.place.length), (&answer.marks, answer.length));
-        if fork != answer.fork || log.digest_at(fork) != Some(answer.digest) {
-            return self.diverge(OrderRange::new(Place::START.length, fork.length), Divergence::Damaged);
+        if fork != answer.fork {
+            // The log went on since the question; the answer is about the log as it was.
+            return self.ask_again(now);
+        }
+        if log.digest_at(fork) != Some(answer.digest) {
+            return self.begin_afresh(now, answer, OrderRange::new(Place::START.length, tip.place.length));
         }
         let behind = OrderRange::new(fork.length, tip.place.length);
         if tip.place == fork {
             return self.open_session(now, answer, tip);
         }
         if !mark::explains(&answer.marks, fork, log.marks()) {
-            return self.diverge(behind, Divergence::Unexplained);
+            return self.diverge(behind);
         }
         self.cut(fork, behind);
         let tip = Tip { place: fork, digest: answer.digest, epoch: acks::epoch_at(fork, log) };
         self.open_session(now, answer, &tip);
+    }
+
+    fn ask_again(&mut self, now: Moment) {
+        let Some(attempt) = self.state.attempt_mut() else { return };
+        attempt.request = None;
+        attempt.retry_at = now.plus(attempt.backoff.next_delay(&mut self.random));
+    }
+
+    /// One of two logs with the same marks and other content is damaged, and the master's is the one that is
+    /// followed (recovery.md, part 3).
+    fn begin_afresh(&mut self, now: Moment, answer: &JoinAnswer, orders: OrderRange) {
+        self.whole = false;
+        self.counters.damaged += 1;
+        self.effects.push(Effect::Notice(Notice::Damaged { orders }));
+        self.effects.push(Effect::Truncate(Place::START));
+        self.open_session(now, answer, &Tip::default());
     }
 
     fn cut(&mut self, fork: Place, orders: OrderRange) {
@@ -195,17 +251,21 @@ impl SecondaryCore {
         self.pull(now, tip);
     }
 
-    fn diverge(&mut self, orders: OrderRange, cause: Divergence) {
+    fn diverge(&mut self, orders: OrderRange) {
         let Some(attempt) = self.answered() else { return };
         if !matches!(&self.state, State::Diverged { orders: known, .. } if *known == orders) {
-            self.effects.push(Effect::Notice(Notice::Diverged { orders, cause }));
+            self.effects.push(Effect::Notice(Notice::Diverged { orders }));
         }
-        self.leave(State::Diverged { orders, cause, attempt });
+        self.leave(State::Diverged { orders, attempt });
         self.ack_due = true;
     }
 
     fn stay_foreign(&mut self, theirs: Option<LogId>) {
         let Some(attempt) = self.answered() else { return };
+        if matches!(self.state, State::Joined(_)) {
+            // The master that is followed lives; that of another log is none to turn to.
+            return;
+        }
         self.become_foreign(theirs, attempt);
     }
 

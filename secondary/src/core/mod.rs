@@ -33,7 +33,7 @@ use replog_shared::{
     wire,
 };
 
-pub use effect::{Divergence, Effect, Notice, ReadAnswer};
+pub use effect::{Effect, Notice, ReadAnswer};
 pub use faults::Faults;
 pub use status::{Counters, Status};
 
@@ -104,8 +104,10 @@ pub struct SecondaryCore {
 
 impl SecondaryCore {
     /// A node that holds nothing and has heard nobody.
-    pub fn new(settings: Settings, random: fastrand::Rng) -> SecondaryCore {
+    pub fn new(settings: Settings, mut random: fastrand::Rng) -> SecondaryCore {
         SecondaryCore {
+            // No two processes number their requests alike, so none takes an answer for another's.
+            last_request: random.u64(..1 << 48),
             faults: FaultInjector::new(settings.faults),
             settings,
             random,
@@ -119,7 +121,6 @@ impl SecondaryCore {
             ack_due: false,
             failing: false,
             idle_ack_at: Moment::default(),
-            last_request: 0,
             counters: Counters::default(),
             effects: Vec::new(),
         }

@@ -40,7 +40,13 @@ impl SecondaryCore {
 
     fn fence_for(&mut self, promise: &wire::Promise) {
         let (epoch, to) = (promise.epoch.clone(), promise.sender.node.clone());
-        if self.fence.as_ref() == Some(&epoch) && matches!(self.state, State::Waiting) {
+        let granted_before = match &self.state {
+            State::Waiting => self.fence.as_ref() == Some(&epoch),
+            // A late double of the promise with which this very session's epoch began.
+            State::Joined(session) => session.epoch == epoch,
+            _ => false,
+        };
+        if granted_before {
             return;
         }
         self.fence = Some(epoch.clone());

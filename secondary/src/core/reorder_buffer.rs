@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use replog_shared::{Digest, Order, OrderRange};
+use replog_shared::{Digest, Order, OrderRange, limits::REORDER_BUFFER_ENVELOPES};
 
 /// A run of lines as it came, not checked yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,7 +54,7 @@ impl ReorderBuffer {
         }
         self.remove(unit.from);
         self.make_room(unit.from, unit.lines.len());
-        if self.bytes + unit.lines.len() > self.max_bytes {
+        if self.is_full_for(unit.lines.len()) {
             return Insertion::Dropped;
         }
         self.bytes += unit.lines.len();
@@ -64,7 +64,7 @@ impl ReorderBuffer {
 
     /// Drops units behind `from`, the farthest first, until `wanted` bytes fit or none is left there.
     fn make_room(&mut self, from: Order, wanted: usize) {
-        while self.bytes + wanted > self.max_bytes {
+        while self.is_full_for(wanted) {
             match self.units.last_key_value() {
                 Some((farthest, _)) if *farthest > from => {
                     let farthest = *farthest;
@@ -72,6 +72,17 @@ impl ReorderBuffer {
                 }
                 _ => return,
             }
+        }
+    }
+
+    fn is_full_for(&self, wanted: usize) -> bool {
+        self.bytes + wanted > self.max_bytes || self.units.len() >= REORDER_BUFFER_ENVELOPES
+    }
+
+    /// Drops what begins at `end` or behind it: no log reaches there.
+    pub(super) fn drop_from(&mut self, end: Order) {
+        while let Some(last) = self.last_from().filter(|from| *from >= end) {
+            self.remove(last);
         }
     }
 
@@ -166,6 +177,18 @@ mod tests {
         assert_eq!(buffer.insert(unit(3, 4, 60)), Insertion::Held);
         assert_eq!(buffer.last_from(), Some(Order::new(3)));
         assert_eq!(buffer.insert(unit(1, 2, 101)), Insertion::Dropped);
+    }
+
+    #[test]
+    fn empty_units_are_bounded_too_and_those_beyond_a_logs_end_can_be_dropped() {
+        let mut buffer = ReorderBuffer::new(100);
+        for from in 0..2 * REORDER_BUFFER_ENVELOPES as u64 {
+            let _ = buffer.insert(unit(from, from + 1, 0));
+        }
+        assert_eq!(buffer.units.len(), REORDER_BUFFER_ENVELOPES);
+        buffer.drop_from(Order::new(7));
+        assert_eq!(buffer.last_from(), Some(Order::new(6)));
+        assert_eq!(buffer.bytes(), 0);
     }
 
     #[test]

@@ -7,8 +7,6 @@ use replog_shared::{
     wire::{SecondaryState, Verdict},
 };
 
-use super::effect::Divergence;
-
 /// Where a secondary stands with its master, and what it knows there.
 #[derive(Clone, Debug)]
 pub(super) enum State {
@@ -22,8 +20,6 @@ pub(super) enum State {
     Diverged {
         /// The orders in question.
         orders: OrderRange,
-        /// Why.
-        cause: Divergence,
         /// The next try.
         attempt: Attempt,
     },
@@ -43,7 +39,8 @@ impl State {
             State::Joining(attempt) | State::Diverged { attempt, .. } | State::Foreign { attempt, .. } => {
                 Some(attempt)
             }
-            State::Waiting | State::Joined(_) => None,
+            State::Joined(session) => session.suitor.as_ref(),
+            State::Waiting => None,
         }
     }
 
@@ -53,7 +50,8 @@ impl State {
             State::Joining(attempt) | State::Diverged { attempt, .. } | State::Foreign { attempt, .. } => {
                 Some(attempt)
             }
-            State::Waiting | State::Joined(_) => None,
+            State::Joined(session) => session.suitor.as_mut(),
+            State::Waiting => None,
         }
     }
 
@@ -83,6 +81,8 @@ pub(super) struct Attempt {
     pub(super) request: Option<u64>,
     /// When to ask (again).
     pub(super) retry_at: Moment,
+    /// When that master was last heard.
+    pub(super) heard: Moment,
     /// The master's last refusal, so that it is told once and not at each try.
     pub(super) refused: Option<Verdict>,
     pub(super) backoff: Backoff,
@@ -91,7 +91,8 @@ pub(super) struct Attempt {
 impl Attempt {
     /// The first try, due at `retry_at`.
     pub(super) fn new(epoch: Epoch, retry_at: Moment) -> Attempt {
-        Attempt { epoch, request: None, retry_at, refused: None, backoff: Backoff::default() }
+        let heard = retry_at;
+        Attempt { epoch, request: None, retry_at, heard, refused: None, backoff: Backoff::default() }
     }
 }
 
@@ -112,6 +113,11 @@ pub(super) struct Session {
     pub(super) check_at: Option<Moment>,
     /// The epoch's mark was held at the end of the last burst.
     pub(super) streaming: bool,
+    /// The try to join the master of a higher epoch. It is believed once it has admitted this node, and until
+    /// then this session goes on: a heartbeat proves nothing.
+    pub(super) suitor: Option<Attempt>,
+    /// An envelope that does not continue the log was told of.
+    pub(super) refusal_told: bool,
 }
 
 impl Session {
@@ -125,6 +131,8 @@ impl Session {
             last_arrival: now,
             check_at: None,
             streaming: false,
+            suitor: None,
+            refusal_told: false,
         }
     }
 

@@ -5,7 +5,7 @@ use replog_shared::{
 };
 use serde::Serialize;
 
-use super::{SecondaryCore, effect::Divergence, state::State};
+use super::{SecondaryCore, state::State};
 
 /// What has happened since the start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -38,6 +38,8 @@ pub struct Counters {
     pub fault_drops: u64,
     /// Entries cut because a promotion or a clean explains it.
     pub cut: u64,
+    /// Times the whole log was cut because it differed from the master's before the fork.
+    pub damaged: u64,
 }
 
 /// A secondary at one moment.
@@ -63,8 +65,8 @@ pub struct Status {
     pub master_http: Option<String>,
     /// How long the master's log is, as far as it told.
     pub master_length: Option<Order>,
-    /// In divergence: the orders in question, and why.
-    pub diverged: Option<(OrderRange, Divergence)>,
+    /// In divergence: the orders in question.
+    pub diverged: Option<OrderRange>,
     /// In a foreign log: the log that the master has.
     pub foreign: Option<LogId>,
     /// Bytes that wait for what stands before them.
@@ -99,7 +101,7 @@ impl SecondaryCore {
             master_http: self.master_http().map(str::to_owned),
             master_length: self.master_length(),
             diverged: match &self.state {
-                State::Diverged { orders, cause, .. } => Some((*orders, *cause)),
+                State::Diverged { orders, .. } => Some(*orders),
                 _ => None,
             },
             foreign: match &self.state {

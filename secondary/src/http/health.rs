@@ -57,7 +57,6 @@ struct Master {
 struct Diverged {
     from: Order,
     to: Order,
-    cause: &'static str,
 }
 
 /// The node's own state; always 200 while it runs.
@@ -84,10 +83,7 @@ impl Health {
             lag: status.lag(),
             whole: status.whole,
             nats_connected: connected,
-            diverged: status.diverged.map(|(orders, cause)| {
-                let cause = cause.as_str();
-                Diverged { from: orders.from, to: orders.to, cause }
-            }),
+            diverged: status.diverged.map(|orders| Diverged { from: orders.from, to: orders.to }),
             foreign_log_id: status.foreign,
             buffered_bytes: status.buffered_bytes,
             fetches_in_flight: status.fetches_in_flight,

@@ -8,10 +8,14 @@
 use bytes::Bytes;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use crate::limits::ENVELOPE_OVERHEAD_BYTES;
 use crate::{Digest, Durability, Epoch, Incarnation, LogId, NodeName, Order, Place, PlacedMark};
 
 /// The version that this code writes and reads.
 pub const VERSION: u8 = 1;
+
+/// Bytes of the first line of an envelope of entries: what is longer only takes memory.
+pub const MAX_ENTRIES_HEADER_BYTES: usize = ENVELOPE_OVERHEAD_BYTES;
 
 /// Why an envelope was not read.
 #[derive(Debug, thiserror::Error)]
@@ -286,12 +290,9 @@ pub fn decode<T: DeserializeOwned>(payload: &[u8]) -> Result<T, WireError> {
     struct Version {
         v: u8,
     }
-    match serde_json::from_slice::<T>(payload) {
-        Ok(envelope) => match serde_json::from_slice::<Version>(payload)?.v {
-            VERSION => Ok(envelope),
-            v => Err(WireError::Version(v)),
-        },
-        Err(error) => Err(error.into()),
+    match serde_json::from_slice::<Version>(payload)?.v {
+        VERSION => Ok(serde_json::from_slice::<T>(payload)?),
+        v => Err(WireError::Version(v)),
     }
 }
 
@@ -309,7 +310,8 @@ pub fn encode_entries(header: &EntriesHeader, lines: &[u8]) -> Bytes {
 /// # Errors
 /// No header line, or one that is malformed or of another version.
 pub fn decode_entries(payload: &Bytes) -> Result<(EntriesHeader, Bytes), WireError> {
-    let end = memchr::memchr(b'\n', payload).ok_or(WireError::NoHeader)?;
+    let head = &payload[..payload.len().min(MAX_ENTRIES_HEADER_BYTES)];
+    let end = memchr::memchr(b'\n', head).ok_or(WireError::NoHeader)?;
     let header = decode(&payload[..end])?;
     Ok((header, payload.slice(end + 1..)))
 }

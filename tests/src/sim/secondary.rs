@@ -294,10 +294,8 @@ impl Secondary {
     fn on_notice(&self, notice: &Notice, hub: &mut Hub) {
         let index = self.identity.index;
         hub.story.tell(|| format!("s{index} notes {notice:?}"));
-        if let Notice::Diverged { orders, cause } = notice {
-            hub.oracle.found(|| {
-                format!("s{index} diverged at {orders} ({}), and no disk was touched", cause.as_str())
-            });
+        if let Notice::Diverged { orders } | Notice::Damaged { orders } = notice {
+            hub.oracle.found(|| format!("s{index}: {notice:?} at {orders}, and no disk was touched"));
         }
     }
 

@@ -99,8 +99,8 @@ fn an_unexplained_suffix_is_kept_as_diverged() {
     secondary.assert_equals(&before);
     let status = secondary.status();
     assert_eq!(status.state, SecondaryState::Diverged);
-    let (orders, cause) = status.diverged.unwrap();
-    assert_eq!((orders.from, orders.to, cause), (order(5), order(9), Divergence::Unexplained));
+    let orders = status.diverged.unwrap();
+    assert_eq!((orders.from, orders.to), (order(5), order(9)));
     assert_eq!(secondary.acks().pop().unwrap().state, SecondaryState::Diverged);
     secondary.pass(ANSWER_TIMEOUT + RETRY_MAX);
     assert!(!secondary.joins().is_empty(), "it tries again");
@@ -109,7 +109,7 @@ fn an_unexplained_suffix_is_kept_as_diverged() {
 }
 
 #[test]
-fn a_difference_before_the_fork_is_kept_as_diverged() {
+fn a_difference_before_the_fork_is_damage_and_all_is_fetched_anew() {
     let mut before = Master::with(0);
     before.append_as(3, "this");
     let mut after = Master::with(0);
@@ -117,8 +117,80 @@ fn a_difference_before_the_fork_is_kept_as_diverged() {
     let mut secondary = Secondary::caught_up_with(&before);
     secondary.core.state = State::Waiting;
     secondary.join(&after);
-    secondary.assert_equals(&before);
-    assert_eq!(secondary.status().diverged.unwrap().1, Divergence::Damaged);
+    assert!(secondary.notices().iter().any(|notice| matches!(notice, Notice::Damaged { .. })));
+    assert!(!secondary.status().whole, "it has lost what it held");
+    secondary.serve_fetches(&after);
+    secondary.assert_equals(&after);
+    assert!(secondary.status().whole);
+}
+
+#[test]
+fn a_heartbeat_with_another_digest_at_the_same_length_is_looked_into() {
+    let mut master = Master::with(0);
+    master.append_as(3, "this");
+    let mut secondary = Secondary::caught_up_with(&master);
+    let mut other = Master::with(0);
+    other.append_as(3, "that");
+    secondary.hear(&master.heartbeat());
+    secondary.pass(RETRY_MAX);
+    assert!(secondary.joins().is_empty());
+    secondary.hear(&other.heartbeat());
+    secondary.pass(RETRY_MAX);
+    let join = secondary.joins().pop().expect("it joins anew");
+    let answer = other.answer(&join);
+    secondary.event(|core, now, log| core.on_join_answer(now, answer, log));
+    secondary.serve_fetches(&other);
+    secondary.assert_equals(&other);
+}
+
+#[test]
+fn a_heartbeat_of_a_higher_epoch_proves_nothing_and_the_session_goes_on() {
+    let mut master = Master::with(3);
+    let mut secondary = Secondary::caught_up_with(&master);
+    let mut boaster = Master::with(0);
+    boaster.epoch = epoch(9, 0);
+    secondary.hear(&boaster.heartbeat());
+    assert_eq!(secondary.joins().pop().unwrap().epoch, epoch(9, 0), "it is asked");
+    master.append(2);
+    secondary.receive(master.entries(3, 5, None));
+    secondary.end_burst();
+    secondary.assert_equals(&master);
+    assert_eq!(secondary.acks().pop().unwrap().through, order(5), "and meanwhile acks count");
+    for _ in 0..40 {
+        secondary.hear(&master.heartbeat());
+        secondary.pass(HEARTBEAT_INTERVAL);
+    }
+    assert!(secondary.core.state.attempt().is_none(), "who falls silent is forgotten");
+    let nobody = wire::Heartbeat {
+        sender: wire::Sender { log_id: None, ..boaster.sender("master") },
+        ..boaster.heartbeat()
+    };
+    secondary.joins();
+    secondary.hear(&nobody);
+    assert!(secondary.joins().is_empty(), "a master has a log");
+}
+
+#[test]
+fn an_answer_about_the_log_as_it_was_is_asked_for_again() {
+    let mut master = Master::with(3);
+    let mut secondary = Secondary::caught_up_with(&master);
+    let mut next = Master::with(3);
+    next.append(2);
+    next.open(epoch(2, 0), MarkKind::Promotion);
+    secondary.hear(&next.heartbeat());
+    let join = secondary.joins().pop().unwrap();
+    let answer = next.answer(&join);
+    master.append(1);
+    secondary.receive(master.entries(3, 4, None));
+    secondary.event(|core, now, log| core.on_join_answer(now, answer, log));
+    assert_eq!(secondary.status().counters.damaged, 0);
+    secondary.pass(ANSWER_TIMEOUT);
+    let join = secondary.joins().pop().expect("it asks again");
+    assert_eq!(join.length, order(4));
+    let answer = next.answer(&join);
+    secondary.event(|core, now, log| core.on_join_answer(now, answer, log));
+    secondary.serve_fetches(&next);
+    secondary.assert_equals(&next);
 }
 
 #[test]

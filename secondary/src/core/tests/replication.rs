@@ -232,3 +232,48 @@ fn a_mark_behind_the_last_entry_is_fetched() {
     assert_eq!((ack.epoch, ack.state), (Some(epoch(1, 1)), SecondaryState::Streaming));
     secondary.assert_equals(&master);
 }
+
+#[test]
+fn entries_that_nobody_asked_for_are_no_answer() {
+    let mut master = Master::with(3);
+    let mut secondary = Secondary::caught_up_with(&master);
+    master.append(2);
+    secondary.receive(master.entries(3, 5, Some(12_345)));
+    assert_eq!((secondary.length(), secondary.status().counters.stale), (3, 1));
+}
+
+#[test]
+fn an_answer_that_comes_late_is_as_good() {
+    let mut master = Master::with(3);
+    let mut secondary = Secondary::caught_up_with(&master);
+    master.append(2);
+    secondary.hear(&master.heartbeat());
+    secondary.pass(HEARTBEAT_INTERVAL);
+    let fetch = secondary.fetches().pop().expect("no push came");
+    secondary.pass(ANSWER_TIMEOUT);
+    secondary.receive(master.fetched(&fetch));
+    secondary.assert_equals(&master);
+}
+
+#[test]
+fn a_length_that_no_log_has_is_forgotten_when_the_master_tells_its_end() {
+    let mut master = Master::with(3);
+    let mut secondary = Secondary::caught_up_with(&master);
+    let absurd = wire::Heartbeat { length: order(1 << 60), ..master.heartbeat() };
+    secondary.hear(&absurd);
+    let (header, _) = master.entries(3, 3, None);
+    let far = wire::EntriesHeader { from: order(1 << 50), count: 1, ..header };
+    secondary.receive((far, Bytes::from_static(b"{}\n")));
+    secondary.pass(HEARTBEAT_INTERVAL);
+    let fetches = secondary.fetches();
+    assert!(!fetches.is_empty());
+    for fetch in fetches {
+        let at_end = wire::Fetch { from: fetch.from.min(master.length()), ..fetch };
+        secondary.receive(master.fetched(&at_end));
+    }
+    let status = secondary.status();
+    assert_eq!((status.lag(), status.buffered_bytes), (Some(0), 0));
+    master.append(1);
+    secondary.receive(master.entries(3, 4, None));
+    secondary.assert_equals(&master);
+}
