@@ -15,7 +15,7 @@ use tracing::info;
 use crate::{
     bus::Translator,
     config::Config,
-    core::{CoreConfig, MasterCore},
+    core::{CoreConfig, MasterCore, PushLimits},
     http::{Context, router},
     node::Node,
 };
@@ -85,6 +85,7 @@ fn core_config(config: &Config) -> CoreConfig {
         heartbeat_interval: config.heartbeat_interval,
         recovery_wait: config.recovery_wait,
         read_only_without_majority: config.read_only_without_majority,
+        push: PushLimits::default(),
         http: config.advertise_url.clone(),
     }
 }

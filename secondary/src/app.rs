@@ -18,7 +18,7 @@ use tracing::info;
 use crate::{
     bus::Translator,
     config::Config,
-    core::{SecondaryCore, Settings},
+    core::{PullLimits, SecondaryCore, Settings},
     http::{Context, router},
     node::Node,
 };
@@ -95,6 +95,7 @@ fn core(config: &Config) -> SecondaryCore {
         incarnation: Incarnation::from_random(fastrand::u64(..)),
         durability: config.durability,
         heartbeat_interval: config.heartbeat_interval,
+        pull: PullLimits::default(),
         faults: config.faults,
     };
     SecondaryCore::new(settings, fastrand::Rng::new())

@@ -125,6 +125,13 @@ impl MasterCore {
         }
     }
 
+    /// Refuses what is held and whose caller's time is over. Once this node leads it is taken up instead.
+    pub(super) fn refuse_expired(&mut self, now: Moment) {
+        while let Some(wait) = self.held.pop_expired(now) {
+            self.refuse_while_not_leading(wait);
+        }
+    }
+
     /// Takes up the appends that waited for the start to end.
     pub(super) fn take_up_held(&mut self, now: Moment, log: &dyn LogView) {
         if let Some((wait, append)) = self.held.pop() {

@@ -32,7 +32,7 @@ use std::time::Duration;
 
 use replog_shared::{
     Epoch, Incarnation, Lines, LogId, Mark, MarkKind, Moment, NodeName, Order, Place,
-    limits::{DEFAULT_MAX_PAYLOAD_BYTES, ENVELOPE_BYTES, ENVELOPE_OVERHEAD_BYTES, UNHEALTHY_AFTER_INTERVALS},
+    limits::{DEFAULT_MAX_PAYLOAD_BYTES, ENVELOPE_OVERHEAD_BYTES, UNHEALTHY_AFTER_INTERVALS},
     lines::Tip,
     store::LogView,
     wire,
@@ -41,11 +41,11 @@ use replog_shared::{
 use events::{Append, Interruption, NotLeading, Notice, WaitId, WriteOutcome, Written};
 use held_appends::HeldAppends;
 use pending_writes::PendingWrites;
-use progress::{EnvelopeLimits, Progress};
+use progress::Progress;
 use recovery::Recovery;
 
 pub use health::Health;
-pub use progress::{Push, Stage};
+pub use progress::{Push, PushLimits, Stage};
 pub use secondaries::{AckOutcome, SecondaryView};
 
 /// What a core is told once.
@@ -63,6 +63,8 @@ pub struct CoreConfig {
     pub recovery_wait: Duration,
     /// Whether appends are refused while no majority of the n nodes is healthy.
     pub read_only_without_majority: bool,
+    /// How much is pushed at one secondary.
+    pub push: PushLimits,
     /// Where this node takes appends over HTTP, for secondaries to tell their clients; none: not told.
     pub http: Option<String>,
 }
@@ -216,11 +218,11 @@ impl MasterCore {
             let outcome = WriteOutcome::Unconfirmed { written, holders: self.holders(&written) };
             self.answer(wait, outcome);
         }
-        while let Some(wait) = self.held.pop_expired(now) {
-            self.refuse_while_not_leading(wait);
-        }
         match self.phase {
-            Phase::Recovering(_) => self.on_recovery_tick(now, log),
+            Phase::Recovering(_) => {
+                self.refuse_expired(now);
+                self.on_recovery_tick(now, log);
+            }
             Phase::Leading(_) if now >= self.heartbeat_at => self.heartbeat(now, log),
             _ => {}
         }
@@ -300,9 +302,10 @@ impl MasterCore {
         self.max_payload.saturating_sub(ENVELOPE_OVERHEAD_BYTES)
     }
 
-    fn envelope_limits(&self) -> EnvelopeLimits {
-        let most = self.max_line_bytes();
-        EnvelopeLimits { wanted: ENVELOPE_BYTES.min(most), most }
+    /// The limits of a push, within what the bus takes.
+    fn push_limits(&self) -> PushLimits {
+        let PushLimits { envelope_bytes, .. } = self.config.push;
+        PushLimits { envelope_bytes: envelope_bytes.min(self.max_line_bytes()), ..self.config.push }
     }
 
     fn nodes(&self) -> usize {

@@ -6,7 +6,8 @@ use replog_shared::{
     Incarnation, LogId, Moment, Order,
     backoff::Backoff,
     limits::{
-        ANSWER_TIMEOUT, PUSH_BACKLOG_ENTRIES, PUSH_RESUME_ENTRIES, PUSH_WINDOW_BYTES, PUSH_WINDOW_ENVELOPES,
+        ANSWER_TIMEOUT, ENVELOPE_BYTES, PUSH_BACKLOG_ENTRIES, PUSH_RESUME_ENTRIES, PUSH_WINDOW_BYTES,
+        PUSH_WINDOW_ENVELOPES,
     },
     store::LogView,
 };
@@ -73,13 +74,42 @@ pub(super) struct Progress {
     pub(super) too_large: Option<Order>,
 }
 
-/// What one envelope may carry, in bytes of lines.
+/// How much is pushed at one secondary. Small ones make a simulation meet every edge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PushLimits {
+    /// Bytes of lines in one envelope; a single entry may have more.
+    pub envelope_bytes: usize,
+    /// Envelopes on their way without an ack.
+    pub window_envelopes: usize,
+    /// Bytes of lines on their way without an ack.
+    pub window_bytes: usize,
+    /// Who lacks more entries is not pushed at.
+    pub backlog_entries: u64,
+    /// Who fetches is pushed at again when it lacks no more entries than this.
+    pub resume_entries: u64,
+}
+
+impl Default for PushLimits {
+    fn default() -> PushLimits {
+        PushLimits {
+            envelope_bytes: ENVELOPE_BYTES,
+            window_envelopes: PUSH_WINDOW_ENVELOPES,
+            window_bytes: PUSH_WINDOW_BYTES,
+            backlog_entries: PUSH_BACKLOG_ENTRIES,
+            resume_entries: PUSH_RESUME_ENTRIES,
+        }
+    }
+}
+
+/// Under which terms something is pushed now.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct EnvelopeLimits {
-    /// What is aimed at.
-    pub(super) wanted: usize,
-    /// What the bus takes at the most.
+pub(super) struct PushTerms {
+    pub(super) now: Moment,
+    pub(super) limits: PushLimits,
+    /// Bytes of lines that the bus takes at the most.
     pub(super) most: usize,
+    /// How far callers wait for secondaries.
+    pub(super) awaited: Order,
 }
 
 /// An envelope without an ack.
@@ -139,7 +169,7 @@ impl Progress {
     }
 
     /// It acked `0..through` in this epoch.
-    pub(super) fn on_ack(&mut self, now: Moment, through: Order, length: Order) {
+    pub(super) fn on_ack(&mut self, now: Moment, through: Order, length: Order, limits: &PushLimits) {
         let advanced = self.acked_through < Some(through);
         self.acked_through = self.acked_through.max(Some(through));
         while self.in_flight.front().is_some_and(|sent| sent.to <= through) {
@@ -150,7 +180,7 @@ impl Progress {
             self.backoff.reset();
             self.retry_at = (!self.in_flight.is_empty()).then(|| now.plus(ANSWER_TIMEOUT));
         }
-        let near = length.since(through) <= PUSH_RESUME_ENTRIES;
+        let near = length.since(through) <= limits.resume_entries;
         match self.stage {
             Stage::Probing if advanced || self.in_flight.is_empty() => self.stage = Stage::Streaming,
             Stage::Syncing if near => self.start_streaming(),
@@ -195,75 +225,72 @@ impl Progress {
         }
     }
 
-    /// The next run to push now, if there is one. `awaited` is how far callers wait for secondaries.
+    /// The next run to push now, if there is one.
     ///
     /// What nobody waits for is held back while something is in flight, until it fills an envelope: the ack
     /// lets it go, together with all that came meanwhile (Nagle's algorithm, RFC 896). There is no timer.
     pub(super) fn next_push(
         &mut self,
-        now: Moment,
         log: &dyn LogView,
-        limits: EnvelopeLimits,
-        awaited: Order,
+        terms: &PushTerms,
         random: &mut fastrand::Rng,
     ) -> Option<Push> {
-        if self.retry_at.is_some_and(|at| at <= now) {
-            return self.push_again(now, log, limits, random);
+        if self.retry_at.is_some_and(|at| at <= terms.now) {
+            return self.push_again(log, terms, random);
         }
-        if self.stage != Stage::Streaming || self.window_is_full() {
+        if self.stage != Stage::Streaming || self.window_is_full(&terms.limits) {
             return None;
         }
         let durable = log.durable().length;
-        if durable.since(self.next) > PUSH_BACKLOG_ENTRIES {
+        if durable.since(self.next) > terms.limits.backlog_entries {
             self.stage = Stage::Syncing;
             self.forget_in_flight();
             return None;
         }
-        let fills = || log.fit(self.next, limits.wanted) < durable;
-        if self.in_flight.is_empty() || awaited > self.next || fills() {
-            return self.push(now, log, limits);
+        let fills = || log.fit(self.next, terms.limits.envelope_bytes) < durable;
+        if self.in_flight.is_empty() || terms.awaited > self.next || fills() {
+            return self.push(log, terms);
         }
         None
     }
 
     fn push_again(
         &mut self,
-        now: Moment,
         log: &dyn LogView,
-        limits: EnvelopeLimits,
+        terms: &PushTerms,
         random: &mut fastrand::Rng,
     ) -> Option<Push> {
         self.forget_in_flight();
         self.stage = Stage::Probing;
-        let push = self.push(now, log, limits);
+        let push = self.push(log, terms);
         if push.is_some() {
             self.retries += 1;
-            self.retry_at = Some(now.plus(self.backoff.next_delay(random)));
+            self.retry_at = Some(terms.now.plus(self.backoff.next_delay(random)));
         } else {
             self.stage = Stage::Streaming;
         }
         push
     }
 
-    fn push(&mut self, now: Moment, log: &dyn LogView, limits: EnvelopeLimits) -> Option<Push> {
+    fn push(&mut self, log: &dyn LogView, terms: &PushTerms) -> Option<Push> {
         let from = self.next;
-        let to = log.fit(from, limits.wanted).min(log.durable().length);
+        let to = log.fit(from, terms.limits.envelope_bytes).min(log.durable().length);
         if to <= from {
             return None;
         }
         let bytes = log.size(from, to);
-        if bytes > limits.most {
+        if bytes > terms.most {
             self.too_large = Some(from);
             return None;
         }
         self.in_flight.push_back(InFlight { to, bytes });
         self.in_flight_bytes += bytes;
         self.next = to;
-        self.retry_at.get_or_insert(now.plus(ANSWER_TIMEOUT));
+        self.retry_at.get_or_insert(terms.now.plus(ANSWER_TIMEOUT));
         Some(Push { from, to })
     }
 
-    fn window_is_full(&self) -> bool {
-        self.in_flight.len() >= PUSH_WINDOW_ENVELOPES || self.in_flight_bytes >= PUSH_WINDOW_BYTES
+    fn window_is_full(&self, limits: &PushLimits) -> bool {
+        self.in_flight.len() >= limits.window_envelopes || self.in_flight_bytes >= limits.window_bytes
     }
 }

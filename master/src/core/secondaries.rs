@@ -11,6 +11,7 @@ use replog_shared::{
 use super::{
     Effect, Health, MasterCore, Phase, Push, Stage,
     events::{NotLeading, Notice},
+    progress::PushTerms,
 };
 
 /// What became of an ack.
@@ -106,7 +107,7 @@ impl MasterCore {
             }
             return AckOutcome::Mismatch;
         }
-        self.progress[index].on_ack(now, ack.through, durable.length);
+        self.progress[index].on_ack(now, ack.through, durable.length, &self.config.push);
         AckOutcome::Counted
     }
 
@@ -218,9 +219,9 @@ impl MasterCore {
         let durable = log.durable().length;
         // Who asks for more than there is gets the end, and so learns where it is.
         let from = fetch.from.min(durable);
-        let limits = self.envelope_limits();
-        let to = log.fit(from, limits.wanted).min(fetch.to.max(from)).min(durable);
-        if log.size(from, to) > limits.most {
+        let limits = self.push_limits();
+        let to = log.fit(from, limits.envelope_bytes).min(fetch.to.max(from)).min(durable);
+        if log.size(from, to) > self.max_line_bytes() {
             return self.too_large(secondary, from);
         }
         let push = Push { from, to };
@@ -238,11 +239,12 @@ impl MasterCore {
         if !self.bus_is_up {
             return;
         }
-        let (limits, awaited) = (self.envelope_limits(), self.pending.awaited_through());
+        let (limits, most) = (self.push_limits(), self.max_line_bytes());
+        let terms = PushTerms { now, limits, most, awaited: self.pending.awaited_through() };
         for secondary in 0..self.progress.len() {
             let (progress, random) = (&mut self.progress[secondary], &mut self.random);
             let too_large = progress.too_large;
-            while let Some(push) = progress.next_push(now, log, limits, awaited, random) {
+            while let Some(push) = progress.next_push(log, &terms, random) {
                 self.effects.push(Effect::Entries { secondary, push, answer: None });
             }
             if let Some(order) = progress.too_large.filter(|_| too_large.is_none()) {

@@ -3,7 +3,6 @@
 use bytes::Bytes;
 use replog_shared::{
     Lines, Moment, Order, OrderRange,
-    limits::PUSH_RESUME_ENTRIES,
     lines::{self, Tip},
     store::LogView,
     wire::{EntriesHeader, Fetch},
@@ -104,7 +103,7 @@ impl SecondaryCore {
         session.last_arrival = session.last_arrival.max(now);
         session.length = session.length.max(header.length);
         // Nearer than this the master pushes: fetching the same would only double the traffic.
-        let far = header.length.since(log.tip().place.length) > PUSH_RESUME_ENTRIES;
+        let far = header.length.since(log.tip().place.length) > self.settings.pull.resume_entries;
         if header.request.is_some() && far {
             session.goal = session.goal.max(header.length);
         }

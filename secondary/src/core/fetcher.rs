@@ -5,7 +5,9 @@ use std::collections::VecDeque;
 use replog_shared::{
     Moment, Order, OrderRange,
     backoff::Backoff,
-    limits::{ANSWER_TIMEOUT, FETCH_RANGE_ENTRIES, FETCH_WINDOW_RANGES},
+    limits::{
+        ANSWER_TIMEOUT, FETCH_RANGE_ENTRIES, FETCH_WINDOW_RANGES, PUSH_RESUME_ENTRIES, REORDER_BUFFER_BYTES,
+    },
 };
 
 /// Requests that are remembered after they were given up.
@@ -21,9 +23,10 @@ struct InFlight {
 
 /// Plans which ranges to ask for: several at a time, none twice, again after a time-out, without limit.
 ///
-/// Invariant: at most [`FETCH_WINDOW_RANGES`] in flight, no two of which overlap.
+/// Invariant: at most [`PullLimits::window_ranges`] in flight, no two of which overlap.
 #[derive(Debug)]
 pub(super) struct Fetcher {
+    limits: PullLimits,
     in_flight: Vec<InFlight>,
     /// Entries to ask for in one range: as many as fitted one answer of late.
     range_entries: u64,
@@ -34,6 +37,30 @@ pub(super) struct Fetcher {
     not_before: Option<Moment>,
     /// Requests that were given up: their answers may still come, and are as good.
     given_up: VecDeque<u64>,
+}
+
+/// How much a secondary asks for and keeps. Small ones make a simulation meet every edge.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PullLimits {
+    /// Ranges asked for at one time.
+    pub window_ranges: usize,
+    /// Entries in one range.
+    pub range_entries: u64,
+    /// Bytes of envelopes kept because something before them is missing.
+    pub buffer_bytes: usize,
+    /// Who lacks no more entries than this is pushed at: the master's own limit.
+    pub resume_entries: u64,
+}
+
+impl Default for PullLimits {
+    fn default() -> PullLimits {
+        PullLimits {
+            window_ranges: FETCH_WINDOW_RANGES,
+            range_entries: FETCH_RANGE_ENTRIES,
+            buffer_bytes: REORDER_BUFFER_BYTES,
+            resume_entries: PUSH_RESUME_ENTRIES,
+        }
+    }
 }
 
 /// What became of an answer.
@@ -49,11 +76,12 @@ pub(super) enum Answer {
     Unknown,
 }
 
-impl Default for Fetcher {
-    fn default() -> Fetcher {
+impl Fetcher {
+    pub(super) fn new(limits: PullLimits) -> Fetcher {
         Fetcher {
+            limits,
             in_flight: Vec::new(),
-            range_entries: FETCH_RANGE_ENTRIES,
+            range_entries: limits.range_entries,
             last_was_short: false,
             backoff: Backoff::default(),
             not_before: None,
@@ -87,7 +115,7 @@ impl Fetcher {
 
     /// How many more ranges may be asked for. After a time-out it is one: a probe.
     fn room(&self) -> usize {
-        let window = if self.backoff.attempts() > 0 { 1 } else { FETCH_WINDOW_RANGES };
+        let window = if self.backoff.attempts() > 0 { 1 } else { self.limits.window_ranges };
         if self.not_before.is_some() { 0 } else { window.saturating_sub(self.in_flight.len()) }
     }
 
@@ -144,7 +172,8 @@ impl Fetcher {
         if short && self.last_was_short {
             self.range_entries = count.max(1);
         } else if !short && wanted >= self.range_entries {
-            self.range_entries = (self.range_entries + self.range_entries / 8 + 1).min(FETCH_RANGE_ENTRIES);
+            self.range_entries =
+                (self.range_entries + self.range_entries / 8 + 1).min(self.limits.range_entries);
         }
         self.last_was_short = short;
     }
@@ -221,7 +250,7 @@ mod tests {
 
     #[test]
     fn the_window_is_filled_and_nothing_is_asked_for_twice() {
-        let mut fetcher = Fetcher::default();
+        let mut fetcher = Fetcher::new(PullLimits::default());
         let planned = ask(&mut fetcher, at(0), &[range(0, 1_000_000)]);
         assert_eq!(planned.len(), FETCH_WINDOW_RANGES);
         assert_eq!(planned[1], range(FETCH_RANGE_ENTRIES, 2 * FETCH_RANGE_ENTRIES));
@@ -233,13 +262,13 @@ mod tests {
 
     #[test]
     fn small_gaps_are_asked_for_exactly() {
-        let mut fetcher = Fetcher::default();
+        let mut fetcher = Fetcher::new(PullLimits::default());
         assert_eq!(ask(&mut fetcher, at(0), &[range(2, 3), range(5, 9)]), [range(2, 3), range(5, 9)]);
     }
 
     #[test]
     fn ranges_shrink_to_what_fits_an_answer() {
-        let mut fetcher = Fetcher::default();
+        let mut fetcher = Fetcher::new(PullLimits::default());
         ask(&mut fetcher, at(0), &[range(0, 2_048)]);
         let _wanted = fetcher.on_answer(0, 100);
         assert_eq!(fetcher.plan([range(5_000, 9_000)].into_iter())[0], range(5_000, 6_024));
@@ -250,7 +279,7 @@ mod tests {
     #[test]
     fn what_does_not_come_is_asked_for_again_with_growing_delays() {
         let mut random = fastrand::Rng::with_seed(1);
-        let mut fetcher = Fetcher::default();
+        let mut fetcher = Fetcher::new(PullLimits::default());
         let mut now = at(0);
         for _ in 0..50 {
             let planned = ask(&mut fetcher, now, &[range(0, 3)]);

@@ -27,14 +27,13 @@ mod status;
 use std::time::Duration;
 
 use replog_shared::{
-    Durability, Epoch, Incarnation, LogId, Moment, NodeName, Order,
-    limits::{REORDER_BUFFER_BYTES, UNHEALTHY_AFTER_INTERVALS},
-    store::LogView,
-    wire,
+    Durability, Epoch, Incarnation, LogId, Moment, NodeName, Order, limits::UNHEALTHY_AFTER_INTERVALS,
+    store::LogView, wire,
 };
 
 pub use effect::{Effect, Notice, ReadAnswer};
 pub use faults::Faults;
+pub use fetcher::PullLimits;
 pub use status::{Counters, Status};
 
 use faults::FaultInjector;
@@ -56,6 +55,8 @@ pub struct Settings {
     pub durability: Durability,
     /// Between two acks when idle; the master's interval between heartbeats.
     pub heartbeat_interval: Duration,
+    /// How much is asked for and kept.
+    pub pull: PullLimits,
     /// Faults from the start.
     pub faults: Faults,
 }
@@ -109,20 +110,20 @@ impl SecondaryCore {
             // No two processes number their requests alike, so none takes an answer for another's.
             last_request: random.u64(..1 << 48),
             faults: FaultInjector::new(settings.faults),
-            settings,
             random,
             log_id: None,
             fence: None,
             whole: false,
             state: State::Waiting,
             master: None,
-            buffer: ReorderBuffer::new(REORDER_BUFFER_BYTES),
-            fetcher: Fetcher::default(),
+            buffer: ReorderBuffer::new(settings.pull.buffer_bytes),
+            fetcher: Fetcher::new(settings.pull),
             ack_due: false,
             failing: false,
             idle_ack_at: Moment::default(),
             counters: Counters::default(),
             effects: Vec::new(),
+            settings,
         }
     }
 

@@ -15,7 +15,6 @@ use replog_master::{
 };
 use replog_shared::{
     Incarnation, LogName, MarkKind, Moment, NodeName, Order,
-    limits::PUSH_WINDOW_ENVELOPES,
     store::{LogView, MemoryStore, Reader, Store},
     wire::{self, Verdict},
 };
@@ -52,6 +51,7 @@ pub(super) struct Master {
     now: u64,
     inbox: VecDeque<Input>,
     idle_turns: u32,
+    window_envelopes: usize,
     /// For mutants: the admitted process of each secondary, and what was pushed, asked and acked
     /// already.
     admitted: BTreeMap<usize, Incarnation>,
@@ -80,6 +80,7 @@ impl Master {
             heartbeat_interval: plan.heartbeat,
             recovery_wait: plan.recovery_wait,
             read_only_without_majority: plan.read_only,
+            push: plan.push,
             http: None,
         };
         let store =
@@ -95,6 +96,7 @@ impl Master {
             now,
             inbox: VecDeque::new(),
             idle_turns: 0,
+            window_envelopes: plan.push.window_envelopes,
             admitted: BTreeMap::new(),
             sent_once: BTreeSet::new(),
             asked_once: false,
@@ -194,7 +196,8 @@ impl Master {
                 self.core.on_wait(WaitId(wait), order, w, deadline(timeout), &self.store);
             }
             Command::Clean { wait, w } => {
-                self.core.on_clean(now, WaitId(wait), client::append(Vec::new(), w, None, None));
+                let clean = client::append(Vec::new(), w, None, None);
+                self.core.on_clean(now, WaitId(wait), clean, &self.store);
             }
             Command::HangUp { wait } => self.core.on_hang_up(WaitId(wait)),
         }
@@ -217,6 +220,7 @@ impl Master {
                     self.take_fetch_as_ack(now, &fetch);
                 }
             }
+            Event::Heartbeat(heartbeat) => self.core.on_heartbeat(now, &heartbeat),
             Event::State(_) if hub.is(Mutant::OrdersReused) => {}
             Event::State(state) => self.core.on_state(now, *state, &self.store),
             Event::ReadAnswer(header, lines) => self.core.on_read_answer(now, &header, &lines, &self.store),
@@ -304,10 +308,10 @@ impl Master {
             self.execute_one(effect, hub);
         }
         let most = pushes.into_values().max().unwrap_or_default();
-        if most == PUSH_WINDOW_ENVELOPES {
+        if most == self.window_envelopes {
             hub.coverage.hit(Path::WindowFull);
         }
-        if most > PUSH_WINDOW_ENVELOPES {
+        if most > self.window_envelopes {
             hub.oracle
                 .found(|| format!("bounded: {most} envelopes were pushed at one time to one secondary"));
         }

@@ -179,7 +179,8 @@ impl Network {
         match self.subjects.parse(subject) {
             Some((Channel::Acks | Channel::Join | Channel::Fetch, _)) => vec![0],
             Some((Channel::Entries | Channel::Promise | Channel::Read, Some(node))) => named(&node),
-            Some((Channel::Ask | Channel::Heartbeat, _)) => secondaries.collect(),
+            Some((Channel::Heartbeat, _)) => (0..self.names.len()).collect(),
+            Some((Channel::Ask, _)) => secondaries.collect(),
             Some((Channel::Inbox, _)) => self.owner_of_inbox(subject),
             _ => Vec::new(),
         }

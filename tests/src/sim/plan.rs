@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use fastrand::Rng;
-use replog_secondary::core::Faults;
+use replog_master::core::PushLimits;
+use replog_secondary::core::{Faults, PullLimits};
 use replog_shared::limits::ENVELOPE_OVERHEAD_BYTES;
 
 /// Kinds of faults; a seed switches off about half of them.
@@ -17,6 +18,7 @@ enum Kind {
     Cut,
     Slow,
     Reset,
+    StartUnconnected,
     KillSecondary,
     KillMaster,
     Pause,
@@ -48,8 +50,10 @@ pub(super) struct Plan {
     pub(super) heartbeat: Duration,
     pub(super) recovery_wait: Duration,
     pub(super) read_only: bool,
-    /// The most bytes of a payload: small, so that an envelope carries few entries.
+    /// The most bytes of a payload: a few marks must fit before an entry.
     pub(super) max_payload: usize,
+    pub(super) push: PushLimits,
+    pub(super) pull: PullLimits,
     /// How long the chaos lasts, in microseconds.
     pub(super) chaos: u64,
     pub(super) rates: Rates,
@@ -57,6 +61,8 @@ pub(super) struct Plan {
     pub(super) timed: Vec<(u64, Timed)>,
     /// When clients do something.
     pub(super) requests: Vec<u64>,
+    /// How long at the most a process that starts is without a connection; 0: it has one at once.
+    pub(super) unconnected: u64,
 }
 
 /// Shares, from 0 to 1, of envelopes that something happens to; times in microseconds.
@@ -86,18 +92,43 @@ impl Plan {
         let on = |kind: Kind| enabled >> (kind as u32) & 1 == 1;
         let secondaries = *pick(random, &[1, 2, 2, 2, 3]);
         let chaos = random.u64(100_000..3_000_000);
+        let push = draw_push_limits(random);
         Plan {
             secondaries,
             heartbeat: Duration::from_millis(*pick(random, &[100, 250, 250])),
             recovery_wait: Duration::from_millis(random.u64(50..500)),
             read_only: random.u8(..10) == 0,
-            max_payload: ENVELOPE_OVERHEAD_BYTES + *pick(random, &[90, 160, 400, 2_000]),
+            max_payload: ENVELOPE_OVERHEAD_BYTES + *pick(random, &[4_000, 6_000, 10_000]),
+            push,
+            pull: draw_pull_limits(random, push.resume_entries),
             chaos,
             rates: draw_rates(random, on),
             core_faults: if on(Kind::CoreFaults) { draw_core_faults(random) } else { Faults::default() },
             timed: draw_timed(random, on, secondaries + 1, chaos),
             requests: (0..random.usize(4..48)).map(|_| random.u64(..chaos)).collect(),
+            unconnected: if on(Kind::StartUnconnected) { random.u64(1_000..3_000_000) } else { 0 },
         }
+    }
+}
+
+/// Small, so that windows fill, envelopes carry few entries, and who is behind changes between push and fetch.
+fn draw_push_limits(random: &mut Rng) -> PushLimits {
+    let resume_entries = random.u64(1..24);
+    PushLimits {
+        envelope_bytes: *pick(random, &[90, 160, 400, 2_000]),
+        window_envelopes: random.usize(1..9),
+        window_bytes: *pick(random, &[200, 1_000, 10_000]),
+        backlog_entries: resume_entries + random.u64(..24),
+        resume_entries,
+    }
+}
+
+fn draw_pull_limits(random: &mut Rng, resume_entries: u64) -> PullLimits {
+    PullLimits {
+        window_ranges: random.usize(1..9),
+        range_entries: random.u64(1..9),
+        buffer_bytes: *pick(random, &[300, 2_000, 100_000]),
+        resume_entries,
     }
 }
 

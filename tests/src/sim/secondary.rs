@@ -10,10 +10,11 @@ use std::{
 
 use bytes::Bytes;
 use replog_host::bus::{Incoming, Outgoing};
-use replog_secondary::core::{Effect, Faults, Notice, ReadAnswer, SecondaryCore, Settings, Status};
+use replog_secondary::core::{
+    Effect, Faults, Notice, PullLimits, ReadAnswer, SecondaryCore, Settings, Status,
+};
 use replog_shared::{
     Digest, Durability, Incarnation, Lines, LogName, Moment, NodeName, Order,
-    limits::{ENVELOPE_OVERHEAD_BYTES, FETCH_WINDOW_RANGES, REORDER_BUFFER_BYTES},
     mark::Mark,
     store::{LogView, MemoryStore, Reader, Store},
     subjects::{Channel, Subjects},
@@ -52,6 +53,7 @@ pub(super) struct Secondary {
     started: u64,
     now: u64,
     inbox: VecDeque<Input>,
+    pull: PullLimits,
     /// Bytes of a page that a promoting master reads: few, so that a log has several.
     page_bytes: usize,
     /// For mutants: the highest end received with its digest, and what was asked for already.
@@ -76,6 +78,7 @@ impl Secondary {
             incarnation,
             durability: Durability::Memory,
             heartbeat_interval: plan.heartbeat,
+            pull: plan.pull,
             faults,
         };
         let subjects = Subjects::new(identity.log.clone());
@@ -88,7 +91,8 @@ impl Secondary {
             started: now,
             now,
             inbox: VecDeque::new(),
-            page_bytes: plan.max_payload - ENVELOPE_OVERHEAD_BYTES,
+            pull: plan.pull,
+            page_bytes: plan.push.envelope_bytes,
             highest: (Order::ZERO, Digest::EMPTY),
             fetched_once: BTreeSet::new(),
             joined_once: false,
@@ -153,7 +157,8 @@ impl Secondary {
     /// The bounds that must hold at any time, and what its counters tell.
     pub(super) fn check_at_end(&self, hub: &mut Hub) {
         let status = self.status();
-        if status.buffered_bytes > REORDER_BUFFER_BYTES || status.fetches_in_flight > FETCH_WINDOW_RANGES {
+        let PullLimits { buffer_bytes, window_ranges, .. } = self.pull;
+        if status.buffered_bytes > buffer_bytes || status.fetches_in_flight > window_ranges {
             hub.oracle.found(|| "bounded: a secondary keeps or asks for more than it may".to_owned());
         }
         let counters = status.counters;

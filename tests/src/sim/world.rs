@@ -230,7 +230,10 @@ impl World {
         }
         let reused = self.hub.is(Mutant::OrdersReused) && node == 0;
         let seed = if reused { slot.seed } else { self.random.u64(..) };
-        slot.connected = true;
+        let without = if self.healed_at.is_none() { self.plan.unconnected } else { 0 };
+        let connects_after = if without > 0 { self.random.u64(..without) } else { 0 };
+        slot.connected = connects_after == 0;
+        let connected = slot.connected;
         self.hub.story.tell(|| format!("{} starts as {incarnation}", self.names[node]));
         if node == 0 {
             let mut master = Master::start(
@@ -242,15 +245,23 @@ impl World {
                 seed,
                 &mut self.hub,
             );
-            master.push(master::Input::Up { max_payload: self.plan.max_payload });
+            if connected {
+                master.push(master::Input::Up { max_payload: self.plan.max_payload });
+            }
             self.master = Some(master);
         } else {
             let identity = Identity { index: node, name: self.names[node].clone(), log: self.log.clone() };
             let faults = if self.healed_at.is_none() { self.plan.core_faults } else { Faults::default() };
             let mut secondary =
                 Secondary::start(self.now, identity, &self.plan, faults, incarnation, seed, &mut self.hub);
-            secondary.push(secondary::Input::Up);
+            if connected {
+                secondary.push(secondary::Input::Up);
+            }
             self.secondaries[node - 1] = Some(secondary);
+        }
+        if !connected {
+            let mend = Timed::Reset { node, lasts: connects_after };
+            self.schedule(self.now + connects_after, Event::Mend(mend));
         }
         self.listen(node);
         self.wake(node, self.now);

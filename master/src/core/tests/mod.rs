@@ -36,6 +36,7 @@ impl Told {
             heartbeat_interval: Duration::from_millis(250),
             recovery_wait: Duration::from_millis(1000),
             read_only_without_majority: false,
+            push: PushLimits::default(),
             http: None,
         };
         let mut core = MasterCore::new(config, Moment::default(), 7);

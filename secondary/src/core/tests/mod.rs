@@ -146,7 +146,8 @@ impl Secondary {
     fn with(faults: Faults) -> Secondary {
         let (name, incarnation) = ("s1".parse().unwrap(), Incarnation::from_random(1));
         let (durability, heartbeat_interval) = (Durability::Memory, HEARTBEAT_INTERVAL);
-        let settings = Settings { name, incarnation, durability, heartbeat_interval, faults };
+        let pull = PullLimits::default();
+        let settings = Settings { name, incarnation, durability, heartbeat_interval, pull, faults };
         let core = SecondaryCore::new(settings, fastrand::Rng::with_seed(1));
         let now = Moment::after_start(Duration::from_secs(100));
         Secondary { core, store: MemoryStore::without_ids(), now, said: Vec::new() }

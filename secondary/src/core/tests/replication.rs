@@ -1,4 +1,4 @@
-use replog_shared::limits::{ANSWER_TIMEOUT, FETCH_WINDOW_RANGES, RETRY_MAX};
+use replog_shared::limits::{ANSWER_TIMEOUT, FETCH_WINDOW_RANGES, REORDER_BUFFER_BYTES, RETRY_MAX};
 
 use super::*;
 
