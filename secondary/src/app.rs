@@ -8,7 +8,7 @@ use replog_host::{
     edge::{self, EdgeLimits},
 };
 use replog_shared::{
-    Incarnation,
+    Identity, Incarnation,
     store::{MemoryStore, Store as _},
 };
 use tokio::{net::TcpListener, select, task::JoinHandle};
@@ -98,7 +98,7 @@ fn core(config: &Config) -> SecondaryCore {
         pull: PullLimits::default(),
         faults: config.faults,
     };
-    SecondaryCore::new(settings, fastrand::Rng::new())
+    SecondaryCore::new(settings, Identity::default(), fastrand::Rng::new())
 }
 
 /// Runs a secondary over NATS until the process is told to stop.

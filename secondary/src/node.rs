@@ -251,6 +251,8 @@ impl<B: Bus, S: Store> Node<B, S> {
 
     fn on_effect(&mut self, effect: Effect) {
         match effect {
+            // With `memory` durability nothing outlives the process.
+            Effect::Save(_) => {}
             Effect::Append(lines) => {
                 if !self.store.append(&lines) {
                     let from = lines.from();

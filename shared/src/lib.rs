@@ -6,6 +6,7 @@
 //! | module | holds |
 //! | --- | --- |
 //! | [`order`], [`epoch`], [`names`] | numbers and identities, each a type of its own |
+//! | [`identity`] | what a node must never forget besides its log |
 //! | [`message`], [`entry`], [`mark`], [`lines`], [`digest`] | what a log is made of, as the bytes that are stored and sent |
 //! | [`write_concern`], [`durability`] | what a caller and an operator may ask for |
 //! | [`wire`], [`subjects`] | every envelope and every NATS subject |
@@ -17,6 +18,7 @@ pub mod digest;
 pub mod durability;
 pub mod entry;
 pub mod epoch;
+pub mod identity;
 pub mod json;
 pub mod limits;
 pub mod lines;
@@ -34,6 +36,7 @@ pub mod write_concern;
 pub use digest::Digest;
 pub use durability::Durability;
 pub use epoch::{Epoch, EpochNumber};
+pub use identity::Identity;
 pub use lines::Lines;
 pub use mark::{Mark, MarkKind, PlacedMark};
 pub use message::{Message, MessageId};

@@ -18,7 +18,9 @@ impl SecondaryCore {
     /// All events of a burst were brought and their effects done: at most one ack covers them.
     pub fn on_burst_end(&mut self, now: Moment, log: &dyn LogView) {
         self.note_progress(log);
-        if std::mem::take(&mut self.ack_due) && self.state.acks() {
+        let (durable, tip) = (log.durable(), log.tip().place);
+        if self.ack_due && self.state.acks() && (durable == tip || self.acked != Some(durable)) {
+            self.ack_due = durable != tip;
             self.idle_ack_at = now.plus(self.settings.heartbeat_interval);
             self.send_ack(log);
         }
@@ -46,8 +48,8 @@ impl SecondaryCore {
             session.streaming = true;
             self.effects.push(Effect::Notice(Notice::Streaming { epoch: session.epoch.clone() }));
         }
-        if !self.whole && session.streaming && place.length >= session.whole_at {
-            self.whole = true;
+        if !self.identity.whole && session.streaming && place.length >= session.whole_at {
+            self.remember(|identity| identity.whole = true);
             self.effects.push(Effect::Notice(Notice::Whole));
         }
     }
@@ -55,6 +57,7 @@ impl SecondaryCore {
     /// Says what is held at the durability level.
     pub(super) fn send_ack(&mut self, log: &dyn LogView) {
         self.counters.acks += 1;
+        self.acked = Some(log.durable());
         let ack = self.ack(log, None);
         self.effects.push(Effect::Ack(ack));
     }
@@ -76,8 +79,8 @@ impl SecondaryCore {
             through: place.length,
             digest: log.digest_at(place).unwrap_or_default(),
             durability: self.settings.durability,
-            fence: self.fence.clone(),
-            whole: self.whole,
+            fence: self.identity.fence.clone(),
+            whole: self.identity.whole,
             error,
         }
     }

@@ -1,10 +1,12 @@
 //! What a core wants done, and what it has to tell.
 
-use replog_shared::{Epoch, Lines, LogId, NodeName, Order, OrderRange, Place, wire};
+use replog_shared::{Epoch, Identity, Lines, LogId, NodeName, Order, OrderRange, Place, wire};
 
 /// Something to do. The node does all of them, in order, before it brings the next event.
 #[derive(Clone, Debug)]
 pub enum Effect {
+    /// Save this before anything else is done.
+    Save(Identity),
     /// Append this run: it was checked against the log's tip.
     Append(Lines),
     /// Cut the log behind this place: the master's history explains it.

@@ -94,7 +94,7 @@ impl SecondaryCore {
     fn is_of_session(&self, header: &EntriesHeader) -> bool {
         let State::Joined(session) = &self.state else { return false };
         header.epoch == session.epoch
-            && header.sender.log_id == self.log_id
+            && header.sender.log_id == self.identity.log_id
             && header.sender.node == self.settings.name
     }
 

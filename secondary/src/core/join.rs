@@ -26,7 +26,7 @@ impl SecondaryCore {
         if self.is_foreign(heartbeat.sender.log_id) {
             return self.on_foreign_heartbeat(now, heartbeat, log);
         }
-        if Some(&heartbeat.epoch) < self.fence.as_ref() {
+        if Some(&heartbeat.epoch) < self.identity.fence.as_ref() {
             self.counters.stale += 1;
             // The ack carries the fence: so the old master learns that it is no longer followed.
             return self.send_ack(log);
@@ -164,8 +164,8 @@ impl SecondaryCore {
             epoch: attempt.epoch.clone(),
             marks: log.marks().to_vec(),
             length: log.tip().place.length,
-            fence: self.fence.clone(),
-            whole: self.whole,
+            fence: self.identity.fence.clone(),
+            whole: self.identity.whole,
         }));
     }
 
@@ -173,7 +173,7 @@ impl SecondaryCore {
     /// describes another log than the one this node has by now.
     pub fn on_join_answer(&mut self, now: Moment, answer: JoinAnswer, log: &dyn LogView) {
         let outstanding = self.state.attempt().and_then(|attempt| attempt.request);
-        if outstanding != Some(answer.request) || Some(&answer.epoch) < self.fence.as_ref() {
+        if outstanding != Some(answer.request) || Some(&answer.epoch) < self.identity.fence.as_ref() {
             self.counters.stale += 1;
             return;
         }
@@ -212,6 +212,7 @@ impl SecondaryCore {
         if !mark::explains(&answer.marks, fork, log.marks()) {
             return self.diverge(behind);
         }
+        self.follow(answer);
         self.cut(fork, behind);
         let tip = Tip { place: fork, digest: answer.digest, epoch: acks::epoch_at(fork, log) };
         self.open_session(now, answer, &tip);
@@ -226,7 +227,8 @@ impl SecondaryCore {
     /// One of two logs with the same marks and other content is damaged, and the master's is the one that is
     /// followed (recovery.md, part 3).
     fn begin_afresh(&mut self, now: Moment, answer: &JoinAnswer, orders: OrderRange) {
-        self.whole = false;
+        self.remember(|identity| identity.whole = false);
+        self.follow(answer);
         self.counters.damaged += 1;
         self.effects.push(Effect::Notice(Notice::Damaged { orders }));
         self.effects.push(Effect::Truncate(Place::START));
@@ -239,11 +241,18 @@ impl SecondaryCore {
         self.effects.push(Effect::Truncate(fork));
     }
 
-    /// Follows the master from now on. `tip` is where the log ends once it is cut.
+    /// Nothing older than this master's epoch is accepted from now on; saved before the log is touched.
+    fn follow(&mut self, answer: &JoinAnswer) {
+        self.remember(|identity| {
+            identity.fence = Some(answer.epoch.clone());
+            identity.log_id = identity.log_id.or(answer.sender.log_id);
+        });
+    }
+
+    /// Enters the session. `tip` is where the log ends once it is cut.
     fn open_session(&mut self, now: Moment, answer: &JoinAnswer, tip: &Tip) {
         let epoch = answer.epoch.clone();
-        self.fence = Some(epoch.clone());
-        self.log_id = self.log_id.or(answer.sender.log_id);
+        self.follow(answer);
         self.leave(State::Joined(Session::new(epoch.clone(), now, answer.length)));
         self.ack_due = true;
         let missing = OrderRange::new(tip.place.length, answer.length);

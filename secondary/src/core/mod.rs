@@ -27,8 +27,8 @@ mod status;
 use std::time::Duration;
 
 use replog_shared::{
-    Durability, Epoch, Incarnation, LogId, Moment, NodeName, Order, limits::UNHEALTHY_AFTER_INTERVALS,
-    store::LogView, wire,
+    Durability, Identity, Incarnation, LogId, Moment, NodeName, Order, Place,
+    limits::UNHEALTHY_AFTER_INTERVALS, store::LogView, wire,
 };
 
 pub use effect::{Effect, Notice, ReadAnswer};
@@ -82,19 +82,16 @@ impl Heard {
 pub struct SecondaryCore {
     settings: Settings,
     random: fastrand::Rng,
-    /// Adopted at the first admission; none while blank.
-    log_id: Option<LogId>,
-    /// The highest epoch promised or followed. Below it nothing is accepted, acked or promised.
-    fence: Option<Epoch>,
-    /// It has once held all that its master held when it joined.
-    whole: bool,
+    identity: Identity,
     state: State,
     master: Option<Heard>,
     buffer: ReorderBuffer,
     fetcher: Fetcher,
     faults: FaultInjector,
-    /// The burst brought something to ack.
+    /// Something is to be acked once it is durable.
     ack_due: bool,
+    /// Up to where the last ack said that the log is held.
+    acked: Option<Place>,
     /// The last envelope was answered with an error on purpose: what is said when idle is drawn again.
     failing: bool,
     idle_ack_at: Moment,
@@ -104,21 +101,21 @@ pub struct SecondaryCore {
 }
 
 impl SecondaryCore {
-    /// A node that holds nothing and has heard nobody.
-    pub fn new(settings: Settings, mut random: fastrand::Rng) -> SecondaryCore {
+    /// A node that has just started and heard nobody. `identity` is what it had saved; the default for a blank
+    /// one, which has no log.
+    pub fn new(settings: Settings, identity: Identity, mut random: fastrand::Rng) -> SecondaryCore {
         SecondaryCore {
             // No two processes number their requests alike, so none takes an answer for another's.
             last_request: random.u64(..1 << 48),
             faults: FaultInjector::new(settings.faults),
             random,
-            log_id: None,
-            fence: None,
-            whole: false,
+            identity,
             state: State::Waiting,
             master: None,
             buffer: ReorderBuffer::new(settings.pull.buffer_bytes),
             fetcher: Fetcher::new(settings.pull),
             ack_due: false,
+            acked: None,
             failing: false,
             idle_ack_at: Moment::default(),
             counters: Counters::default(),
@@ -172,7 +169,7 @@ impl SecondaryCore {
 
     /// The log that this node follows; none while it is blank.
     pub const fn log_id(&self) -> Option<LogId> {
-        self.log_id
+        self.identity.log_id
     }
 
     /// The faults that are injected.
@@ -198,7 +195,21 @@ impl SecondaryCore {
 
     fn sender(&self) -> wire::Sender {
         let Settings { name, incarnation, .. } = &self.settings;
-        wire::Sender { v: wire::VERSION, log_id: self.log_id, node: name.clone(), incarnation: *incarnation }
+        wire::Sender {
+            v: wire::VERSION,
+            log_id: self.identity.log_id,
+            node: name.clone(),
+            incarnation: *incarnation,
+        }
+    }
+
+    /// Changes what must not be forgotten, and has it saved before anything that follows from it.
+    fn remember(&mut self, change: impl FnOnce(&mut Identity)) {
+        let before = self.identity.clone();
+        change(&mut self.identity);
+        if self.identity != before {
+            self.effects.push(Effect::Save(self.identity.clone()));
+        }
     }
 
     fn next_request(&mut self) -> u64 {

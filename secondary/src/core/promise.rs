@@ -29,19 +29,19 @@ impl SecondaryCore {
     }
 
     fn may_promise(&self, now: Moment, promise: &wire::Promise) -> bool {
-        let blank = self.log_id.is_none();
-        let renewed = self.fence.as_ref() == Some(&promise.epoch);
+        let blank = self.identity.log_id.is_none();
+        let renewed = self.identity.fence.as_ref() == Some(&promise.epoch);
         let held_back = !promise.forced && !renewed && self.hears(now).is_some();
         !blank
             && !self.is_foreign(promise.sender.log_id)
-            && Some(&promise.epoch) >= self.fence.as_ref()
+            && Some(&promise.epoch) >= self.identity.fence.as_ref()
             && !held_back
     }
 
     fn fence_for(&mut self, promise: &wire::Promise) {
         let (epoch, to) = (promise.epoch.clone(), promise.sender.node.clone());
         let granted_before = match &self.state {
-            State::Waiting => self.fence.as_ref() == Some(&epoch),
+            State::Waiting => self.identity.fence.as_ref() == Some(&epoch),
             // A late double of the promise with which this very session's epoch began.
             State::Joined(session) => session.epoch == epoch,
             _ => false,
@@ -49,7 +49,7 @@ impl SecondaryCore {
         if granted_before {
             return;
         }
-        self.fence = Some(epoch.clone());
+        self.remember(|identity| identity.fence = Some(epoch.clone()));
         self.state = State::Waiting;
         self.master = None;
         self.buffer.clear();
@@ -59,7 +59,7 @@ impl SecondaryCore {
 
     /// Give me your log from here: only for the epoch that was promised. Refused in silence.
     pub fn on_read(&mut self, read: wire::Read, reply: String) {
-        if self.fence.as_ref() != Some(&read.epoch) || self.is_foreign(read.sender.log_id) {
+        if self.identity.fence.as_ref() != Some(&read.epoch) || self.is_foreign(read.sender.log_id) {
             self.counters.stale += 1;
             return;
         }
@@ -70,7 +70,7 @@ impl SecondaryCore {
 
     /// Whether an envelope is about another log than this node's.
     pub(super) fn is_foreign(&self, log_id: Option<LogId>) -> bool {
-        matches!((self.log_id, log_id), (Some(mine), Some(theirs)) if mine != theirs)
+        matches!((self.identity.log_id, log_id), (Some(mine), Some(theirs)) if mine != theirs)
     }
 
     fn wire_state(
@@ -80,16 +80,17 @@ impl SecondaryCore {
         promised: Option<Epoch>,
         log: &dyn LogView,
     ) -> wire::State {
-        let tip = log.tip();
+        // What is not durable yet may be gone after a crash, so it is no part of the rank.
+        let durable = log.durable();
         wire::State {
             sender: self.sender(),
             request,
             promised,
-            fence: self.fence.clone(),
-            marks: log.marks().to_vec(),
-            length: tip.place.length,
-            digest: tip.digest,
-            whole: self.whole,
+            fence: self.identity.fence.clone(),
+            marks: log.marks()[..durable.marks as usize].to_vec(),
+            length: durable.length,
+            digest: log.digest_at(durable).unwrap_or_default(),
+            whole: self.identity.whole,
             hears: self.hears(now).cloned(),
         }
     }

@@ -91,12 +91,12 @@ impl SecondaryCore {
         let epoch = super::acks::epoch_at(place, log);
         Status {
             state: self.state.on_wire(epoch.as_ref()),
-            log_id: self.log_id,
+            log_id: self.identity.log_id,
             epoch,
-            fence: self.fence.clone(),
+            fence: self.identity.fence.clone(),
             length: place.length,
             digest: log.digest_at(place).unwrap_or_default(),
-            whole: self.whole,
+            whole: self.identity.whole,
             hears: self.hears(now).cloned(),
             master_http: self.master_http().map(str::to_owned),
             master_length: self.master_length(),

@@ -14,7 +14,7 @@ use replog_secondary::core::{
     Effect, Faults, Notice, PullLimits, ReadAnswer, SecondaryCore, Settings, Status,
 };
 use replog_shared::{
-    Digest, Durability, Incarnation, Lines, LogName, Moment, NodeName, Order,
+    Digest, Durability, Identity, Incarnation, Lines, LogName, Moment, NodeName, Order,
     mark::Mark,
     store::{LogView, MemoryStore, Reader, Store},
     subjects::{Channel, Subjects},
@@ -36,7 +36,7 @@ pub(super) enum Input {
 
 /// Who it is, over all its processes.
 #[derive(Clone, Debug)]
-pub(super) struct Identity {
+pub(super) struct Member {
     pub(super) index: usize,
     pub(super) name: NodeName,
     pub(super) log: LogName,
@@ -45,7 +45,7 @@ pub(super) struct Identity {
 /// One process.
 #[derive(Debug)]
 pub(super) struct Secondary {
-    identity: Identity,
+    member: Member,
     subjects: Subjects,
     inbox_subject: String,
     core: SecondaryCore,
@@ -65,28 +65,28 @@ pub(super) struct Secondary {
 impl Secondary {
     pub(super) fn start(
         now: u64,
-        identity: Identity,
+        member: Member,
         plan: &Plan,
         faults: Faults,
         incarnation: Incarnation,
         seed: u64,
         hub: &mut Hub,
     ) -> Secondary {
-        hub.oracle.on_start(identity.index, incarnation);
+        hub.oracle.on_start(member.index, incarnation);
         let settings = Settings {
-            name: identity.name.clone(),
+            name: member.name.clone(),
             incarnation,
             durability: Durability::Memory,
             heartbeat_interval: plan.heartbeat,
             pull: plan.pull,
             faults,
         };
-        let subjects = Subjects::new(identity.log.clone());
+        let subjects = Subjects::new(member.log.clone());
         Secondary {
-            inbox_subject: subjects.inbox(&identity.name),
+            inbox_subject: subjects.inbox(&member.name),
             subjects,
-            identity,
-            core: SecondaryCore::new(settings, fastrand::Rng::with_seed(seed)),
+            member,
+            core: SecondaryCore::new(settings, Identity::default(), fastrand::Rng::with_seed(seed)),
             store: MemoryStore::without_ids(),
             started: now,
             now,
@@ -150,7 +150,7 @@ impl Secondary {
             self.core.on_deadline(now, &self.store);
             self.execute(hub);
         }
-        let index = self.identity.index;
+        let index = self.member.index;
         hub.oracle.found(|| format!("s{index} spins: a deadline stays due"));
     }
 
@@ -249,7 +249,7 @@ impl Secondary {
     }
 
     fn append(&mut self, lines: &Lines, hub: &mut Hub) {
-        let index = self.identity.index;
+        let index = self.member.index;
         hub.story.tell(|| {
             format!(
                 "s{index} appends {}..{} ({} marks)",
@@ -264,10 +264,11 @@ impl Secondary {
 
     fn execute_one(&mut self, effect: Effect, hub: &mut Hub) {
         match effect {
+            Effect::Save(_) => {}
             Effect::Append(lines) => self.append(&lines, hub),
             Effect::Truncate(_) if hub.is(Mutant::CutSkipped) => {}
             Effect::Truncate(place) => {
-                let index = self.identity.index;
+                let index = self.member.index;
                 hub.story.tell(|| format!("s{index} cuts its log at {}", place.length));
                 hub.coverage.hit(Path::SuffixCut);
                 self.store.truncate(place);
@@ -277,16 +278,16 @@ impl Secondary {
                 if std::mem::replace(&mut self.joined_once, true) && hub.is(Mutant::RetryGivesUp) {
                     return;
                 }
-                let subject = self.subjects.join(Some(&self.identity.name));
+                let subject = self.subjects.join(Some(&self.member.name));
                 self.request(subject, "join", join.request, wire::encode(&join), hub);
             }
             Effect::Fetch(fetch) => {
                 if hub.is(Mutant::RetryGivesUp) && !self.fetched_once.insert(fetch.from) {
                     return;
                 }
-                let index = self.identity.index;
+                let index = self.member.index;
                 hub.story.tell(|| format!("s{index} asks for {}..{}", fetch.from, fetch.to));
-                let subject = self.subjects.fetch(Some(&self.identity.name));
+                let subject = self.subjects.fetch(Some(&self.member.name));
                 self.request(subject, "fetch", fetch.request, wire::encode(&fetch), hub);
             }
             Effect::Ack(ack) => self.send_ack(ack, hub),
@@ -297,7 +298,7 @@ impl Secondary {
     }
 
     fn on_notice(&self, notice: &Notice, hub: &mut Hub) {
-        let index = self.identity.index;
+        let index = self.member.index;
         hub.story.tell(|| format!("s{index} notes {notice:?}"));
         if let Notice::Diverged { orders } | Notice::Damaged { orders } = notice {
             hub.oracle.found(|| format!("s{index}: {notice:?} at {orders}, and no disk was touched"));
@@ -308,8 +309,8 @@ impl Secondary {
         if hub.is(Mutant::AckOfHighestReceived) && self.highest.0 > ack.through {
             (ack.through, ack.digest) = self.highest;
         }
-        hub.oracle.on_ack(self.identity.index, &ack);
-        hub.sent.push(answer(self.subjects.acks(Some(&self.identity.name)), wire::encode(&ack)));
+        hub.oracle.on_ack(self.member.index, &ack);
+        hub.sent.push(answer(self.subjects.acks(Some(&self.member.name)), wire::encode(&ack)));
     }
 
     fn request(&self, subject: String, kind: &str, request: u64, payload: Bytes, hub: &mut Hub) {

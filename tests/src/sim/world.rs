@@ -15,7 +15,7 @@ use super::{
     master::{self, Master},
     network::{Network, Packet},
     plan::{Plan, Timed},
-    secondary::{self, Identity, Secondary},
+    secondary::{self, Member, Secondary},
 };
 
 /// Between two looks at the nodes once the faults have healed, in microseconds.
@@ -250,10 +250,10 @@ impl World {
             }
             self.master = Some(master);
         } else {
-            let identity = Identity { index: node, name: self.names[node].clone(), log: self.log.clone() };
+            let member = Member { index: node, name: self.names[node].clone(), log: self.log.clone() };
             let faults = if self.healed_at.is_none() { self.plan.core_faults } else { Faults::default() };
             let mut secondary =
-                Secondary::start(self.now, identity, &self.plan, faults, incarnation, seed, &mut self.hub);
+                Secondary::start(self.now, member, &self.plan, faults, incarnation, seed, &mut self.hub);
             if connected {
                 secondary.push(secondary::Input::Up);
             }

@@ -134,6 +134,7 @@ struct Secondary {
     core: SecondaryCore,
     store: MemoryStore,
     now: Moment,
+    saved: Identity,
     /// What was asked, acked and noticed, in order; taken by the test.
     said: Vec<Effect>,
 }
@@ -148,9 +149,15 @@ impl Secondary {
         let (durability, heartbeat_interval) = (Durability::Memory, HEARTBEAT_INTERVAL);
         let pull = PullLimits::default();
         let settings = Settings { name, incarnation, durability, heartbeat_interval, pull, faults };
-        let core = SecondaryCore::new(settings, fastrand::Rng::with_seed(1));
+        let core = SecondaryCore::new(settings, Identity::default(), fastrand::Rng::with_seed(1));
         let now = Moment::after_start(Duration::from_secs(100));
-        Secondary { core, store: MemoryStore::without_ids(), now, said: Vec::new() }
+        Secondary {
+            core,
+            store: MemoryStore::without_ids(),
+            now,
+            saved: Identity::default(),
+            said: Vec::new(),
+        }
     }
 
     /// One that has joined `master` and holds its log.
@@ -168,6 +175,7 @@ impl Secondary {
     fn execute(&mut self) {
         for effect in self.core.take_effects() {
             match effect {
+                Effect::Save(identity) => self.saved = identity,
                 Effect::Append(lines) => assert!(self.store.append(&lines)),
                 Effect::Truncate(place) => self.store.truncate(place),
                 other => self.said.push(other),
