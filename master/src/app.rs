@@ -7,7 +7,7 @@ use replog_host::{
     bus::{Bus, NatsBus},
     edge::{self, EdgeLimits},
 };
-use replog_shared::{Incarnation, Moment, store::MemoryStore};
+use replog_shared::{Identity, Incarnation, Moment, store::MemoryStore};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::CancellationToken;
 use tracing::info;
@@ -15,7 +15,7 @@ use tracing::info;
 use crate::{
     bus::Translator,
     config::Config,
-    core::{CoreConfig, MasterCore, PushLimits},
+    core::{CoreConfig, MasterCore, PushLimits, StartTerms},
     http::{Context, router},
     node::Node,
 };
@@ -59,7 +59,8 @@ pub async fn start(config: Config, bus: impl Bus) -> anyhow::Result<Running> {
     let listener = TcpListener::bind(&config.listen).await;
     let listener = listener.with_context(|| format!("cannot listen on {}", config.listen))?;
     let addr = listener.local_addr().context("the listening socket has no address")?;
-    let core = MasterCore::new(core_config(&config), Moment::default(), fastrand::u64(..));
+    let core =
+        MasterCore::new(core_config(&config), Identity::default(), Moment::default(), fastrand::u64(..));
     let (node, handle) = Node::new(core, MemoryStore::with_ids(), bus, translator(&config));
     let stop = CancellationToken::new();
     let streams = CancellationToken::new();
@@ -85,6 +86,7 @@ fn core_config(config: &Config) -> CoreConfig {
         heartbeat_interval: config.heartbeat_interval,
         recovery_wait: config.recovery_wait,
         read_only_without_majority: config.read_only_without_majority,
+        start: StartTerms::default(),
         push: PushLimits::default(),
         http: config.advertise_url.clone(),
     }

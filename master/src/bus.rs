@@ -31,6 +31,12 @@ pub enum Event {
     },
     /// A master says that it is alive.
     Heartbeat(wire::Heartbeat),
+    /// Another master asks what this node holds; the answer goes to its own inbox.
+    Ask(wire::Ask, String),
+    /// … asks it to promise an epoch.
+    Promise(wire::Promise, String),
+    /// … asks it for a range of its log.
+    Read(wire::Read, String),
     /// A node tells what it holds.
     State(Box<wire::State>),
     /// A range of a log that is taken over.
@@ -75,6 +81,7 @@ impl Refused {
 #[derive(Debug)]
 pub struct Translator {
     subjects: Subjects,
+    node: NodeName,
     inbox: String,
 }
 
@@ -83,13 +90,21 @@ impl Translator {
     pub fn new(log: LogName, node: &NodeName) -> Translator {
         let subjects = Subjects::new(log);
         let inbox = subjects.inbox(node);
-        Translator { subjects, inbox }
+        Translator { subjects, node: node.clone(), inbox }
     }
 
     /// What a master listens to, besides its inbox.
     pub fn subscriptions(&self) -> Vec<String> {
         let subjects = &self.subjects;
-        vec![subjects.acks(None), subjects.join(None), subjects.fetch(None), subjects.heartbeat()]
+        vec![
+            subjects.acks(None),
+            subjects.join(None),
+            subjects.fetch(None),
+            subjects.heartbeat(),
+            subjects.ask(),
+            subjects.promise(&self.node),
+            subjects.read(&self.node),
+        ]
     }
 
     /// Below this, answers arrive.
@@ -111,13 +126,28 @@ impl Translator {
             Channel::Acks => self.read_ack(packet, node),
             Channel::Join => {
                 let join: wire::Join = wire::decode(&packet.payload)?;
-                let reply = self.reply(packet, &join.sender, node)?;
+                let reply = self.reply_of(packet, &join.sender, node)?;
                 Ok(Event::Join { join, reply })
             }
             Channel::Fetch => {
                 let fetch: wire::Fetch = wire::decode(&packet.payload)?;
-                let reply = self.reply(packet, &fetch.sender, node)?;
+                let reply = self.reply_of(packet, &fetch.sender, node)?;
                 Ok(Event::Fetch { fetch, reply })
+            }
+            Channel::Ask => {
+                let ask: wire::Ask = wire::decode(&packet.payload)?;
+                let reply = self.reply(packet, &ask.sender)?;
+                Ok(Event::Ask(ask, reply))
+            }
+            Channel::Promise => {
+                let promise: wire::Promise = wire::decode(&packet.payload)?;
+                let reply = self.reply(packet, &promise.sender)?;
+                Ok(Event::Promise(promise, reply))
+            }
+            Channel::Read => {
+                let read: wire::Read = wire::decode(&packet.payload)?;
+                let reply = self.reply(packet, &read.sender)?;
+                Ok(Event::Read(read, reply))
             }
             Channel::Heartbeat => Ok(Event::Heartbeat(wire::decode(&packet.payload)?)),
             Channel::Inbox => self.read_answer(packet),
@@ -146,7 +176,7 @@ impl Translator {
     }
 
     /// Where the answer to a request goes: only to the inbox of the node that the subject names.
-    fn reply(
+    fn reply_of(
         &self,
         packet: &Incoming,
         sender: &wire::Sender,
@@ -155,6 +185,11 @@ impl Translator {
         if node.as_ref() != Some(&sender.node) {
             return Err(Refused::WrongNode);
         }
+        self.reply(packet, sender)
+    }
+
+    /// Where the answer goes: only to the inbox of the node that asks.
+    fn reply(&self, packet: &Incoming, sender: &wire::Sender) -> Result<String, Refused> {
         let reply = packet.reply.as_ref().filter(|reply| self.subjects.is_inbox_of(&sender.node, reply));
         reply.cloned().ok_or(Refused::WrongReply)
     }
@@ -175,6 +210,11 @@ impl Translator {
     /// The answer to a join.
     pub fn join_answer(&self, reply: String, answer: &wire::JoinAnswer) -> Outgoing {
         Outgoing { subject: reply, reply: None, payload: wire::encode(answer) }
+    }
+
+    /// The answer to another master's ask or promise.
+    pub fn state(reply: String, state: &wire::State) -> Outgoing {
+        Outgoing { subject: reply, reply: None, payload: wire::encode(state) }
     }
 
     /// The heartbeat.

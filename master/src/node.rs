@@ -9,6 +9,7 @@ use replog_host::{
 use replog_shared::{
     Digest, Durability, EpochNumber, LogId, Moment, NodeName, Order, WriteConcern,
     store::{Reader, Store},
+    wire,
 };
 use slab::Slab;
 use tokio::{
@@ -21,7 +22,7 @@ use tracing::{debug, error, info, warn};
 use crate::{
     bus::{Event, RefusedCounts, Translator},
     core::{
-        Effect, MasterCore,
+        Effect, MasterCore, ReadAnswer,
         events::{Append, NotLeading, Notice, WaitId, WriteOutcome},
     },
 };
@@ -351,6 +352,9 @@ impl<S: Store, B: Bus> Node<S, B> {
             Event::Join { join, reply } => self.core.on_join(now, &join, reply, &self.store),
             Event::Fetch { fetch, reply } => self.core.on_fetch(now, &fetch, reply, &self.store),
             Event::Heartbeat(heartbeat) => self.core.on_heartbeat(now, &heartbeat),
+            Event::Ask(ask, reply) => self.core.on_ask(now, &ask, reply, &self.store),
+            Event::Promise(promise, reply) => self.core.on_promise(now, &promise, reply, &self.store),
+            Event::Read(read, reply) => self.core.on_read(read, reply),
             Event::State(state) => self.core.on_state(now, *state, &self.store),
             Event::ReadAnswer(header, lines) => self.core.on_read_answer(now, &header, &lines, &self.store),
             Event::NoResponders(node) => self.core.on_no_responders(now, &node),
@@ -358,7 +362,7 @@ impl<S: Store, B: Bus> Node<S, B> {
         }
     }
 
-    fn on_ack(&mut self, now: Moment, ack: &replog_shared::wire::Ack, subject: &str) {
+    fn on_ack(&mut self, now: Moment, ack: &wire::Ack, subject: &str) {
         use crate::core::AckOutcome;
         let kind = match self.core.on_ack(now, ack, &self.store) {
             AckOutcome::Counted | AckOutcome::Heard | AckOutcome::NotLeading => return,
@@ -384,6 +388,8 @@ impl<S: Store, B: Bus> Node<S, B> {
 
     fn execute_one(&mut self, effect: Effect) {
         match effect {
+            // With `memory` durability nothing outlives the process.
+            Effect::Save(_) => {}
             Effect::Append(lines) => {
                 if !self.store.append(&lines) {
                     error!(order = %lines.from(), "a run does not continue the log: this is a defect, please report it");
@@ -397,6 +403,8 @@ impl<S: Store, B: Bus> Node<S, B> {
             Effect::Ask(ask) => self.send(self.translator.ask(&ask)),
             Effect::Promise(node, promise) => self.send(self.translator.promise(&node, &promise)),
             Effect::Read(node, read) => self.send(self.translator.read_range(&node, &read)),
+            Effect::State { reply, state } => self.send(Translator::state(reply, &state)),
+            Effect::ReadAnswer(answer) => self.answer_read(answer),
             Effect::Notice(notice) => tell(&notice),
         }
     }
@@ -418,6 +426,19 @@ impl<S: Store, B: Bus> Node<S, B> {
         if let Some(header) = self.core.entries_header(secondary, push, request, &page, length) {
             self.send(self.translator.entries(&header, &page.bytes, reply));
         }
+    }
+
+    fn answer_read(&mut self, answer: ReadAnswer) {
+        let ReadAnswer { reply, sender, request, epoch, from } = answer;
+        let (length, bytes) = (self.store.durable().length, self.core.page_bytes());
+        let page = match self.store.reader().read(from, length, bytes) {
+            Ok(page) => page,
+            Err(failure) => return error!(%failure, "cannot read the log"),
+        };
+        let (count, digest, request) = (page.to.since(from), page.digest, Some(request));
+        let header = wire::EntriesHeader { sender, epoch, from, count, length, digest, request };
+        let payload = wire::encode_entries(&header, &page.bytes);
+        self.send(Outgoing { subject: reply, reply: None, payload });
     }
 
     /// Hands a packet over. What the bus does not take is sent again from the log when its time comes.
@@ -475,9 +496,15 @@ pub const DURABILITY: Durability = Durability::Memory;
 
 fn tell(notice: &Notice) {
     match notice {
-        Notice::Leading { epoch, log_id, length } => info!(%epoch, %log_id, %length, "this node leads"),
+        Notice::Leading { epoch, log_id, length } => {
+            let log_id = log_id.map(tracing::field::display);
+            info!(%epoch, log_id, %length, "this node leads");
+        }
         Notice::Adopting { log_id, from, length } => {
-            warn!(%log_id, %from, %length, "this node was empty: it takes over the log that its secondaries hold");
+            warn!(%log_id, %from, %length, "another node's log ranks highest: this one fetches what it lacks");
+        }
+        Notice::Cut { orders } => {
+            warn!(%orders, "gave up entries that the log it takes over does not have");
         }
         Notice::NewLog { silent } if silent.is_empty() => info!("no node holds a log: a new one begins"),
         Notice::NewLog { silent } => {
@@ -488,6 +515,7 @@ fn tell(notice: &Notice) {
         Notice::Stopped(NotLeading::Fenced { by }) => {
             error!(%by, "another node reigns: this one takes no appends any more; start it as a secondary");
         }
+        Notice::Stopped(NotLeading::NotPromoted { reason }) => error!(%reason, "not promoted"),
         Notice::Stopped(NotLeading::Diverged { node }) => {
             error!(secondary = %node, "a secondary holds entries that this log lacks: no appends are taken any more");
         }

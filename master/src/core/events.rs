@@ -1,6 +1,8 @@
 //! What a caller asks of the core, and what it is told.
 
-use replog_shared::{EpochNumber, LogId, Message, MessageId, Moment, NodeName, Order, WriteConcern};
+use replog_shared::{
+    EpochNumber, LogId, Message, MessageId, Moment, NodeName, Order, OrderRange, WriteConcern,
+};
 
 /// Which waiting caller an outcome is for. Given by the node, opaque to the core.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -167,6 +169,11 @@ pub enum NotLeading {
         /// Who.
         by: NodeName,
     },
+    /// The promotion that the operator asked for did not come about.
+    NotPromoted {
+        /// Why, in words.
+        reason: String,
+    },
     /// A secondary holds entries that this log lacks.
     Diverged {
         /// Which secondary.
@@ -184,7 +191,7 @@ pub enum Notice {
         /// The epoch.
         epoch: EpochNumber,
         /// The log.
-        log_id: LogId,
+        log_id: Option<LogId>,
         /// Its length.
         length: Order,
     },
@@ -193,7 +200,7 @@ pub enum Notice {
         /// The nodes that did not answer. What they may hold is another log then.
         silent: Vec<NodeName>,
     },
-    /// An empty master takes over the log that its secondaries hold.
+    /// Another node's log ranks highest: what this one lacks is fetched from there.
     Adopting {
         /// The log.
         log_id: LogId,
@@ -201,6 +208,11 @@ pub enum Notice {
         from: NodeName,
         /// How long it is.
         length: Order,
+    },
+    /// This node gives up entries that the log it takes over does not have.
+    Cut {
+        /// Their orders.
+        orders: OrderRange,
     },
     /// The start waits for something.
     Waiting {

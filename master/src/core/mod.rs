@@ -11,6 +11,7 @@
 //! | `pending_writes` | who waits for which w |
 //! | `progress`, `secondaries` | who holds what; what is pushed, when again |
 //! | `recovery` | what happens between a start and the first epoch |
+//! | `promise` | what another master is told, and what ends this one's reign |
 //! | `health` | what silence means |
 //!
 //! Invariants: an order is given once in an epoch; an entry leaves only when it is durable here; an ack
@@ -22,6 +23,7 @@ mod health;
 mod held_appends;
 mod pending_writes;
 mod progress;
+mod promise;
 mod recovery;
 mod secondaries;
 
@@ -31,7 +33,7 @@ mod tests;
 use std::time::Duration;
 
 use replog_shared::{
-    Epoch, Incarnation, Lines, LogId, Mark, MarkKind, Moment, NodeName, Order, Place,
+    Epoch, Identity, Incarnation, Lines, LogId, Mark, MarkKind, Moment, NodeName, Order, Place,
     limits::{DEFAULT_MAX_PAYLOAD_BYTES, ENVELOPE_OVERHEAD_BYTES, UNHEALTHY_AFTER_INTERVALS},
     lines::Tip,
     store::LogView,
@@ -46,6 +48,8 @@ use recovery::Recovery;
 
 pub use health::Health;
 pub use progress::{Push, PushLimits, Stage};
+pub use promise::ReadAnswer;
+pub use recovery::StartTerms;
 pub use secondaries::{AckOutcome, SecondaryView};
 
 /// What a core is told once.
@@ -63,6 +67,8 @@ pub struct CoreConfig {
     pub recovery_wait: Duration,
     /// Whether appends are refused while no majority of the n nodes is healthy.
     pub read_only_without_majority: bool,
+    /// What the operator asked of this start.
+    pub start: StartTerms,
     /// How much is pushed at one secondary.
     pub push: PushLimits,
     /// Where this node takes appends over HTTP, for secondaries to tell their clients; none: not told.
@@ -72,6 +78,8 @@ pub struct CoreConfig {
 /// What the node is to do. To be executed in order.
 #[derive(Clone, Debug)]
 pub enum Effect {
+    /// Save this before anything else is done.
+    Save(Identity),
     /// Append a run to the log.
     Append(Lines),
     /// Cut the log behind a place.
@@ -107,6 +115,15 @@ pub enum Effect {
     Promise(NodeName, wire::Promise),
     /// Ask a node for a range of its log.
     Read(NodeName, wire::Read),
+    /// Answer another master's ask or promise.
+    State {
+        /// Where the answer goes.
+        reply: String,
+        /// The answer.
+        state: Box<wire::State>,
+    },
+    /// Answer another master's read with a page of the log.
+    ReadAnswer(ReadAnswer),
     /// Tell the operator.
     Notice(Notice),
 }
@@ -126,9 +143,7 @@ enum Phase {
 #[derive(Debug)]
 pub struct MasterCore {
     config: CoreConfig,
-    log_id: Option<LogId>,
-    /// The id that a new log gets.
-    fresh_log_id: LogId,
+    identity: Identity,
     phase: Phase,
     /// In the order of the configuration.
     progress: Vec<Progress>,
@@ -137,6 +152,8 @@ pub struct MasterCore {
     held: HeldAppends,
     /// Another master of this log's name, and when it was last heard.
     rival: Option<(NodeName, Moment)>,
+    /// The question whether a higher epoch is known, and until when it is not asked again.
+    inquiry: Option<(u64, Moment)>,
     heartbeat_at: Moment,
     bus_is_up: bool,
     max_payload: usize,
@@ -145,19 +162,20 @@ pub struct MasterCore {
 }
 
 impl MasterCore {
-    /// A core that has just started over `log`. `seed` feeds jitter and ids.
-    pub fn new(config: CoreConfig, now: Moment, seed: u64) -> MasterCore {
+    /// A core that has just started. `identity` is what the node had saved; the default for a blank one, which
+    /// has no log. `seed` feeds jitter and ids.
+    pub fn new(config: CoreConfig, identity: Identity, now: Moment, seed: u64) -> MasterCore {
         let mut random = fastrand::Rng::with_seed(seed);
         let nodes = config.secondaries.len() + 1;
         let recovery = Recovery::new(now, config.recovery_wait, random.u64(..));
         MasterCore {
-            log_id: None,
-            fresh_log_id: LogId::from_random(random.u128(..)),
+            identity,
             phase: Phase::Recovering(Box::new(recovery)),
             progress: config.secondaries.iter().map(|_| Progress::new()).collect(),
             pending: PendingWrites::new(nodes),
             held: HeldAppends::default(),
             rival: None,
+            inquiry: None,
             heartbeat_at: now,
             bus_is_up: false,
             max_payload: DEFAULT_MAX_PAYLOAD_BYTES,
@@ -196,6 +214,11 @@ impl MasterCore {
         if heartbeat.sender.incarnation == self.config.incarnation {
             return;
         }
+        if self.epoch().is_some_and(|own| heartbeat.epoch > *own)
+            && heartbeat.sender.log_id == self.identity.log_id
+        {
+            self.inquire(now);
+        }
         let node = heartbeat.sender.node.clone();
         let known = self.rival(now) == Some(&node);
         if !known && matches!(self.phase, Phase::Leading(_)) {
@@ -231,8 +254,25 @@ impl MasterCore {
     /// No event is left for the moment: releases what is met and pushes what is durable.
     pub fn on_burst_end(&mut self, now: Moment, log: &dyn LogView) {
         if matches!(self.phase, Phase::Leading(_)) {
+            self.note_whole(log);
             self.release(log);
             self.push_all(now, log);
+        }
+    }
+
+    /// A node that has opened an epoch, and holds its mark, holds all of the log.
+    fn note_whole(&mut self, log: &dyn LogView) {
+        if !self.identity.whole && self.mark_is_durable(log) {
+            self.remember(|identity| identity.whole = true);
+        }
+    }
+
+    /// Changes what must not be forgotten, and has it saved before anything that follows from it.
+    fn remember(&mut self, change: impl FnOnce(&mut Identity)) {
+        let before = self.identity.clone();
+        change(&mut self.identity);
+        if self.identity != before {
+            self.effects.push(Effect::Save(self.identity.clone()));
         }
     }
 
@@ -289,7 +329,7 @@ impl MasterCore {
 
     /// The log; none before the first one is begun or adopted.
     pub const fn log_id(&self) -> Option<LogId> {
-        self.log_id
+        self.identity.log_id
     }
 
     /// How many callers wait.
@@ -300,6 +340,11 @@ impl MasterCore {
     /// The most bytes that an entry's line may have here.
     pub const fn max_line_bytes(&self) -> usize {
         self.max_payload.saturating_sub(ENVELOPE_OVERHEAD_BYTES)
+    }
+
+    /// Bytes of a page of the log that another master reads.
+    pub fn page_bytes(&self) -> usize {
+        self.push_limits().envelope_bytes
     }
 
     /// The limits of a push, within what the bus takes.
@@ -314,7 +359,7 @@ impl MasterCore {
 
     fn sender(&self, node: &NodeName) -> wire::Sender {
         let incarnation = self.config.incarnation;
-        wire::Sender { v: wire::VERSION, log_id: self.log_id, node: node.clone(), incarnation }
+        wire::Sender { v: wire::VERSION, log_id: self.identity.log_id, node: node.clone(), incarnation }
     }
 
     fn effect(&mut self, effect: Effect) {
@@ -329,14 +374,15 @@ impl MasterCore {
         self.effect(Effect::Answer { wait, outcome });
     }
 
-    /// Opens an epoch with its mark, at `tip`, and leads in it.
+    /// Opens an epoch with its mark, at `tip`, and leads in it. Nothing of it leaves before the mark is durable.
     fn open(&mut self, now: Moment, epoch: Epoch, kind: MarkKind, reached: Vec<NodeName>, tip: &Tip) {
         let mut members = vec![self.config.node.clone()];
         members.extend(self.config.secondaries.iter().cloned());
-        let log_id = *self.log_id.get_or_insert(self.fresh_log_id);
+        self.remember(|identity| identity.fence = Some(epoch.clone()));
         let mark = Mark { epoch: epoch.clone(), kind, reached, members };
         self.effect(Effect::Append(Lines::of_mark(mark, tip)));
-        self.notice(Notice::Leading { epoch: epoch.number(), log_id, length: tip.place.length });
+        let (log_id, length) = (self.identity.log_id, tip.place.length);
+        self.notice(Notice::Leading { epoch: epoch.number(), log_id, length });
         self.phase = Phase::Leading(epoch);
         self.heartbeat_at = now;
         self.progress.iter_mut().for_each(Progress::reset);
@@ -371,6 +417,8 @@ impl MasterCore {
         };
         let epoch = Epoch { start: epoch.start.saturating_add(1), ..epoch.clone() };
         self.interrupt_all(&Interruption::Cleaned);
+        // A crash between the two leaves a node that has lost its log, not one that has cleaned it.
+        self.remember(|identity| identity.whole = false);
         self.effect(Effect::Truncate(Place::START));
         self.open(now, epoch, MarkKind::Clean, Vec::new(), &Tip::default());
         let written = Written { first: Order::ZERO, count: 0, duplicate: false, w: append.w };

@@ -75,11 +75,14 @@ impl MasterCore {
         let Phase::Leading(epoch) = &self.phase else { return AckOutcome::NotLeading };
         let fenced_by = ack.fence.as_ref().filter(|fence| *fence > epoch).map(|fence| fence.owner.clone());
         let counts = ack.epoch.as_ref() == Some(epoch);
-        if let Some(foreign) = ack.sender.log_id.filter(|id| Some(*id) != self.log_id) {
+        if let Some(foreign) = ack.sender.log_id.filter(|id| Some(*id) != self.identity.log_id) {
             self.on_foreign(now, index, foreign);
             return AckOutcome::ForeignLog;
         }
         if self.progress[index].admitted != Some(ack.sender.incarnation) {
+            if fenced_by.is_some() {
+                self.inquire(now);
+            }
             return AckOutcome::NotAdmitted;
         }
         if let Some(by) = fenced_by {
@@ -133,17 +136,12 @@ impl MasterCore {
         self.stop_leading(NotLeading::Diverged { node });
     }
 
-    pub(super) fn fenced(&mut self, by: NodeName) {
-        self.stop_leading(NotLeading::Fenced { by });
-    }
-
     /// A secondary asks to join. `reply` is known to be its own inbox.
     pub fn on_join(&mut self, now: Moment, join: &wire::Join, reply: String, log: &dyn LogView) {
         let Phase::Leading(epoch) = &self.phase else { return };
-        if join.fence.as_ref().is_some_and(|fence| fence > epoch) && join.sender.log_id == self.log_id {
-            return self.fenced(join.fence.as_ref().map_or(&join.sender.node, |fence| &fence.owner).clone());
-        }
-        if join.epoch != *epoch {
+        // Nobody asks to join below its own fence.
+        let below_fence = join.fence.as_ref().is_some_and(|fence| fence > epoch);
+        if join.epoch != *epoch || below_fence || !self.mark_is_durable(log) {
             return;
         }
         let verdict = self.judge(now, join);
@@ -159,7 +157,7 @@ impl MasterCore {
             refused(self, "no secondary of this name is configured here");
             return Verdict::Unknown;
         };
-        if let Some(foreign) = join.sender.log_id.filter(|id| Some(*id) != self.log_id) {
+        if let Some(foreign) = join.sender.log_id.filter(|id| Some(*id) != self.identity.log_id) {
             if !matches!(self.progress[index].stage, Stage::Foreign(_)) {
                 refused(self, "it holds another log");
             }
@@ -212,7 +210,7 @@ impl MasterCore {
     pub fn on_fetch(&mut self, now: Moment, fetch: &wire::Fetch, reply: String, log: &dyn LogView) {
         let Some(secondary) = self.index_of(&fetch.sender.node) else { return };
         let admitted = self.progress[secondary].admitted == Some(fetch.sender.incarnation);
-        if !admitted || self.epoch() != Some(&fetch.epoch) || fetch.sender.log_id != self.log_id {
+        if !admitted || self.epoch() != Some(&fetch.epoch) || fetch.sender.log_id != self.identity.log_id {
             return;
         }
         self.on_sign_of_life(now, secondary);
@@ -265,6 +263,9 @@ impl MasterCore {
     pub(super) fn heartbeat(&mut self, now: Moment, log: &dyn LogView) {
         self.heartbeat_at = now.plus(self.config.heartbeat_interval);
         let Phase::Leading(epoch) = &self.phase else { return };
+        if !self.mark_is_durable(log) {
+            return;
+        }
         let (durable, epoch) = (log.durable(), epoch.clone());
         let admitted = self.config.secondaries.iter().zip(&self.progress).filter_map(|(node, progress)| {
             Some(wire::Admitted { node: node.clone(), incarnation: progress.admitted? })

@@ -225,6 +225,7 @@ pub(super) fn not_leading(why: &NotLeading) -> Problem {
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, code(why), format!("No appends here: {}.", words(why)));
     match why {
         NotLeading::Fenced { by } => problem.with("master", by.as_str()),
+        NotLeading::NotPromoted { .. } => problem,
         NotLeading::Diverged { node } => problem.with("secondary", node.as_str()),
         NotLeading::Recovering { .. } | NotLeading::Stopping => problem.retry_after(RETRY_AFTER),
     }
@@ -234,6 +235,7 @@ const fn code(why: &NotLeading) -> &'static str {
     match why {
         NotLeading::Recovering { .. } => "recovering",
         NotLeading::Fenced { .. } => "fenced",
+        NotLeading::NotPromoted { .. } => "not_promoted",
         NotLeading::Diverged { .. } => "diverged",
         NotLeading::Stopping => "stopping",
     }
@@ -246,6 +248,7 @@ pub(super) fn words(why: &NotLeading) -> String {
             format!("this master does not lead yet: {waits_for}")
         }
         NotLeading::Fenced { by } => format!("{by} reigns now"),
+        NotLeading::NotPromoted { reason } => reason.clone(),
         NotLeading::Diverged { node } => {
             format!("{node} holds entries that this log lacks, an operator must decide")
         }

@@ -93,6 +93,7 @@ fn status(
     let word = match &report.not_leading {
         Some(NotLeading::Recovering { .. }) => "recovering",
         Some(NotLeading::Fenced { .. }) => "fenced",
+        Some(NotLeading::NotPromoted { .. }) => "not_promoted",
         Some(NotLeading::Diverged { .. }) => "diverged",
         Some(NotLeading::Stopping) => "stopping",
         None if read_only_without_majority && 2 * report.healthy_nodes <= usize::from(nodes) => "read_only",

@@ -29,13 +29,7 @@ impl SecondaryCore {
     }
 
     fn may_promise(&self, now: Moment, promise: &wire::Promise) -> bool {
-        let blank = self.identity.log_id.is_none();
-        let renewed = self.identity.fence.as_ref() == Some(&promise.epoch);
-        let held_back = !promise.forced && !renewed && self.hears(now).is_some();
-        !blank
-            && !self.is_foreign(promise.sender.log_id)
-            && Some(&promise.epoch) >= self.identity.fence.as_ref()
-            && !held_back
+        promise.may_be_given(&self.identity, self.hears(now).is_some())
     }
 
     fn fence_for(&mut self, promise: &wire::Promise) {
@@ -80,18 +74,7 @@ impl SecondaryCore {
         promised: Option<Epoch>,
         log: &dyn LogView,
     ) -> wire::State {
-        // What is not durable yet may be gone after a crash, so it is no part of the rank.
-        let durable = log.durable();
-        wire::State {
-            sender: self.sender(),
-            request,
-            promised,
-            fence: self.identity.fence.clone(),
-            marks: log.marks()[..durable.marks as usize].to_vec(),
-            length: durable.length,
-            digest: log.digest_at(durable).unwrap_or_default(),
-            whole: self.identity.whole,
-            hears: self.hears(now).cloned(),
-        }
+        let hears = self.hears(now).cloned();
+        wire::State::of(self.sender(), request, promised, &self.identity, log, hears)
     }
 }

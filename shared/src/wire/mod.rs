@@ -5,11 +5,15 @@
 //! secondary whose traffic it is, or the sender), `incarnation` (of the sender's process) and, where it has
 //! one, `epoch` with its `owner` and `opened_by`. docs/PROTOCOL.md describes each.
 
+mod state;
+
 use bytes::Bytes;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::limits::ENVELOPE_OVERHEAD_BYTES;
 use crate::{Digest, Durability, Epoch, Incarnation, LogId, NodeName, Order, Place, PlacedMark};
+
+pub use state::Rank;
 
 /// The version that this code writes and reads.
 pub const VERSION: u8 = 1;

@@ -9,12 +9,12 @@ use replog_host::bus::Incoming;
 use replog_master::{
     bus::{Event, Translator},
     core::{
-        AckOutcome, CoreConfig, Effect, MasterCore, Push,
+        AckOutcome, CoreConfig, Effect, MasterCore, Push, StartTerms,
         events::{Notice, WaitId},
     },
 };
 use replog_shared::{
-    Incarnation, LogName, MarkKind, Moment, NodeName, Order,
+    Identity, Incarnation, LogName, MarkKind, Moment, NodeName, Order,
     store::{LogView, MemoryStore, Reader, Store},
     wire::{self, Verdict},
 };
@@ -80,13 +80,14 @@ impl Master {
             heartbeat_interval: plan.heartbeat,
             recovery_wait: plan.recovery_wait,
             read_only_without_majority: plan.read_only,
+            start: StartTerms::default(),
             push: plan.push,
             http: None,
         };
         let store =
             if hub.is(Mutant::IdIndexLost) { MemoryStore::without_ids() } else { MemoryStore::with_ids() };
         let translator = Translator::new(log, &name);
-        let core = MasterCore::new(config, Moment::default(), seed);
+        let core = MasterCore::new(config, Identity::default(), Moment::default(), seed);
         Master {
             core,
             store,
@@ -221,6 +222,9 @@ impl Master {
                 }
             }
             Event::Heartbeat(heartbeat) => self.core.on_heartbeat(now, &heartbeat),
+            Event::Ask(ask, reply) => self.core.on_ask(now, &ask, reply, &self.store),
+            Event::Promise(promise, reply) => self.core.on_promise(now, &promise, reply, &self.store),
+            Event::Read(read, reply) => self.core.on_read(read, reply),
             Event::State(_) if hub.is(Mutant::OrdersReused) => {}
             Event::State(state) => self.core.on_state(now, *state, &self.store),
             Event::ReadAnswer(header, lines) => self.core.on_read_answer(now, &header, &lines, &self.store),
@@ -319,6 +323,9 @@ impl Master {
 
     fn execute_one(&mut self, effect: Effect, hub: &mut Hub) {
         match effect {
+            Effect::Save(_) => {}
+            Effect::State { reply, state } => hub.sent.push(Translator::state(reply, &state)),
+            Effect::ReadAnswer(_) => hub.oracle.found(|| "a master was promised and read".to_owned()),
             Effect::Append(lines) => {
                 hub.story.tell(|| {
                     format!(

@@ -174,13 +174,12 @@ impl Network {
 
     /// Who has subscribed to this, listening or not.
     fn listeners(&self, subject: &str) -> Vec<usize> {
-        let secondaries = 1..self.names.len();
         let named = |node: &NodeName| self.names.iter().position(|name| name == node).into_iter().collect();
         match self.subjects.parse(subject) {
             Some((Channel::Acks | Channel::Join | Channel::Fetch, _)) => vec![0],
             Some((Channel::Entries | Channel::Promise | Channel::Read, Some(node))) => named(&node),
             Some((Channel::Heartbeat, _)) => (0..self.names.len()).collect(),
-            Some((Channel::Ask, _)) => secondaries.collect(),
+            Some((Channel::Ask, _)) => (0..self.names.len()).collect(),
             Some((Channel::Inbox, _)) => self.owner_of_inbox(subject),
             _ => Vec::new(),
         }

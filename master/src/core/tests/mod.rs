@@ -1,6 +1,7 @@
 //! What the master decides, told event by event.
 
 mod limits;
+mod promises;
 mod starts;
 
 use std::time::Duration;
@@ -22,6 +23,7 @@ struct Told {
     core: MasterCore,
     log: MemoryStore,
     now: Moment,
+    saved: Identity,
     sent: Vec<Effect>,
     answers: Vec<(usize, WriteOutcome)>,
     waits: usize,
@@ -36,13 +38,22 @@ impl Told {
             heartbeat_interval: Duration::from_millis(250),
             recovery_wait: Duration::from_millis(1000),
             read_only_without_majority: false,
+            start: StartTerms::default(),
             push: PushLimits::default(),
             http: None,
         };
-        let mut core = MasterCore::new(config, Moment::default(), 7);
+        let mut core = MasterCore::new(config, Identity::default(), Moment::default(), 7);
         core.on_bus_up(Moment::default(), 1 << 20);
         let log = MemoryStore::with_ids();
-        Told { core, log, now: Moment::default(), sent: vec![], answers: vec![], waits: 0 }
+        Told {
+            core,
+            log,
+            now: Moment::default(),
+            saved: Identity::default(),
+            sent: vec![],
+            answers: vec![],
+            waits: 0,
+        }
     }
 
     fn leading() -> Told {
@@ -72,6 +83,7 @@ impl Told {
         self.core.take_effects(&mut effects);
         for effect in effects {
             match effect {
+                Effect::Save(identity) => self.saved = identity,
                 Effect::Append(lines) => assert!(self.log.append(&lines)),
                 Effect::Truncate(place) => self.log.truncate(place),
                 Effect::Answer { wait, outcome } => self.answers.push((wait.0, outcome)),

@@ -1,0 +1,83 @@
+//! Answers to another master that starts or is promoted, and what this one makes of a higher epoch.
+
+use replog_shared::{Epoch, Moment, NodeName, Order, store::LogView, wire};
+
+use super::{Effect, MasterCore, Phase, events::NotLeading};
+
+/// A page of the log that another master asked for; the node reads it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReadAnswer {
+    /// Where the answer goes.
+    pub reply: String,
+    /// Who answers.
+    pub sender: wire::Sender,
+    /// The request it answers.
+    pub request: u64,
+    /// The epoch that was promised.
+    pub epoch: Epoch,
+    /// The first order of the page; marks there are included.
+    pub from: Order,
+}
+
+impl MasterCore {
+    /// What do you hold? Never refused, but to itself.
+    pub fn on_ask(&mut self, now: Moment, ask: &wire::Ask, reply: String, log: &dyn LogView) {
+        if ask.sender.incarnation == self.config.incarnation {
+            return;
+        }
+        let state = Box::new(self.own_state(ask.request, None, now, log));
+        self.effect(Effect::State { reply, state });
+    }
+
+    /// Promise this epoch: from then on this node takes and acks nothing older, and does not lead.
+    pub fn on_promise(&mut self, now: Moment, promise: &wire::Promise, reply: String, log: &dyn LogView) {
+        let hears_master = matches!(self.phase, Phase::Leading(_)) || self.rival(now).is_some();
+        let given = promise.may_be_given(&self.identity, hears_master);
+        if given {
+            self.remember(|identity| identity.fence = Some(promise.epoch.clone()));
+            self.fenced(promise.sender.node.clone());
+        }
+        let promised = given.then(|| promise.epoch.clone());
+        let state = Box::new(self.own_state(promise.request, promised, now, log));
+        self.effect(Effect::State { reply, state });
+    }
+
+    /// Give me your log from here: only for the epoch that was promised. Refused in silence.
+    pub fn on_read(&mut self, read: wire::Read, reply: String) {
+        let wire::Read { sender, request, epoch, from } = read;
+        if self.identity.fence.as_ref() == Some(&epoch) && sender.log_id == self.identity.log_id {
+            let (sender, from) = (self.sender(&self.config.node), from.length);
+            self.effect(Effect::ReadAnswer(ReadAnswer { reply, sender, request, epoch, from }));
+        }
+    }
+
+    pub(super) fn fenced(&mut self, by: NodeName) {
+        let known = matches!(&self.phase, Phase::Stopped(NotLeading::Fenced { by: known }) if *known == by);
+        if !known {
+            self.stop_leading(NotLeading::Fenced { by });
+        }
+    }
+
+    /// Something speaks of a higher epoch. It is believed once a configured node has said so in answer to a
+    /// question of this node's.
+    pub(super) fn inquire(&mut self, now: Moment) {
+        let asked_lately = self.inquiry.is_some_and(|(_, until)| now < until);
+        if asked_lately || !matches!(self.phase, Phase::Leading(_)) {
+            return;
+        }
+        let request = self.random.u64(..);
+        self.inquiry = Some((request, now.plus(self.config.heartbeat_interval)));
+        let sender = self.sender(&self.config.node);
+        self.effect(Effect::Ask(wire::Ask { sender, request }));
+    }
+
+    pub(super) fn on_state_while_leading(&mut self, state: &wire::State) {
+        let Phase::Leading(epoch) = &self.phase else { return };
+        let asked = self.inquiry.is_some_and(|(request, _)| request == state.request);
+        let higher = state.highest().filter(|highest| *highest > epoch);
+        if let Some(higher) = higher.filter(|_| asked && state.sender.log_id == self.identity.log_id) {
+            let by = higher.owner.clone();
+            self.fenced(by);
+        }
+    }
+}

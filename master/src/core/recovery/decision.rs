@@ -1,0 +1,228 @@
+//! What a start does with what it heard: a function of what this node and the others hold.
+
+use std::collections::BTreeMap;
+
+use replog_shared::{Epoch, LogId, NodeName, wire::State};
+
+/// What the operator asked of this start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StartTerms {
+    /// This node is to be promoted, whoever reigns.
+    pub promote: bool,
+    /// How many whole nodes a promotion must reach, this one included; none: all of them. A start that
+    /// promotes itself without having been asked to must reach all the others.
+    pub reach: Option<usize>,
+    /// This node's log is an old copy: it does not count as whole.
+    pub recover: bool,
+}
+
+/// What a start is to do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Decision {
+    /// Wait for those that have not answered yet.
+    Listen,
+    /// Not lead now: for this reason. Everybody is asked again.
+    Wait(String),
+    /// Begin a new log: nobody holds one.
+    Begin {
+        /// Its first reign.
+        reign: u32,
+    },
+    /// Lead on: open the next epoch of the own reign.
+    Lead {
+        /// The reign.
+        reign: u32,
+        /// The start of that epoch.
+        start: u32,
+    },
+    /// Promote itself over this log.
+    Promote {
+        /// The log.
+        log_id: LogId,
+        /// The nodes to ask for promises: all that answered and hold it.
+        ask: Vec<NodeName>,
+        /// The reign to open.
+        reign: u32,
+        /// How many whole nodes must promise, this one included.
+        required: usize,
+        /// Whether this node counts as one of them.
+        counts_itself: bool,
+    },
+    /// Another node reigns.
+    Fenced(NodeName),
+    /// The promotion that the operator asked for is not possible.
+    GiveUp(String),
+}
+
+/// What a start knows.
+pub(super) struct Situation<'a> {
+    /// What this node holds.
+    pub(super) own: &'a State,
+    /// What the others told.
+    pub(super) others: &'a BTreeMap<NodeName, State>,
+    /// The other configured nodes.
+    pub(super) configured: &'a [NodeName],
+    /// Whether those that have not answered are still waited for.
+    pub(super) waits: bool,
+    pub(super) terms: StartTerms,
+    /// Another master of this log's name that was heard of late.
+    pub(super) rival: Option<&'a NodeName>,
+}
+
+impl Situation<'_> {
+    pub(super) fn decide(&self) -> Decision {
+        if !self.everybody() && self.waits {
+            return Decision::Listen;
+        }
+        if let Some(reason) = self.live_master().filter(|_| !self.terms.promote) {
+            return Decision::Wait(reason);
+        }
+        match self.own.sender.log_id {
+            None => self.decide_blank(),
+            Some(log_id) if self.own.marks.is_empty() => self.decide_emptied(log_id),
+            Some(log_id) if self.terms.promote => self.promote(log_id),
+            Some(log_id) => self.decide_holding(log_id),
+        }
+    }
+
+    fn everybody(&self) -> bool {
+        self.others.len() == self.configured.len()
+    }
+
+    fn live_master(&self) -> Option<String> {
+        let heard_by = self.others.iter().find_map(|(node, state)| Some((node, state.hears.as_ref()?)));
+        if let Some((node, master)) = heard_by {
+            return Some(format!(
+                "{node} hears a live master, {master}: this node leads when that one is gone"
+            ));
+        }
+        let rival = self.rival?;
+        Some(format!("another master, {rival}, is alive: this node leads when that one is gone"))
+    }
+
+    /// This node has no log.
+    fn decide_blank(&self) -> Decision {
+        let mut logs: Vec<LogId> = self.others.values().filter_map(|state| state.sender.log_id).collect();
+        logs.sort_unstable();
+        logs.dedup();
+        match logs[..] {
+            [] => self.begin(),
+            [log_id] => self.promote(log_id),
+            _ => Decision::Wait(format!(
+                "the other nodes hold {} different logs: wipe those that are not wanted",
+                logs.len()
+            )),
+        }
+    }
+
+    /// Above whatever this node has promised for a log that is no more.
+    fn begin(&self) -> Decision {
+        Decision::Begin { reign: self.own.highest().map_or(0, |epoch| epoch.reign).saturating_add(1) }
+    }
+
+    /// This node has a log's id and nothing of the log: a takeover or a clean did not come to its end.
+    fn decide_emptied(&self, log_id: LogId) -> Decision {
+        match self.holders(log_id).next() {
+            Some(_) => self.promote(log_id),
+            None if self.everybody() => self.begin(),
+            None => Decision::Wait("the nodes whose log this node began to take over are silent".into()),
+        }
+    }
+
+    /// This node holds a log.
+    fn decide_holding(&self, log_id: LogId) -> Decision {
+        if let Some(other) = self.other_reign(log_id) {
+            return Decision::Fenced(other.owner.clone());
+        }
+        let lacks_nothing = self.own.whole && !self.terms.recover && !self.somebody_holds_more(log_id);
+        match self.own.highest() {
+            // A fence above the last mark is that of a promotion which did not come to its end: run it again.
+            Some(highest) if lacks_nothing && self.own.epoch().is_some_and(|own| own.same_reign(highest)) => {
+                Decision::Lead { reign: highest.reign, start: self.next_start(log_id) }
+            }
+            _ => self.promote(log_id),
+        }
+    }
+
+    /// The others that hold this log.
+    fn holders(&self, log_id: LogId) -> impl Iterator<Item = (&NodeName, &State)> {
+        self.others.iter().filter(move |(_, state)| state.sender.log_id == Some(log_id))
+    }
+
+    /// The reign of another node that this one, or one that answered, has promised or followed.
+    fn other_reign(&self, log_id: LogId) -> Option<&Epoch> {
+        let own = self.own.highest()?;
+        if own.owner != self.own.sender.node {
+            return Some(own);
+        }
+        let known = self.holders(log_id).filter_map(|(_, state)| state.highest());
+        known.filter(|epoch| *epoch > own && !epoch.same_reign(own)).max()
+    }
+
+    /// Somebody holds more of this node's own reign than itself: entries leave a master only when it holds them
+    /// itself, so its disk has lost some.
+    fn somebody_holds_more(&self, log_id: LogId) -> bool {
+        let Some(own) = self.own.epoch() else { return false };
+        let of_reign = |state: &State| state.epoch().is_some_and(|epoch| epoch.same_reign(own));
+        self.holders(log_id).any(|(_, state)| of_reign(state) && state.rank() > self.own.rank())
+    }
+
+    fn next_start(&self, log_id: LogId) -> u32 {
+        let Some(own) = self.own.highest() else { return 0 };
+        let known = self.holders(log_id).filter_map(|(_, state)| state.highest());
+        let starts = known.chain([own]).filter(|epoch| epoch.same_reign(own)).map(|epoch| epoch.start);
+        starts.max().unwrap_or(0).saturating_add(1)
+    }
+
+    fn promote(&self, log_id: LogId) -> Decision {
+        let counts_itself = self.own.sender.log_id == Some(log_id)
+            && self.own.whole
+            && !self.terms.recover
+            && !self.somebody_holds_more(log_id);
+        let whole =
+            self.holders(log_id).filter(|(_, state)| state.whole).count() + usize::from(counts_itself);
+        let required = self.required();
+        if whole < required {
+            return self.too_few(log_id, whole, required);
+        }
+        let highest = self.holders(log_id).map(|(_, state)| state).chain([self.own]);
+        let reign = highest.filter_map(State::highest).map(|epoch| epoch.reign).max().unwrap_or(0);
+        Decision::Promote {
+            log_id,
+            ask: self.holders(log_id).map(|(node, _)| node.clone()).collect(),
+            reign: reign.saturating_add(1),
+            required,
+            counts_itself,
+        }
+    }
+
+    fn required(&self) -> usize {
+        let all = self.configured.len();
+        self.terms.reach.unwrap_or(if self.terms.promote { all + 1 } else { all })
+    }
+
+    fn too_few(&self, log_id: LogId, whole: usize, required: usize) -> Decision {
+        let missing = self.configured.iter().filter(|node| {
+            !self.others.get(*node).is_some_and(|state| state.whole && state.sender.log_id == Some(log_id))
+        });
+        let missing: Vec<&str> = missing.map(NodeName::as_str).collect();
+        let missing = missing.join(", ");
+        if self.terms.promote {
+            return Decision::GiveUp(format!(
+                "the promotion reaches {whole} whole nodes of the {required} that it must reach (not reached: {missing}); nothing was changed"
+            ));
+        }
+        let why = if self.own.marks.is_empty() {
+            format!("this node is empty and the others hold log {log_id}")
+        } else {
+            "this node's log lacks entries that it had, or may lack some".to_owned()
+        };
+        Decision::Wait(format!(
+            "{why}: it takes their log over once all of them are there and whole, or fewer by --reach; waiting for {missing}"
+        ))
+    }
+}
+
+#[cfg(test)]
+#[path = "decision_tests.rs"]
+mod tests;

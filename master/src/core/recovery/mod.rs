@@ -1,0 +1,263 @@
+//! Between a start and the first epoch: ask, then lead on, begin a new log, or be promoted.
+//!
+//! A starting master asks all nodes what they hold before it leads. If it holds all of its own reign, it opens
+//! the next epoch of that. If nobody holds a log, it begins one. Else it promotes itself: the others promise
+//! the new epoch, the log of the highest rank is fetched, and a promotion's mark opens the epoch.
+//! A promotion by the operator is the same, forced and with a `reach` of the operator's choice.
+//!
+//! | file | holds |
+//! | --- | --- |
+//! | `decision` | what to do with what was heard, as a function |
+//! | `promotion` | promise, choose, fetch, open |
+
+mod decision;
+mod promotion;
+
+use std::{collections::BTreeMap, time::Duration};
+
+use replog_shared::{Epoch, LogId, MarkKind, Moment, NodeName, Place, store::LogView, wire};
+
+use super::{
+    Effect, MasterCore, Phase,
+    events::{NotLeading, Notice},
+};
+use decision::{Decision, Situation};
+use promotion::Promotion;
+
+pub use decision::StartTerms;
+
+/// How often the others are asked again while some are silent.
+const ASK_INTERVAL: Duration = Duration::from_millis(100);
+
+/// A start on its way to an epoch.
+#[derive(Debug)]
+pub(super) struct Recovery {
+    step: Step,
+    /// Answers to anything asked before are not for this attempt.
+    request: u64,
+    /// Until then silent nodes are waited for; none while the bus is down, when nobody can be heard.
+    decide_at: Option<Moment>,
+    /// Until then appends are held; later ones are refused until this node leads.
+    hold_until: Moment,
+    tick_at: Moment,
+    states: BTreeMap<NodeName, wire::State>,
+    last_notice: Option<String>,
+}
+
+#[derive(Debug)]
+enum Step {
+    /// What do you hold?
+    Asking,
+    /// Being promoted.
+    Promoting(Promotion),
+}
+
+impl Recovery {
+    pub(super) fn new(now: Moment, wait: Duration, request: u64) -> Recovery {
+        Recovery {
+            step: Step::Asking,
+            request,
+            decide_at: None,
+            hold_until: now.plus(wait),
+            tick_at: now,
+            states: BTreeMap::new(),
+            last_notice: None,
+        }
+    }
+
+    /// From now on the others can hear this node, and have all the time that a start gives them.
+    pub(super) fn on_bus_up(&mut self, now: Moment, wait: Duration) {
+        self.decide_at = Some(now.plus(wait));
+    }
+
+    /// Silence means nothing any more.
+    pub(super) const fn on_bus_down(&mut self) {
+        self.decide_at = None;
+    }
+
+    pub(super) const fn next_deadline(&self) -> Moment {
+        self.tick_at
+    }
+
+    /// Appends are held only while the start is young.
+    pub(super) fn holds_appends(&self) -> bool {
+        self.tick_at <= self.hold_until
+    }
+
+    pub(super) fn waits_for(&self, others: &[NodeName]) -> String {
+        if self.decide_at.is_none() && !others.is_empty() {
+            return "it is not connected to NATS, and cannot ask the other nodes what they hold".into();
+        }
+        if let Some(reason) = &self.last_notice {
+            return reason.clone();
+        }
+        let silent: Vec<&str> =
+            others.iter().filter(|node| !self.states.contains_key(node)).map(NodeName::as_str).collect();
+        if silent.is_empty() {
+            "it is comparing the other nodes' logs".into()
+        } else {
+            format!("no answer yet from {}", silent.join(", "))
+        }
+    }
+}
+
+impl MasterCore {
+    pub(super) fn on_recovery_tick(&mut self, now: Moment, log: &dyn LogView) {
+        let sender = self.sender(&self.config.node);
+        let Phase::Recovering(recovery) = &mut self.phase else { return };
+        if now < recovery.tick_at {
+            return;
+        }
+        recovery.tick_at = now.plus(ASK_INTERVAL);
+        match &recovery.step {
+            Step::Asking => {
+                let request = recovery.request;
+                self.effects.push(Effect::Ask(wire::Ask { sender, request }));
+                self.decide(now, log);
+            }
+            Step::Promoting(_) => self.on_promotion_tick(now, log),
+        }
+        self.refuse_held(now);
+    }
+
+    /// Refuses the appends that were held, once this start has taken too long.
+    fn refuse_held(&mut self, now: Moment) {
+        let too_long = matches!(&self.phase, Phase::Recovering(recovery) if now > recovery.hold_until);
+        while too_long && let Some((wait, _)) = self.held.pop() {
+            self.refuse_while_not_leading(wait);
+        }
+    }
+
+    /// Begins anew, with a new request and with all the time that a start has: what was answered before may
+    /// be true no longer.
+    fn start_over(&mut self, now: Moment, reason: String) {
+        self.waiting(reason);
+        let (wait, request) = (self.config.recovery_wait, self.random.u64(..));
+        let Phase::Recovering(recovery) = &mut self.phase else { return };
+        let (hold_until, last_notice) = (recovery.hold_until, recovery.last_notice.take());
+        let tick_at = now.plus(ASK_INTERVAL);
+        let decide_at = self.bus_is_up.then(|| now.plus(wait));
+        **recovery =
+            Recovery { hold_until, last_notice, tick_at, decide_at, ..Recovery::new(now, wait, request) };
+    }
+
+    /// Tells the operator what the start waits for, once.
+    fn waiting(&mut self, reason: String) {
+        let Phase::Recovering(recovery) = &mut self.phase else { return };
+        if recovery.last_notice.as_ref() != Some(&reason) {
+            recovery.last_notice = Some(reason.clone());
+            self.notice(Notice::Waiting { reason });
+        }
+    }
+
+    /// A node tells what it holds, or promises.
+    pub fn on_state(&mut self, now: Moment, state: wire::State, log: &dyn LogView) {
+        if !self.config.secondaries.contains(&state.sender.node) {
+            return;
+        }
+        if matches!(self.phase, Phase::Leading(_)) {
+            return self.on_state_while_leading(&state);
+        }
+        let Phase::Recovering(recovery) = &mut self.phase else { return };
+        if state.request != recovery.request {
+            return;
+        }
+        match &mut recovery.step {
+            Step::Asking => {
+                keep_higher(&mut recovery.states, state);
+                self.decide(now, log);
+            }
+            Step::Promoting(_) => self.on_promised(now, state, log),
+        }
+    }
+
+    /// Does what the situation asks for.
+    fn decide(&mut self, now: Moment, log: &dyn LogView) {
+        let own = self.own_state(0, None, now, log);
+        let Phase::Recovering(recovery) = &self.phase else { return };
+        let situation = Situation {
+            own: &own,
+            others: &recovery.states,
+            configured: &self.config.secondaries,
+            waits: recovery.decide_at.is_none_or(|decide_at| now < decide_at),
+            terms: self.config.start,
+            rival: self.rival(now),
+        };
+        match situation.decide() {
+            Decision::Listen => {}
+            Decision::Wait(reason) => self.start_over(now, reason),
+            Decision::Begin { reign } => self.begin(now, reign, log),
+            // This node has all that it ever acknowledged.
+            Decision::Lead { reign, start } => {
+                self.open(now, self.epoch_of(reign, start), MarkKind::Start, Vec::new(), log.tip());
+            }
+            Decision::Promote { log_id, ask, reign, required, counts_itself } => {
+                let epoch = self.epoch_of(reign, 0);
+                let promotion = Promotion::new(now, epoch, ask, required, counts_itself);
+                self.promote(log_id, promotion);
+            }
+            Decision::Fenced(by) => self.fenced(by),
+            Decision::GiveUp(reason) => self.stop_leading(NotLeading::NotPromoted { reason }),
+        }
+    }
+
+    fn epoch_of(&self, reign: u32, start: u32) -> Epoch {
+        Epoch { reign, owner: self.config.node.clone(), start, incarnation: self.config.incarnation }
+    }
+
+    /// Begins a new log.
+    fn begin(&mut self, now: Moment, reign: u32, log: &dyn LogView) {
+        let log_id = self.fresh_log_id();
+        // A log whose takeover had begun is nobody's any more.
+        self.remember(|identity| identity.log_id = Some(log_id));
+        if let Phase::Recovering(recovery) = &self.phase {
+            let silent = self.config.secondaries.iter().filter(|node| !recovery.states.contains_key(node));
+            let silent = silent.cloned().collect();
+            self.notice(Notice::NewLog { silent });
+        }
+        self.open(now, self.epoch_of(reign, 0), MarkKind::Start, Vec::new(), log.tip());
+    }
+
+    fn fresh_log_id(&mut self) -> LogId {
+        LogId::from_random(self.random.u128(..))
+    }
+
+    /// What this node itself holds.
+    pub(super) fn own_state(
+        &self,
+        request: u64,
+        promised: Option<Epoch>,
+        now: Moment,
+        log: &dyn LogView,
+    ) -> wire::State {
+        let leading = matches!(self.phase, Phase::Leading(_));
+        let hears = if leading { Some(&self.config.node) } else { self.rival(now) }.cloned();
+        let sender = self.sender(&self.config.node);
+        wire::State::of(sender, request, promised, &self.identity, log, hears)
+    }
+
+    /// Once this node leads: takes up the next append that was held; false when none is left.
+    pub fn on_leading(&mut self, now: Moment, log: &dyn LogView) -> bool {
+        let more = matches!(self.phase, Phase::Leading(_)) && !self.held.is_empty();
+        if more {
+            self.take_up_held(now, log);
+        }
+        more
+    }
+
+    /// Whether everything of the epoch may leave: its mark is durable here.
+    pub(super) fn mark_is_durable(&self, log: &dyn LogView) -> bool {
+        let durable: Place = log.durable();
+        durable.marks == log.tip().place.marks
+    }
+}
+
+/// Of two processes with one name the higher rank is believed, once.
+fn keep_higher(states: &mut BTreeMap<NodeName, wire::State>, state: wire::State) {
+    let other_process = |known: &wire::State| known.sender.incarnation != state.sender.incarnation;
+    let known = states.get(&state.sender.node);
+    if known.is_some_and(|known| other_process(known) && known.rank() > state.rank()) {
+        return;
+    }
+    states.insert(state.sender.node.clone(), state);
+}

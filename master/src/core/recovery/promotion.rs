@@ -1,0 +1,269 @@
+//! Promise, choose, fetch, open (recovery.md, part 6).
+
+use std::{collections::BTreeMap, time::Duration};
+
+use bytes::Bytes;
+use replog_shared::{
+    Epoch, Lines, LogId, MarkKind, Moment, NodeName, OrderRange, Place, lines, mark, store::LogView, wire,
+};
+
+use super::{Step, keep_higher};
+use crate::core::{
+    Effect, MasterCore, Phase,
+    events::{NotLeading, Notice},
+};
+
+/// How long a step of the promotion may stand still before it is given up.
+const STEP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// A promotion under way.
+#[derive(Debug)]
+pub(super) struct Promotion {
+    epoch: Epoch,
+    /// The nodes that are asked to promise.
+    ask: Vec<NodeName>,
+    /// Whole nodes that must promise, this one included.
+    required: usize,
+    /// Whether this node counts as one of them.
+    counts_itself: bool,
+    /// What they held when they promised.
+    promised: BTreeMap<NodeName, wire::State>,
+    fetch: Option<Fetch>,
+    /// This node held nothing before: what it has fetched is worth nothing unless all of it comes.
+    began_empty: bool,
+    give_up_at: Moment,
+}
+
+/// The best log is another node's: what it has behind this node's own log is fetched.
+#[derive(Clone, Debug)]
+struct Fetch {
+    from: NodeName,
+    best: wire::State,
+}
+
+impl Promotion {
+    pub(super) fn new(
+        now: Moment,
+        epoch: Epoch,
+        ask: Vec<NodeName>,
+        required: usize,
+        counts_itself: bool,
+    ) -> Promotion {
+        let (promised, give_up_at) = (BTreeMap::new(), now.plus(STEP_TIMEOUT));
+        let (fetch, began_empty) = (None, false);
+        Promotion { epoch, ask, required, counts_itself, promised, fetch, began_empty, give_up_at }
+    }
+
+    /// Reached: whole, and fenced with the rank that it told.
+    fn reached(&self) -> impl Iterator<Item = &NodeName> {
+        self.promised.values().filter(|state| state.whole).map(|state| &state.sender.node)
+    }
+
+    fn is_complete(&self) -> bool {
+        self.ask.iter().all(|node| self.promised.contains_key(node))
+    }
+
+    fn has_enough(&self) -> bool {
+        self.reached().count() + usize::from(self.counts_itself) >= self.required
+    }
+}
+
+impl MasterCore {
+    /// Fences this node first, then asks the others for their promises.
+    pub(super) fn promote(&mut self, log_id: LogId, promotion: Promotion) {
+        let epoch = promotion.epoch.clone();
+        self.remember(|identity| {
+            identity.log_id = Some(log_id);
+            identity.fence = Some(epoch);
+        });
+        let Phase::Recovering(recovery) = &mut self.phase else { return };
+        recovery.step = Step::Promoting(promotion);
+        self.ask_for_promises();
+    }
+
+    fn promotion(&self) -> Option<&Promotion> {
+        match &self.phase {
+            Phase::Recovering(recovery) => match &recovery.step {
+                Step::Promoting(promotion) => Some(promotion),
+                Step::Asking => None,
+            },
+            _ => None,
+        }
+    }
+
+    fn promotion_mut(&mut self) -> Option<&mut Promotion> {
+        match &mut self.phase {
+            Phase::Recovering(recovery) => match &mut recovery.step {
+                Step::Promoting(promotion) => Some(promotion),
+                Step::Asking => None,
+            },
+            _ => None,
+        }
+    }
+
+    fn request(&self) -> u64 {
+        if let Phase::Recovering(recovery) = &self.phase { recovery.request } else { 0 }
+    }
+
+    pub(super) fn on_promotion_tick(&mut self, now: Moment, log: &dyn LogView) {
+        let Some(promotion) = self.promotion() else { return };
+        if now < promotion.give_up_at {
+            return if promotion.fetch.is_some() {
+                self.read_on(log.tip().place);
+            } else {
+                self.ask_for_promises();
+                self.choose(now, log);
+            };
+        }
+        if promotion.fetch.is_none() && promotion.has_enough() {
+            return self.choose(now, log);
+        }
+        let reason = "the other nodes stopped answering while this one was promoted";
+        self.abandon(now, reason.to_owned());
+    }
+
+    /// Ends this attempt. What was promised stays promised: the next one opens a higher reign.
+    fn abandon(&mut self, now: Moment, reason: String) {
+        if self.promotion().is_some_and(|promotion| promotion.began_empty) {
+            self.effect(Effect::Truncate(Place::START));
+        }
+        if self.config.start.promote {
+            let reason =
+                format!("{reason}; the nodes that promised take nothing older any more: run it again");
+            self.stop_leading(NotLeading::NotPromoted { reason });
+        } else {
+            self.start_over(now, reason);
+        }
+    }
+
+    fn ask_for_promises(&mut self) {
+        let (sender, request, forced) =
+            (self.sender(&self.config.node), self.request(), self.config.start.promote);
+        let Some(promotion) = self.promotion() else { return };
+        let promise = wire::Promise { sender, request, epoch: promotion.epoch.clone(), forced };
+        let silent = promotion.ask.iter().filter(|node| !promotion.promised.contains_key(*node));
+        let asked: Vec<Effect> = silent.map(|node| Effect::Promise(node.clone(), promise.clone())).collect();
+        self.effects.extend(asked);
+    }
+
+    pub(super) fn on_promised(&mut self, now: Moment, state: wire::State, log: &dyn LogView) {
+        let Some(promotion) = self.promotion_mut() else { return };
+        let wanted = promotion.fetch.is_none() && promotion.ask.contains(&state.sender.node);
+        if wanted && state.promised.as_ref() == Some(&promotion.epoch) {
+            keep_higher(&mut promotion.promised, state);
+            self.choose(now, log);
+        }
+    }
+
+    /// Once all that were asked have promised, or enough have and the time is over: the log of the highest rank
+    /// wins.
+    fn choose(&mut self, now: Moment, log: &dyn LogView) {
+        let own = self.own_state(0, None, now, log);
+        let Some(promotion) = self.promotion() else { return };
+        let over = now >= promotion.give_up_at;
+        if !promotion.has_enough() || !(promotion.is_complete() || over) {
+            return;
+        }
+        let all = || promotion.promised.values().chain([&own]);
+        let Some(best) = all().max_by(|a, b| a.rank().cmp(&b.rank())).cloned() else { return };
+        let reached = || all().filter(|state| state.whole || state.sender.node == own.sender.node);
+        if let Some(node) = unexplained(&best, reached()) {
+            let best = best.sender.node;
+            let reason = format!(
+                "{node} holds entries that the log of {best}, which ranks highest, neither has nor explains: an operator must decide whose log to keep"
+            );
+            return self.abandon(now, reason);
+        }
+        if best.sender.node == own.sender.node {
+            return self.open_promotion(now, log.tip());
+        }
+        self.begin_fetch(now, best, log);
+    }
+
+    /// Gives up what the best log does not have, and fetches what it has more.
+    fn begin_fetch(&mut self, now: Moment, best: wire::State, log: &dyn LogView) {
+        let tip = log.tip().place;
+        let fork = mark::fork((log.marks(), tip.length), (&best.marks, best.length));
+        let (from, length, log_id) = (best.sender.node.clone(), best.length, self.identity.log_id);
+        if let Some(log_id) = log_id {
+            self.notice(Notice::Adopting { log_id, from: from.clone(), length });
+        }
+        // Until all is fetched this log is none to rely on.
+        self.remember(|identity| identity.whole = false);
+        if fork != tip {
+            self.notice(Notice::Cut { orders: OrderRange::new(fork.length, tip.length) });
+            self.effect(Effect::Truncate(fork));
+        }
+        let Some(promotion) = self.promotion_mut() else { return };
+        promotion.began_empty = fork == Place::START;
+        promotion.fetch = Some(Fetch { from, best });
+        promotion.give_up_at = now.plus(STEP_TIMEOUT);
+        self.read_on(fork);
+    }
+
+    fn read_on(&mut self, place: Place) {
+        let (sender, request) = (self.sender(&self.config.node), self.request());
+        let Some(promotion) = self.promotion() else { return };
+        let Some(Fetch { from, .. }) = &promotion.fetch else { return };
+        let read = wire::Read { sender, request, epoch: promotion.epoch.clone(), from: place };
+        let read = Effect::Read(from.clone(), read);
+        self.effects.push(read);
+    }
+
+    /// A range of the log that is taken over.
+    pub fn on_read_answer(
+        &mut self,
+        now: Moment,
+        header: &wire::EntriesHeader,
+        bytes: &Bytes,
+        log: &dyn LogView,
+    ) {
+        let request = self.request();
+        let Some(promotion) = self.promotion_mut() else { return };
+        let Some(Fetch { from, best }) = &promotion.fetch else { return };
+        if header.request != Some(request) || header.sender.node != *from || header.epoch != promotion.epoch {
+            return;
+        }
+        let end = Place::new(best.length, best.marks.len() as u32);
+        let Some(unseen) = lines::unseen(bytes, header.from, log.tip()) else { return };
+        let Ok(lines) = Lines::checked(unseen, log.tip()) else { return };
+        if lines.is_empty() && log.tip().place != end || lines.tip().digest != header.digest {
+            return;
+        }
+        let whole_log = lines.tip().place == end;
+        if whole_log && lines.tip().digest != best.digest {
+            let reason = format!("what {from} sent is not the log that it promised");
+            return self.abandon(now, reason);
+        }
+        promotion.give_up_at = now.plus(STEP_TIMEOUT);
+        let tip = lines.tip().clone();
+        self.effect(Effect::Append(lines));
+        if whole_log {
+            self.open_promotion(now, &tip);
+        } else {
+            self.read_on(tip.place);
+        }
+    }
+
+    fn open_promotion(&mut self, now: Moment, tip: &lines::Tip) {
+        let Some(promotion) = self.promotion() else { return };
+        let mut reached: Vec<NodeName> = promotion.reached().cloned().collect();
+        if promotion.counts_itself {
+            reached.push(self.config.node.clone());
+        }
+        let epoch = promotion.epoch.clone();
+        self.open(now, epoch, MarkKind::Promotion, reached, tip);
+    }
+}
+
+/// A node whose log goes on where the best one does not explain it.
+fn unexplained<'a>(best: &wire::State, states: impl Iterator<Item = &'a wire::State>) -> Option<NodeName> {
+    for state in states {
+        let fork = mark::fork((&best.marks, best.length), (&state.marks, state.length));
+        let more = state.length > fork.length || state.marks.len() > fork.marks as usize;
+        if more && !mark::explains(&best.marks, fork, &state.marks) {
+            return Some(state.sender.node.clone());
+        }
+    }
+    None
+}

@@ -1,0 +1,61 @@
+//! What a node tells of itself, and when it may promise: the same on every node.
+
+use super::{Promise, Sender, State};
+use crate::{Epoch, Identity, NodeName, Order, store::LogView};
+
+/// How far a log has come: the epoch of its last mark, then its length. Of two logs of one lineage the higher
+/// rank has all that the lower one has.
+pub type Rank<'a> = (Option<&'a Epoch>, Order);
+
+impl State {
+    /// What the node of this identity and log tells. What is not durable yet may be gone after a crash, so it
+    /// is no part of it.
+    pub fn of(
+        sender: Sender,
+        request: u64,
+        promised: Option<Epoch>,
+        identity: &Identity,
+        log: &dyn LogView,
+        hears: Option<NodeName>,
+    ) -> State {
+        let durable = log.durable();
+        State {
+            sender,
+            request,
+            promised,
+            fence: identity.fence.clone(),
+            marks: log.marks()[..durable.marks as usize].to_vec(),
+            length: durable.length,
+            digest: log.digest_at(durable).unwrap_or_default(),
+            whole: identity.whole,
+            hears,
+        }
+    }
+
+    /// The epoch of its last mark; none in a log without marks.
+    pub fn epoch(&self) -> Option<&Epoch> {
+        self.marks.last().map(|placed| &placed.mark.epoch)
+    }
+
+    /// The rank of its log.
+    pub fn rank(&self) -> Rank<'_> {
+        (self.epoch(), self.length)
+    }
+
+    /// The highest epoch that the node knows of: its fence or its last mark.
+    pub fn highest(&self) -> Option<&Epoch> {
+        self.fence.as_ref().max(self.epoch())
+    }
+}
+
+impl Promise {
+    /// Whether a node of this identity gives it. `hears_master`: a live master is heard, or the node itself is
+    /// one; such a node promises only what is forced or what it has promised already.
+    pub fn may_be_given(&self, identity: &Identity, hears_master: bool) -> bool {
+        let blank = identity.log_id.is_none();
+        let foreign = self.sender.log_id != identity.log_id;
+        let renewed = identity.fence.as_ref() == Some(&self.epoch);
+        let old = Some(&self.epoch) < identity.fence.as_ref();
+        !blank && !foreign && !old && (self.forced || renewed || !hears_master)
+    }
+}
