@@ -56,7 +56,7 @@ impl Service {
     fn check(&self, request: &Request<Incoming>, watch: &Watch) -> Result<(), Problem> {
         check_host(request.version(), request.headers())?;
         if request.headers().contains_key(header::TRANSFER_ENCODING) {
-            check_one_length(watch.content_lengths(request.method()))?;
+            check_one_length(watch.content_lengths())?;
         }
         let limit = self.limits.max_body_bytes;
         let announced = request.body().size_hint().lower();
@@ -91,7 +91,7 @@ fn check_one_length(content_lengths: Option<usize>) -> Result<(), Problem> {
     let detail = match content_lengths {
         Some(0) => return Ok(()),
         Some(_) => "Both Content-Length and Transfer-Encoding are given. Send one of them.",
-        None => "A chunked request was sent before the last answer was read. Wait for it, then send.",
+        None => "It is not known where this chunked request begins. Send it on a new connection.",
     };
     Err(Problem::new(StatusCode::BAD_REQUEST, "ambiguous_length", detail))
 }

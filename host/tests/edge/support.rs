@@ -149,6 +149,18 @@ impl Client {
         within("room to send", self.socket.write_all(bytes.as_ref())).await.unwrap();
     }
 
+    /// Sends a piece, and waits until the server has read it: what is sent next is another read of it.
+    pub(crate) async fn send_piece(&mut self, bytes: impl AsRef<[u8]>) {
+        self.send(bytes).await;
+        let (own, server) = (self.socket.local_addr().unwrap(), self.socket.peer_addr().unwrap());
+        let read = async {
+            while unread_bytes(server.port(), own.port()) != Some(0) {
+                tokio::task::yield_now().await;
+            }
+        };
+        within("the server to read", read).await;
+    }
+
     /// Sends what the server may refuse to take; gives the status, if there is an answer.
     pub(crate) async fn try_ask(&mut self, bytes: impl AsRef<[u8]>) -> Option<u16> {
         let _ = self.socket.write_all(bytes.as_ref()).await;
@@ -189,6 +201,18 @@ impl Client {
     pub(crate) async fn closed(&mut self) {
         assert_eq!(self.rest().await, "");
     }
+}
+
+/// What waits in the socket between these two ports of this machine to be read, as Linux tells.
+fn unread_bytes(local: u16, remote: u16) -> Option<u64> {
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let port = |address: &str| u16::from_str_radix(address.split(':').nth(1)?, 16).ok();
+    table.lines().skip(1).find_map(|line| {
+        let mut columns = line.split_whitespace().skip(1);
+        let ends = (port(columns.next()?)?, port(columns.next()?)?);
+        let queues = columns.nth(1)?;
+        (ends == (local, remote)).then(|| u64::from_str_radix(queues.split(':').nth(1)?, 16).ok())?
+    })
 }
 
 fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
