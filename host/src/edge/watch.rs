@@ -142,6 +142,12 @@ impl Watch {
         matches!(self.state().phase, Phase::Idle { .. } | Phase::Head { .. })
     }
 
+    /// Whether a request has come whole and its answer is not out yet.
+    pub(super) fn owes_answer(&self) -> bool {
+        let state = self.state();
+        matches!(state.phase, Phase::Serving | Phase::Flushing) && state.framing.is_whole()
+    }
+
     /// How often the head of the request that is served named a content length. `None`: its body is not chunked,
     /// or its head was not seen from its beginning.
     pub(super) fn content_lengths(&self) -> Option<usize> {
