@@ -1,6 +1,6 @@
 //! `replog read`: the log, one message a line.
 
-use std::io::Write as _;
+use std::{io::Write as _, time::Duration};
 
 use clap::Args;
 use http::Response;
@@ -9,7 +9,7 @@ use hyper::body::Incoming;
 
 use crate::{
     Target,
-    client::{self, Client},
+    client::{self, Client, within},
     elements::Elements,
     failure::Failure,
     output::{self, Data},
@@ -64,7 +64,11 @@ impl Read {
 
     async fn wait_until_shown(&self, client: &mut Client, order: u64) -> Result<(), Failure> {
         let path = self.wait_path(order);
-        client::whole(client::checked(client.get(&path).await?).await?.into_body()).await.map(drop)
+        let asked = within(self.timeout_ms.map(Duration::from_millis), async {
+            client::whole(client::checked(client.get(&path).await?).await?.into_body()).await.map(drop)
+        });
+        let silent = || Err(Failure::unreachable(&self.target.url, "no answer in time"));
+        asked.await.unwrap_or_else(silent)
     }
 
     fn wait_path(&self, order: u64) -> String {

@@ -5,9 +5,10 @@
 mod fake_node;
 
 use std::{
-    io::{Read as _, Write as _},
+    fs::OpenOptions,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
     net::TcpListener,
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
     thread,
 };
 
@@ -121,6 +122,67 @@ fn append_whose_answer_is_lost_says_how_to_send_it_again() {
     assert!(hangs_up.join().unwrap() > 0);
     assert_eq!((run.code, run.out.as_str()), (5, ""));
     assert!(run.err.contains("--id mine"), "{}", run.err);
+}
+
+/// `replog append` of the numbers 1 to 20,000: more lines than a pipe holds, with this standard output.
+fn append_20000(node: &FakeNode, arguments: &[&str], out: Stdio) -> Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_replog"));
+    command.args(["append", "-w", "1", "--url", &node.url()]).args(arguments);
+    command.stdin(Stdio::piped()).stdout(out).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    // The command may leave before it has read all.
+    thread::spawn(move || (1..=20_000).try_for_each(|number| writeln!(input, "{number}")));
+    child
+}
+
+/// Asserts the exit code of an append that stopped, and that it tells the truth about how far it came.
+fn assert_appended_in_part(child: Child, node: &FakeNode) {
+    let output = child.wait_with_output().unwrap();
+    let (err, appended) = (String::from_utf8(output.stderr).unwrap(), node.messages().len());
+    assert_eq!(output.status.code(), Some(6), "{err}");
+    assert!((1..20_000).contains(&appended), "{appended}");
+    let told = format!("{appended} messages appended, the last at order {}", appended - 1);
+    assert!(err.contains(&told), "{appended} are in the log, but: {err}");
+}
+
+#[test]
+fn append_whose_reader_leaves_says_how_many_are_in_the_log() {
+    for arguments in [&[][..], &["--json"]] {
+        let node = FakeNode::start(&[]);
+        let mut child = append_20000(&node, arguments, Stdio::piped());
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert!(!line.is_empty());
+        assert_appended_in_part(child, &node);
+    }
+}
+
+#[test]
+fn append_into_a_full_disk_says_how_many_are_in_the_log() {
+    let node = FakeNode::start(&[]);
+    let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+    assert_appended_in_part(append_20000(&node, &[], full.into()), &node);
+}
+
+#[test]
+fn a_refusal_counts_more_than_that_it_cannot_be_shown() {
+    let node = FakeNode::start(&[]);
+    let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_replog"));
+    command.args(["append", "--json", "-w", "9", "x", "--url", &node.url()]);
+    assert_eq!(command.stdout(full).stderr(Stdio::null()).status().unwrap().code(), Some(1));
+}
+
+#[test]
+fn a_node_that_says_nothing_does_not_hold_up_a_command_with_a_time_out() {
+    // Takes connections, as any listening socket does, and never answers.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", silent.local_addr().unwrap());
+    let append = replog(&url, &["append", "--id", "mine", "--timeout-ms", "1", "x"]);
+    assert_eq!((append.code, append.out.as_str()), (5, ""));
+    assert!(append.err.contains("does not answer") && append.err.contains("--id mine"), "{}", append.err);
+    assert_eq!(replog(&url, &["read", "--min-order", "0", "--timeout-ms", "1"]).code, 4);
 }
 
 #[test]
