@@ -105,6 +105,17 @@ impl Problem {
         self
     }
 
+    /// Adds the member `allowed` to the refusal of a field's value, unless it says so already: `of` knows what is
+    /// allowed, by the field's own name, such as `w` or, for `messages[3].id`, `id`.
+    #[must_use]
+    pub fn allowing(self, of: impl FnOnce(&str) -> Option<String>) -> Self {
+        let own_name = self.field().map(|field| field.rsplit('.').next().unwrap_or(field));
+        match own_name.and_then(of) {
+            Some(allowed) if self.member("allowed").is_none() => self.with("allowed", allowed),
+            _ => self,
+        }
+    }
+
     /// Adds a header to the answer (`Allow`, `Location`, …), or replaces the one of that name.
     #[must_use]
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {

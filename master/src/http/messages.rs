@@ -80,7 +80,7 @@ pub(super) async fn one<R: Reader>(
     let order = order.parse().map(Order::new).map_err(|_| {
         Problem::invalid_field("order", "The order in the path must be a whole number, counted from 0.")
     })?;
-    let w = requests::write_concern(Some(query.w.unwrap_or(1)), context.nodes())?;
+    let w = requests::query_write_concern(query.w.as_deref(), context.nodes())?;
     let outcome = context.node.wait(order, w, query.timeout).await.map_err(|_| gone())?;
     let met = met(&context, outcome)?;
     let page = context.node.reader.read(order, order.next(), 0).map_err(unreadable)?;
