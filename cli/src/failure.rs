@@ -54,7 +54,9 @@ pub(crate) enum Failure {
     #[error("outcome unknown: {0}")]
     Unknown(String),
     /// A message is in the log, but nobody can be told where: standard output is closed or full.
-    #[error("{error}: stopped with {appended} messages appended, the last at order {order}; no more were sent")]
+    #[error(
+        "{error}: stopped with {appended} messages appended, the last at order {order}; no more were sent"
+    )]
     Output {
         /// What went wrong with the output.
         error: io::Error,

@@ -1,6 +1,6 @@
 //! One connection from its first byte to its close.
 
-use std::{pin::pin, sync::Arc, task::Poll, time::Instant};
+use std::{net::SocketAddr, pin::pin, sync::Arc, task::Poll, time::Instant};
 
 use http::Request;
 use http_body::Body as _;
@@ -17,15 +17,26 @@ use super::{
     wire::Wire,
 };
 
+/// The other end of the connection on which a request came, as an extension of the request. Behind a proxy it is
+/// the proxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientAddress(pub SocketAddr);
+
 /// Serves requests until the client leaves, a deadline passes, or, after `shutdown`, the running request
 /// is answered.
-pub(super) async fn serve(socket: TcpStream, service: Arc<Service>, shutdown: CancellationToken) {
+pub(super) async fn serve(
+    socket: TcpStream,
+    client: SocketAddr,
+    service: Arc<Service>,
+    shutdown: CancellationToken,
+) {
     let watch = Arc::new(Watch::new(Arc::clone(service.limits())));
     let io = TokioIo::new(Wire::new(socket, Arc::clone(&watch)));
     let answer = service_fn({
         let watch = Arc::clone(&watch);
-        move |request| {
+        move |mut request| {
             watch.on_request(request.method(), body_length(&request));
+            request.extensions_mut().insert(ClientAddress(client));
             Arc::clone(&service).answer(request, Arc::clone(&watch))
         }
     });

@@ -23,6 +23,7 @@ pub mod stream;
 mod watch;
 mod wire;
 
+pub use connection::ClientAddress;
 pub use limits::EdgeLimits;
 pub use problem::{Applied, Problem};
 pub use serve::serve;

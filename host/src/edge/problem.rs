@@ -42,6 +42,10 @@ impl Serialize for Applied {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Problem(Box<Document>);
 
+/// The code of a refusal, beside its answer: for the log.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ProblemCode(pub(super) &'static str);
+
 #[derive(Clone, Debug, PartialEq)]
 struct Document {
     status: StatusCode,
@@ -73,6 +77,12 @@ impl Problem {
     /// 400 for one field or query parameter, named in the member `field`.
     pub fn invalid_field(field: &str, detail: impl Into<String>) -> Self {
         Self::new(StatusCode::BAD_REQUEST, "invalid_field", detail).with("field", field)
+    }
+
+    /// 503: this node stops, and what was asked for changes nothing.
+    pub fn stopping() -> Self {
+        let detail = "This node is stopping. Ask another one, or this one when it is back.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", detail).retry_after(Duration::from_secs(1))
     }
 
     /// Says whether the request took effect all the same.
@@ -205,6 +215,7 @@ impl IntoResponse for Problem {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
         headers.extend(std::mem::take(&mut self.0.headers));
+        response.extensions_mut().insert(ProblemCode(self.0.code));
         response
     }
 }

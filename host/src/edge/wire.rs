@@ -73,7 +73,9 @@ impl Wire {
     fn replace(&mut self, bufs: &[IoSlice<'_>]) -> usize {
         if self.own.is_empty() {
             let answer = bufs.iter().find(|buf| !buf.is_empty()).map_or(&[][..], |buf| &**buf);
-            self.own = service::unparsable(status_of(answer), self.watch.limits()).to_http1().into();
+            let problem = service::unparsable(status_of(answer), self.watch.limits());
+            tracing::debug!(status = problem.status().as_u16(), code = problem.code(), "refused a head");
+            self.own = problem.to_http1().into();
             self.watch.on_unread();
         }
         bufs.iter().map(|buf| buf.len()).sum()
