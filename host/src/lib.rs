@@ -3,6 +3,7 @@
 pub mod bus;
 pub mod edge;
 pub mod pages;
+pub mod probes;
 pub mod runtime;
 pub mod stop;
 pub mod telemetry;

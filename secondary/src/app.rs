@@ -78,6 +78,7 @@ pub async fn start(config: Config, bus: impl Bus) -> anyhow::Result<Running> {
         node: handle,
         reader,
         name: config.name.clone(),
+        durability: config.durability,
         allow_faults: config.allow_faults,
         stopping: stop_edge.clone(),
         stopped: stop_node.clone(),

@@ -12,6 +12,7 @@ use axum::{
     Router,
     routing::{get, post},
 };
+use replog_host::probes;
 use replog_shared::{NodeName, store::Reader};
 use tokio_util::sync::CancellationToken;
 
@@ -30,8 +31,10 @@ pub struct Context<R> {
     pub read_only_without_majority: bool,
     /// Whether the log may be emptied.
     pub allow_clean: bool,
-    /// Breaks streams off when the node can no longer be read.
-    pub stop: CancellationToken,
+    /// The node stops: whoever waits for something to be shown is told so.
+    pub stopping: CancellationToken,
+    /// The node has stopped: what is still being answered is broken off.
+    pub stopped: CancellationToken,
 }
 
 impl<R> Context<R> {
@@ -52,7 +55,7 @@ pub fn router<R: Reader>(context: Context<R>) -> Router {
         .route("/full_messages", get(messages::list_full::<R>))
         .route("/clean", post(clean::clean::<R>))
         .route("/health", get(health::health::<R>))
-        .route("/livez", get(health::livez))
+        .route("/livez", get(probes::livez))
         .route("/readyz", get(health::readyz::<R>))
         .with_state(Arc::new(context))
 }

@@ -2,6 +2,7 @@
 
 use std::{borrow::Cow, collections::BTreeSet, time::Duration};
 
+use http::Uri;
 use replog_host::edge::{
     Problem,
     json::{JsonBody, Object, present},
@@ -181,6 +182,18 @@ fn check_ids_differ(messages: &[Object<BatchItem<'_>>]) -> Result<(), Problem> {
         }
     }
     Ok(())
+}
+
+/// The order in the path of `GET /messages/{order}`, in the one way in which it can be written: an address that can
+/// be written in many ways is many entries to a cache.
+pub(super) fn path_order(uri: &Uri) -> Result<Order, Problem> {
+    let text = uri.path().rsplit('/').next().unwrap_or_default();
+    let order = text.parse().ok().filter(|order: &u64| order.to_string() == text);
+    order.map(Order::new).ok_or_else(|| {
+        let allowed = "a whole number from 0 in decimal digits, without sign, leading zeros and escapes";
+        let detail = format!("The order in the path must be {allowed}.");
+        Problem::invalid_field("order", detail).with("allowed", allowed)
+    })
 }
 
 /// The query of `GET /messages/{order}`.
