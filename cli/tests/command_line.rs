@@ -248,6 +248,47 @@ fn read_waits_for_an_order_and_gives_up_in_time() {
     assert_eq!((late.code, late.out.as_str()), (3, ""));
 }
 
+/// A node that answers each request, on a connection of its own, with the next of these pages.
+fn paging_node(pages: &'static [(&'static str, &'static str, &'static str)]) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for (log_id, epoch, body) in pages {
+            let (mut stream, _) = listener.accept().unwrap();
+            stream.read(&mut [0; 1_000]).unwrap();
+            let length = body.len();
+            write!(
+                stream,
+                "HTTP/1.1 200 OK\r\nconnection: close\r\nreplog-log-id: {log_id}\r\nreplog-epoch: {epoch}\r\n\
+                 content-length: {length}\r\n\r\n{body}"
+            )
+            .unwrap();
+        }
+    });
+    url
+}
+
+#[test]
+fn read_never_mixes_two_histories() {
+    const FIRST: (&str, &str, &str) = ("a", "1.0", r#"{"messages": [1,2]}"#);
+    const END: (&str, &str, &str) = ("a", "1.0", r#"{"messages": []}"#);
+    let steady = replog(&paging_node(&[FIRST, ("a", "1.0", r#"{"messages": [3]}"#), END]), &["read"]);
+    assert_eq!((steady.code, steady.out.as_str()), (0, "1\n2\n3\n"));
+    for pages in [
+        &[FIRST, ("a", "1.1", r#"{"messages": ["other"]}"#)],
+        &[FIRST, ("b", "1.0", r#"{"messages": ["other"]}"#)],
+        &[FIRST, ("a", "1.1", r#"{"messages": []}"#)],
+    ] {
+        let cleaned = replog(&paging_node(pages), &["read"]);
+        assert_eq!((cleaned.code, cleaned.out.as_str()), (1, "1\n2\n"));
+        assert!(
+            cleaned.err.contains("before order 2") && cleaned.err.contains("read it again"),
+            "{}",
+            cleaned.err
+        );
+    }
+}
+
 #[test]
 fn read_into_a_closed_pipe_ends_quietly() {
     let node = FakeNode::start(&vec![json!("x".repeat(100_000)); 20]);
