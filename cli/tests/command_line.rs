@@ -255,7 +255,7 @@ fn paging_node(pages: &'static [(&'static str, &'static str, &'static str)]) -> 
     thread::spawn(move || {
         for (log_id, epoch, body) in pages {
             let (mut stream, _) = listener.accept().unwrap();
-            stream.read(&mut [0; 1_000]).unwrap();
+            assert!(stream.read(&mut [0; 1_000]).unwrap() > 0);
             let length = body.len();
             write!(
                 stream,

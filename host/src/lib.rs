@@ -1,6 +1,7 @@
 //! What a replog node needs around its core: the bus, the HTTP edge, log lines, the runtime.
 
 pub mod bus;
+pub mod config;
 pub mod edge;
 pub mod pages;
 pub mod probes;

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use anyhow::Context as _;
 use replog_host::{
     bus::{Bus, NatsBus},
-    edge::{self, EdgeLimits},
+    edge,
 };
 use replog_shared::{Incarnation, Moment, store::MemoryStore};
 use tokio::{net::TcpListener, task::JoinHandle};
@@ -72,11 +72,12 @@ pub async fn start(config: Config, bus: impl Bus) -> anyhow::Result<Running> {
         secondaries: config.secondaries.clone(),
         read_only_without_majority: config.read_only_without_majority,
         allow_clean: config.allow_clean,
+        allow_faults: config.allow_faults,
         stopping: stop.clone(),
         stopped: stopped.clone(),
     };
     info!(%addr, log = %config.log, node = %config.name, nodes = config.secondaries.len() + 1, "master starts");
-    let edge = tokio::spawn(edge::serve(listener, router(context), EdgeLimits::default(), stop.clone()));
+    let edge = tokio::spawn(edge::serve(listener, router(context), config.edge, stop.clone()));
     let node = tokio::spawn(node.run(stop.clone()));
     Ok(Running { addr, stop, stopped: stopped.drop_guard(), node, edge })
 }

@@ -405,3 +405,22 @@ async fn appends_cleans_and_refusals_are_logged_once() {
         assert!(words.iter().all(|word| found[0].contains(word)), "{words:?} in {found:?}");
     }
 }
+
+#[tokio::test]
+async fn faults_live_in_the_secondaries() {
+    let faults = r#"{"delay_ms": 1}"#;
+    let master = Master::leading().await;
+    master.get("/faults").await.problem(403, "faults_not_allowed");
+    let willing = Master::leading_with(Config { allow_faults: true, ..config() }).await;
+    let answer = ask(willing.addr, "PUT", "/faults", faults).await;
+    assert_eq!(answer.problem(404, "no_faults_here")["secondaries"], json!(["s1", "s2"]));
+}
+
+#[tokio::test]
+async fn the_limits_are_those_of_the_configuration() {
+    let mut config = config();
+    config.edge.max_body_bytes = 2_000;
+    let master = Master::leading_with(config).await;
+    let answer = master.post("/messages", &format!(r#"{{"message": "{}"}}"#, "x".repeat(2_000))).await;
+    assert_eq!(answer.problem(413, "body_too_large")["limit"], 2_000);
+}

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use anyhow::Context as _;
 use replog_host::{
     bus::{Bus, NatsBus},
-    edge::{self, EdgeLimits},
+    edge,
 };
 use replog_shared::{
     Incarnation,
@@ -84,7 +84,7 @@ pub async fn start(config: Config, bus: impl Bus) -> anyhow::Result<Running> {
         stopped: stop_node.clone(),
     };
     info!(%addr, log = %config.log, node = %config.name, durability = %config.durability, "secondary starts");
-    let edge = tokio::spawn(edge::serve(listener, router(context), EdgeLimits::default(), stop_edge.clone()));
+    let edge = tokio::spawn(edge::serve(listener, router(context), config.edge, stop_edge.clone()));
     let node = tokio::spawn(node.run(stop_node.clone()));
     let (stop_edge, stop_node) = (stop_edge.drop_guard(), stop_node.drop_guard());
     Ok(Running { addr, edge, node, stop_edge, stop_node })

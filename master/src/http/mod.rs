@@ -2,6 +2,7 @@
 
 mod answers;
 mod clean;
+mod faults;
 mod health;
 mod messages;
 mod requests;
@@ -31,6 +32,8 @@ pub struct Context<R> {
     pub read_only_without_majority: bool,
     /// Whether the log may be emptied.
     pub allow_clean: bool,
+    /// Whether faults are allowed: a master has none, and says so.
+    pub allow_faults: bool,
     /// The node stops: whoever waits for something to be shown is told so.
     pub stopping: CancellationToken,
     /// The node has stopped: what is still being answered is broken off.
@@ -54,6 +57,7 @@ pub fn router<R: Reader>(context: Context<R>) -> Router {
         .route("/messages/{order}", get(messages::one::<R>))
         .route("/full_messages", get(messages::list_full::<R>))
         .route("/clean", post(clean::clean::<R>))
+        .route("/faults", get(faults::elsewhere::<R>).put(faults::elsewhere::<R>))
         .route("/health", get(health::health::<R>))
         .route("/livez", get(probes::livez))
         .route("/readyz", get(health::readyz::<R>))
