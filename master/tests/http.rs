@@ -2,13 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
-use std::{
-    fmt::Write as _,
-    io,
-    net::SocketAddr,
-    sync::{Arc, Mutex},
-    time::Duration,
-};
+use std::{fmt::Write as _, net::SocketAddr, time::Duration};
 
 use replog_host::bus::InProcessHub;
 use replog_master::{Config, Running, app};
@@ -354,56 +348,6 @@ async fn a_clean_is_asked_for_in_one_way() {
     assert_eq!(master.get("/messages").await.body, json!({"messages": [1]}));
     let careful = Master::leading_with(Config { allow_clean: false, ..config() }).await;
     careful.post("/clean", "{}").await.problem(403, "clean_not_allowed");
-}
-
-/// What is logged on this thread while it is held, one line each.
-#[derive(Clone, Default)]
-struct Logged(Arc<Mutex<Vec<u8>>>);
-
-impl Logged {
-    fn listen(&self) -> tracing::subscriber::DefaultGuard {
-        let logged = self.clone();
-        let subscriber = tracing_subscriber::fmt().with_max_level(tracing::Level::DEBUG).with_ansi(false);
-        tracing::subscriber::set_default(subscriber.with_writer(move || logged.clone()).finish())
-    }
-
-    fn lines(&self, wanted: &str) -> Vec<String> {
-        let text = String::from_utf8(self.0.lock().unwrap().clone()).unwrap();
-        text.lines().filter(|line| line.contains(wanted)).map(str::to_owned).collect()
-    }
-}
-
-impl io::Write for Logged {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0.lock().unwrap().extend_from_slice(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-#[tokio::test]
-async fn appends_cleans_and_refusals_are_logged_once() {
-    let logged = Logged::default();
-    let _listening = logged.listen();
-    let master = Master::leading().await;
-    master.post("/messages", r#"{"message": 1, "w": 1, "id": "mine"}"#).await;
-    master.post("/messages", r#"{"message": 1, "w": 7}"#).await.problem(400, "invalid_field");
-    master.post("/messages", r#"{"message": 2, "w": 1, "id": "mine"}"#).await.problem(409, "conflict");
-    master.post("/clean", r#"{"w": 1}"#).await;
-    for (line, words) in [
-        ("appended", &["DEBUG", "entry.order=0", "message.id=mine"][..]),
-        ("answered an append", &["DEBUG", "entry.order=0", "message.id=mine", "write.w=1"]),
-        ("invalid_field", &["DEBUG", "refused a request", "client=127.0.0.1:", "status=400"]),
-        ("conflict", &["DEBUG", "refused a request", "path=\"/messages\"", "status=409"]),
-        ("the log was emptied on request", &["WARN", "client=127.0.0.1:", "entries.dropped=1"]),
-    ] {
-        let found = logged.lines(line);
-        assert_eq!(found.len(), 1, "{line}: {found:?}");
-        assert!(words.iter().all(|word| found[0].contains(word)), "{words:?} in {found:?}");
-    }
 }
 
 #[tokio::test]
