@@ -147,16 +147,21 @@ impl<R: Reader> SteadyReader<R> {
         let began = shown.borrow().clone();
         SteadyReader { reader, shown, began }
     }
+
+    /// Whether the log was cut since.
+    pub fn was_cut(&self) -> bool {
+        self.shown.borrow().cuts != self.began.cuts
+    }
 }
 
 impl<R: Reader> Reader for SteadyReader<R> {
     fn read(&self, from: Order, to: Order, bytes: usize) -> Result<Page, ReadError> {
         let page = self.reader.read(from, to, bytes)?;
         // Asked after the read: a cut is told before it is made.
-        if self.shown.borrow().cuts == self.began.cuts {
-            return Ok(page);
+        if self.was_cut() {
+            return Err(ReadError { order: from, reason: "the log was cut while it was read".into() });
         }
-        Err(ReadError { order: from, reason: "the log was cut while it was read".into() })
+        Ok(page)
     }
 }
 

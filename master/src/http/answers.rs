@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::{body::Body, response::Response};
 use http::{HeaderValue, StatusCode, header};
 use replog_host::edge::{Applied, Problem};
-use replog_shared::{EpochNumber, MessageId, NodeName, Order, json};
+use replog_shared::{EpochNumber, MessageId, NodeName, Order, json, store::ReadError};
 
 use super::Context;
 use crate::core::events::{Holders, Interruption, NotLeading, Refusal, WriteOutcome, Written};
@@ -289,6 +289,12 @@ pub(super) fn words(why: &NotLeading) -> String {
         }
         NotLeading::Stopping => "the node is stopping".into(),
     }
+}
+
+/// 500: the store does not give the entry.
+pub(super) fn unreadable(error: &ReadError) -> Problem {
+    let detail = format!("The entry is in the log, but cannot be read: {error}.");
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "unreadable", detail)
 }
 
 /// 404: the log was emptied between the wait and the read.

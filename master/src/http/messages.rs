@@ -97,7 +97,9 @@ pub(super) async fn one<R: Reader>(
     let w = requests::query_write_concern(query.w.as_deref(), context.nodes())?;
     let outcome = context.node.wait(order, w, query.timeout).await.map_err(|_| Problem::stopping())?;
     let met = met(&context, outcome)?;
-    let page = reader.read(order, order.next(), 0).map_err(|_| answers::too_late(order))?;
+    let page = reader.read(order, order.next(), 0).map_err(|error| {
+        if reader.was_cut() { answers::too_late(order) } else { answers::unreadable(&error) }
+    })?;
     let line =
         page.bytes.split_inclusive(|byte| *byte == b'\n').rfind(|line| line.starts_with(b"{\"order\""));
     let Some(entry) = line.and_then(|line| line.strip_suffix(b"}\n")) else {
