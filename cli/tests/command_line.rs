@@ -204,6 +204,14 @@ fn wrong_usage_is_found_before_anything_is_sent() {
 }
 
 #[test]
+fn an_empty_variable_is_as_good_as_none() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_replog"));
+    let run = command.args(["read", "--help"]).env("REPLOG_URL", "").output().unwrap();
+    let help = String::from_utf8(run.stdout).unwrap();
+    assert!(help.contains("default: http://127.0.0.1:5000") && !help.contains("REPLOG_URL"), "{help}");
+}
+
+#[test]
 fn nobody_there_has_an_exit_code_of_its_own() {
     let url = nowhere();
     let probe = ["probe", &url];

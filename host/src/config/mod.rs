@@ -7,7 +7,11 @@ mod limits;
 mod nats;
 mod problems;
 
-use std::{ffi::OsString, path::PathBuf, time::Duration};
+use std::{
+    ffi::{OsStr, OsString},
+    path::PathBuf,
+    time::Duration,
+};
 
 use clap::{Args, Command, Parser, builder::Resettable};
 use replog_shared::{Durability, LogName, limits::HEARTBEAT_INTERVAL};
@@ -137,12 +141,13 @@ pub fn parse<A: Parser>() -> A {
 
 fn without_empty_variables(
     command: Command,
-    variable: impl Fn(&std::ffi::OsStr) -> Option<OsString>,
+    variable: impl Fn(&OsStr) -> Option<OsString> + Copy,
 ) -> Command {
-    command.mut_args(|arg| {
-        let value = arg.get_env().and_then(&variable);
+    let command = command.mut_args(|arg| {
+        let value = arg.get_env().and_then(variable);
         if value.is_some_and(|value| value.is_empty()) { arg.env(Resettable::Reset) } else { arg }
-    })
+    });
+    command.mut_subcommands(|command| without_empty_variables(command, variable))
 }
 
 #[cfg(test)]
@@ -217,7 +222,7 @@ mod tests {
     #[test]
     fn an_empty_variable_is_as_good_as_none() {
         use clap::CommandFactory as _;
-        let given = |name: &std::ffi::OsStr| (name == "REPLOG_ALLOW_CLEAN").then(OsString::new);
+        let given = |name: &OsStr| (name == "REPLOG_ALLOW_CLEAN").then(OsString::new);
         let command = without_empty_variables(Program::command(), given);
         let variable = |id: &str| command.get_arguments().find(|arg| arg.get_id() == id).unwrap().get_env();
         assert_eq!(variable("allow_clean"), None);
