@@ -178,7 +178,8 @@ fn check_ids_differ(messages: &[Object<BatchItem<'_>>]) -> Result<(), Problem> {
         if !seen.insert(id) {
             let detail =
                 format!("The id {id:?} stands twice in this batch; every message needs an id of its own.");
-            return Err(Problem::invalid_field(&format!("messages[{nth}].id"), detail));
+            let problem = Problem::invalid_field(&format!("messages[{nth}].id"), detail);
+            return Err(problem.with("allowed", "an id that no other message of the batch has"));
         }
     }
     Ok(())
