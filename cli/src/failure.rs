@@ -54,9 +54,7 @@ pub(crate) enum Failure {
     #[error("outcome unknown: {0}")]
     Unknown(String),
     /// A message is in the log, but nobody can be told where: standard output is closed or full.
-    #[error(
-        "{error}: stopped with {appended} messages appended, the last at order {order}; no more were sent"
-    )]
+    #[error("standard output: {error}; stopped with {appended} messages appended, the last at order {order}")]
     Output {
         /// What went wrong with the output.
         error: io::Error,

@@ -20,12 +20,12 @@ use crate::{
     node::Node,
 };
 
-/// A master that runs.
+/// A master that runs. Dropping it stops it without anybody waiting for the end.
 #[derive(Debug)]
 pub struct Running {
     /// Where HTTP listens.
     pub addr: SocketAddr,
-    stop: CancellationToken,
+    stop: DropGuard,
     /// Breaks off what is still being answered when this is dropped.
     stopped: DropGuard,
     node: JoinHandle<()>,
@@ -37,7 +37,7 @@ impl Running {
     /// what is queued. Takes less than 10 s.
     pub async fn stop(self) {
         let Running { stop, stopped, node, edge, .. } = self;
-        stop.cancel();
+        drop(stop);
         // A task that panicked has said so itself.
         let _ = (node.await, edge.await);
         drop(stopped);
@@ -79,7 +79,8 @@ pub async fn start(config: Config, bus: impl Bus) -> anyhow::Result<Running> {
     info!(%addr, log = %config.log, node = %config.name, nodes = config.secondaries.len() + 1, "master starts");
     let edge = tokio::spawn(edge::serve(listener, router(context), config.edge, stop.clone()));
     let node = tokio::spawn(node.run(stop.clone()));
-    Ok(Running { addr, stop, stopped: stopped.drop_guard(), node, edge })
+    let (stop, stopped) = (stop.drop_guard(), stopped.drop_guard());
+    Ok(Running { addr, stop, stopped, node, edge })
 }
 
 fn core_config(config: &Config) -> CoreConfig {

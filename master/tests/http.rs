@@ -284,6 +284,14 @@ async fn a_question_to_a_master_that_has_stopped_changes_nothing() {
 }
 
 #[tokio::test]
+async fn a_master_that_is_dropped_stops() {
+    let Master { running, addr } = Master::leading().await;
+    drop(running);
+    let gone = async { while TcpStream::connect(addr).await.is_ok() {} };
+    timeout(DEADLINE, gone).await.expect("nobody listens any more");
+}
+
+#[tokio::test]
 async fn probes_and_health_say_the_same_on_every_node() {
     let master = Master::leading().await;
     for path in ["/livez", "/readyz"] {

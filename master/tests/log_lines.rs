@@ -72,7 +72,8 @@ async fn appends_cleans_and_refusals_are_logged_once() {
     config.allow_clean = true;
     let translator = app::translator(&config);
     let bus = InProcessHub::new().connect(translator.subscriptions(), translator.inbox());
-    let addr = app::start(config, bus).await.unwrap().addr;
+    let running = app::start(config, bus).await.unwrap();
+    let addr = running.addr;
 
     let append = r#"{"message": 1, "w": 1, "id": "mine"}"#;
     assert_eq!(ask(addr, "POST", "/messages", append).await, 200);
