@@ -5,11 +5,11 @@ use std::net::SocketAddr;
 use anyhow::Context as _;
 use replog_host::{
     bus::{Bus, NatsBus},
-    edge::{self, EdgeLimits},
+    edge,
 };
 use replog_shared::{Identity, Incarnation, Moment, store::MemoryStore};
 use tokio::{net::TcpListener, task::JoinHandle};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::info;
 
 use crate::{
@@ -20,12 +20,14 @@ use crate::{
     node::Node,
 };
 
-/// A master that runs.
+/// A master that runs. Dropping it stops it without anybody waiting for the end.
 #[derive(Debug)]
 pub struct Running {
     /// Where HTTP listens.
     pub addr: SocketAddr,
-    stop: CancellationToken,
+    stop: DropGuard,
+    /// Breaks off what is still being answered when this is dropped.
+    stopped: DropGuard,
     node: JoinHandle<()>,
     edge: JoinHandle<()>,
 }
@@ -34,10 +36,11 @@ impl Running {
     /// Stops it: takes no new connections, tells every waiting caller, lets running answers finish, sends
     /// what is queued. Takes less than 10 s.
     pub async fn stop(self) {
-        self.stop.cancel();
-        let (node, edge) = (self.node, self.edge);
+        let Running { stop, stopped, node, edge, .. } = self;
+        drop(stop);
         // A task that panicked has said so itself.
         let _ = (node.await, edge.await);
+        drop(stopped);
     }
 
     /// Returns when the node's task ends by itself, which it does only by a defect.
@@ -63,19 +66,22 @@ pub async fn start(config: Config, bus: impl Bus) -> anyhow::Result<Running> {
         MasterCore::new(core_config(&config), Identity::default(), Moment::default(), fastrand::u64(..));
     let (node, handle) = Node::new(core, MemoryStore::with_ids(), bus, translator(&config));
     let stop = CancellationToken::new();
-    let streams = CancellationToken::new();
+    let stopped = CancellationToken::new();
     let context = Context {
         node: handle,
         name: config.name.clone(),
         secondaries: config.secondaries.clone(),
         read_only_without_majority: config.read_only_without_majority,
         allow_clean: config.allow_clean,
-        stop: streams.clone(),
+        allow_faults: config.allow_faults,
+        stopping: stop.clone(),
+        stopped: stopped.clone(),
     };
     info!(%addr, log = %config.log, node = %config.name, nodes = config.secondaries.len() + 1, "master starts");
-    let edge = tokio::spawn(edge::serve(listener, router(context), EdgeLimits::default(), stop.clone()));
+    let edge = tokio::spawn(edge::serve(listener, router(context), config.edge, stop.clone()));
     let node = tokio::spawn(node.run(stop.clone()));
-    Ok(Running { addr, stop, node, edge })
+    let (stop, stopped) = (stop.drop_guard(), stopped.drop_guard());
+    Ok(Running { addr, stop, stopped, node, edge })
 }
 
 fn core_config(config: &Config) -> CoreConfig {

@@ -1,13 +1,14 @@
 //! The one task that owns the core, the store and the bus, and executes what the core decides.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, time::Duration};
 
 use replog_host::{
     bus::{Bus, BusEvent, Incoming, Outgoing, Refused},
     pages::Shown,
 };
 use replog_shared::{
-    Digest, Durability, EpochNumber, LogId, Moment, NodeName, Order, WriteConcern,
+    Digest, Durability, EpochNumber, Lines, LogId, Moment, NodeName, Order, WriteConcern,
+    entry::EntryLine,
     store::{Reader, Store},
     wire,
 };
@@ -41,7 +42,7 @@ const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub(crate) enum Command {
     Append { append: Append, timeout: Option<Duration>, answer: oneshot::Sender<WriteOutcome> },
-    Clean { append: Append, timeout: Option<Duration>, answer: oneshot::Sender<WriteOutcome> },
+    Clean { append: Append, by: SocketAddr, timeout: Option<Duration>, answer: oneshot::Sender<WriteOutcome> },
     Wait { order: Order, w: WriteConcern, timeout: Option<Duration>, answer: oneshot::Sender<WriteOutcome> },
     Health { answer: oneshot::Sender<HealthReport> },
 }
@@ -124,12 +125,17 @@ impl<R: Reader> Handle<R> {
         self.ask(|answer| Command::Append { append, timeout, answer }).await
     }
 
-    /// Empties the log, and waits until w nodes have followed.
+    /// Empties the log as the client at `by` asks, and waits until w nodes have followed.
     ///
     /// # Errors
     /// The node has stopped.
-    pub async fn clean(&self, append: Append, timeout: Option<Duration>) -> Result<WriteOutcome, Gone> {
-        self.ask(|answer| Command::Clean { append, timeout, answer }).await
+    pub async fn clean(
+        &self,
+        append: Append,
+        by: SocketAddr,
+        timeout: Option<Duration>,
+    ) -> Result<WriteOutcome, Gone> {
+        self.ask(|answer| Command::Clean { append, by, timeout, answer }).await
     }
 
     /// Waits until w nodes hold an entry.
@@ -283,9 +289,13 @@ impl<S: Store, B: Bus> Node<S, B> {
                 let wait = self.wait_id(answer);
                 self.core.on_append(now, wait, append, &self.store);
             }
-            Command::Clean { mut append, timeout, answer } => {
+            Command::Clean { mut append, by, timeout, answer } => {
                 append.deadline = deadline(timeout);
                 let wait = self.wait_id(answer);
+                if self.core.epoch().is_some() {
+                    let dropped = self.store.tip().place.length;
+                    warn!(client = %by, entries.dropped = %dropped, "the log was emptied on request");
+                }
                 self.core.on_clean(now, wait, append, &self.store);
             }
             Command::Wait { order, w, timeout, answer } => {
@@ -391,11 +401,19 @@ impl<S: Store, B: Bus> Node<S, B> {
             // With `memory` durability nothing outlives the process.
             Effect::Save(_) => {}
             Effect::Append(lines) => {
+                note_entries(&lines);
                 if !self.store.append(&lines) {
                     error!(order = %lines.from(), "a run does not continue the log: this is a defect, please report it");
                 }
             }
-            Effect::Truncate(place) => self.store.truncate(place),
+            Effect::Truncate(place) => {
+                // Readers learn of the cut before it happens, so that none mixes two histories.
+                self.shown.send_modify(|shown| {
+                    shown.cuts += 1;
+                    shown.length = shown.length.min(place.length);
+                });
+                self.store.truncate(place);
+            }
             Effect::Answer { wait, outcome } => self.answer(wait, outcome),
             Effect::Entries { secondary, push, answer } => self.send_entries(secondary, push, answer),
             Effect::JoinAnswer { reply, answer } => self.send(self.translator.join_answer(reply, &answer)),
@@ -457,7 +475,7 @@ impl<S: Store, B: Bus> Node<S, B> {
         let (length, log_id) = (self.store.durable().length, self.core.log_id());
         let epoch = self.store.tip().epoch.as_ref().map(replog_shared::Epoch::number);
         self.shown.send_if_modified(|shown| {
-            let now = Shown { length, log_id, epoch };
+            let now = Shown { length, log_id, epoch, cuts: shown.cuts };
             let changed = *shown != now;
             *shown = now;
             changed
@@ -493,6 +511,16 @@ impl<S: Store, B: Bus> Node<S, B> {
 
 /// What an entry is held at: the only level there is yet.
 pub const DURABILITY: Durability = Durability::Memory;
+
+/// One line for each entry that gets its place.
+fn note_entries(lines: &Lines) {
+    if tracing::enabled!(tracing::Level::DEBUG) {
+        for entry in lines.entry_lines().map(EntryLine::parse).filter_map(Result::ok) {
+            let id = entry.id_text();
+            debug!(entry.order = %entry.order, message.id = %String::from_utf8_lossy(&id), "appended");
+        }
+    }
+}
 
 fn tell(notice: &Notice) {
     match notice {

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use anyhow::Context as _;
 use replog_host::{
     bus::{Bus, NatsBus},
-    edge::{self, EdgeLimits},
+    edge,
 };
 use replog_shared::{
     Identity, Incarnation,
@@ -78,12 +78,13 @@ pub async fn start(config: Config, bus: impl Bus) -> anyhow::Result<Running> {
         node: handle,
         reader,
         name: config.name.clone(),
+        durability: config.durability,
         allow_faults: config.allow_faults,
         stopping: stop_edge.clone(),
         stopped: stop_node.clone(),
     };
     info!(%addr, log = %config.log, node = %config.name, durability = %config.durability, "secondary starts");
-    let edge = tokio::spawn(edge::serve(listener, router(context), EdgeLimits::default(), stop_edge.clone()));
+    let edge = tokio::spawn(edge::serve(listener, router(context), config.edge, stop_edge.clone()));
     let node = tokio::spawn(node.run(stop_node.clone()));
     let (stop_edge, stop_node) = (stop_edge.drop_guard(), stop_node.drop_guard());
     Ok(Running { addr, edge, node, stop_edge, stop_node })

@@ -45,6 +45,8 @@ pub(crate) struct Report {
     pub(crate) status: Status,
     /// Whether NATS is connected.
     pub(crate) connected: bool,
+    /// What the bus refused this node since it was connected, if it did.
+    pub(crate) denied: Option<String>,
     /// Envelopes that were not understood, by kind.
     pub(crate) refused: BTreeMap<&'static str, u64>,
 }
@@ -52,8 +54,6 @@ pub(crate) struct Report {
 /// What HTTP must know besides what is shown, told after every burst.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Facts {
-    /// How often the log was cut: a read that began before the last cut must not go on.
-    pub(crate) cuts: u64,
     /// Where the master takes appends, if it told.
     pub(crate) master_http: Option<String>,
     /// Whether NATS is connected.
@@ -127,6 +127,7 @@ pub(crate) struct Node<B, S: Store> {
     facts: watch::Sender<Facts>,
     started: Instant,
     connected: bool,
+    denied: Option<String>,
 }
 
 impl<B: Bus, S: Store> Node<B, S> {
@@ -137,8 +138,9 @@ impl<B: Bus, S: Store> Node<B, S> {
         let (facts, facts_receiver) = watch::channel(Facts::default());
         let handle = Handle { commands: sender, shown: shown_receiver, facts: facts_receiver };
         let (reader, started) = (store.reader(), Instant::now());
-        let connected = false;
-        let node = Node { core, store, reader, bus, translator, commands, shown, facts, started, connected };
+        let (connected, denied) = (false, None);
+        let node =
+            Node { core, store, reader, bus, translator, commands, shown, facts, started, connected, denied };
         (node, handle)
     }
 
@@ -199,11 +201,14 @@ impl<B: Bus, S: Store> Node<B, S> {
             BusEvent::Message(packet) => self.on_packet(packet),
             BusEvent::Up { .. } => {
                 self.connected = true;
+                self.denied = None;
                 self.core.on_connected(self.now());
             }
             BusEvent::Down => self.connected = false,
+            // The bus has logged it.
+            BusEvent::Denied { what } => self.denied = Some(what),
             // The bus has logged it; what is missing shows as a gap.
-            BusEvent::Denied { .. } | BusEvent::Overrun => {}
+            BusEvent::Overrun => {}
         }
     }
 
@@ -240,7 +245,8 @@ impl<B: Bus, S: Store> Node<B, S> {
 
     fn report(&self) -> Report {
         let status = self.core.status(self.now(), &self.store);
-        Report { status, connected: self.connected, refused: self.translator.refused().clone() }
+        let (connected, denied) = (self.connected, self.denied.clone());
+        Report { status, connected, denied, refused: self.translator.refused().clone() }
     }
 
     fn execute(&mut self) {
@@ -271,8 +277,10 @@ impl<B: Bus, S: Store> Node<B, S> {
 
     /// Readers learn of the cut before it happens, so that none mixes two histories.
     fn truncate(&mut self, place: Place) {
-        self.facts.send_modify(|facts| facts.cuts += 1);
-        self.shown.send_modify(|shown| shown.length = shown.length.min(place.length));
+        self.shown.send_modify(|shown| {
+            shown.cuts += 1;
+            shown.length = shown.length.min(place.length);
+        });
         self.store.truncate(place);
     }
 
@@ -305,8 +313,8 @@ impl<B: Bus, S: Store> Node<B, S> {
         let place = self.store.durable();
         let last = (place.marks as usize).checked_sub(1).and_then(|last| self.store.marks().get(last));
         let epoch = last.map(|placed| placed.mark.epoch.number());
-        let is = Shown { length: place.length, log_id: self.core.log_id(), epoch };
         self.shown.send_if_modified(|shown| {
+            let is = Shown { length: place.length, log_id: self.core.log_id(), epoch, cuts: shown.cuts };
             let changed = *shown != is;
             *shown = is;
             changed

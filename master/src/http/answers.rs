@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::{body::Body, response::Response};
 use http::{HeaderValue, StatusCode, header};
 use replog_host::edge::{Applied, Problem};
-use replog_shared::{EpochNumber, MessageId, Order, json};
+use replog_shared::{EpochNumber, MessageId, NodeName, Order, json, store::ReadError};
 
 use super::Context;
 use crate::core::events::{Holders, Interruption, NotLeading, Refusal, WriteOutcome, Written};
@@ -119,26 +119,64 @@ pub(super) fn gone() -> Problem {
         .retry_after(RETRY_AFTER)
 }
 
+/// The node has stopped while the caller of a clean waited.
+pub(super) fn gone_clean() -> Problem {
+    gone().detail(
+        "The node stopped before it could answer; read the log once it is back, to see whether it is empty.",
+    )
+}
+
+/// The clean that w nodes followed, or the problem that tells what became of it.
+pub(super) fn met_clean<R>(context: &Context<R>, outcome: WriteOutcome) -> Result<Met, Problem> {
+    let (status, code, detail) = match outcome {
+        WriteOutcome::Unconfirmed { written: Written { w, .. }, holders } => {
+            let nodes = 1 + holders.count();
+            let detail = format!(
+                "The log is empty, but {w} nodes had not followed in time: {nodes} had. The others follow when they are back; there is no need to ask again."
+            );
+            let problem = Problem::new(StatusCode::GATEWAY_TIMEOUT, "unconfirmed", detail);
+            let problem = problem.applied(Applied::Yes).with("w", w.get());
+            return Err(problem.with("nodes", holder_names(context, holders)));
+        }
+        WriteOutcome::Interrupted { by: Interruption::Stopping, .. } => {
+            let detail = "The node is stopping. Its log is empty; the other nodes follow when it is back.";
+            (StatusCode::SERVICE_UNAVAILABLE, "stopping", detail.to_owned())
+        }
+        WriteOutcome::Interrupted { by: Interruption::Cleaned, .. } => {
+            let detail = "The log was emptied once more while this clean waited for its nodes.";
+            (StatusCode::CONFLICT, "cleaned", detail.to_owned())
+        }
+        WriteOutcome::Interrupted { by: Interruption::NotLeading(why), .. } => {
+            let detail = format!(
+                "The log was emptied here, but {}; whether the other nodes follow is not known here.",
+                words(&why)
+            );
+            let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, code(&why), detail);
+            return Err(problem.applied(Applied::Unknown));
+        }
+        WriteOutcome::Met { .. } | WriteOutcome::Refused(_) => return met(context, outcome),
+    };
+    Err(Problem::new(status, code, detail).applied(Applied::Yes))
+}
+
+/// The names of this node and of the secondaries in `holders`.
+fn holder_names<R>(context: &Context<R>, holders: Holders) -> Vec<&str> {
+    let secondaries = context.secondaries.iter().enumerate();
+    let holding = secondaries.filter(|(index, _)| holders.contains(*index)).map(|(_, node)| node);
+    std::iter::once(&context.name).chain(holding).map(NodeName::as_str).collect()
+}
+
 fn unconfirmed<R>(context: &Context<R>, written: &Written, holders: Holders) -> Problem {
     let (order, w) = (written.first, written.w);
     let detail = format!(
         "The entry is in the log at order {order}, but {w} nodes did not hold it in time. It keeps replicating; GET /messages/{order}?w={w} waits for it."
     );
-    let nodes = std::iter::once(&context.name).chain(
-        context
-            .secondaries
-            .iter()
-            .enumerate()
-            .filter(|(index, _)| holders.contains(*index))
-            .map(|(_, node)| node),
-    );
-    let nodes: Vec<&str> = nodes.map(replog_shared::NodeName::as_str).collect();
     Problem::new(StatusCode::GATEWAY_TIMEOUT, "unconfirmed", detail)
         .applied(Applied::Yes)
         .retryable()
         .with("order", order.get())
         .with("w", w.get())
-        .with("nodes", nodes)
+        .with("nodes", holder_names(context, holders))
 }
 
 fn interrupted(written: &Written, by: &Interruption) -> Problem {
@@ -254,6 +292,12 @@ pub(super) fn words(why: &NotLeading) -> String {
         }
         NotLeading::Stopping => "the node is stopping".into(),
     }
+}
+
+/// 500: the store does not give the entry.
+pub(super) fn unreadable(error: &ReadError) -> Problem {
+    let detail = format!("The entry is in the log, but cannot be read: {error}.");
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "unreadable", detail)
 }
 
 /// 404: the log was emptied between the wait and the read.

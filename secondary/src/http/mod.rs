@@ -4,18 +4,14 @@ mod faults;
 mod health;
 mod misdirected;
 mod read;
-mod steady;
 
-use std::time::Duration;
-
-use ::http::StatusCode;
 use axum::{
     Router,
     routing::{get, post},
 };
-use replog_host::edge::Problem;
+use replog_host::{edge::Problem, probes};
 use replog_shared::{
-    NodeName,
+    Durability, NodeName,
     store::{MemoryStore, Store},
 };
 use tokio_util::sync::CancellationToken;
@@ -31,6 +27,7 @@ pub(crate) struct Context {
     pub(crate) node: Handle,
     pub(crate) reader: LogReader,
     pub(crate) name: NodeName,
+    pub(crate) durability: Durability,
     pub(crate) allow_faults: bool,
     /// The server stops: whoever waits is told so.
     pub(crate) stopping: CancellationToken,
@@ -43,23 +40,18 @@ pub(crate) fn router(context: Context) -> Router {
     Router::new()
         .route("/messages", get(read::messages).post(misdirected::to_master))
         .route("/messages/batch", post(misdirected::to_master))
+        .route("/messages/{order}", get(misdirected::to_master))
         .route("/clean", post(misdirected::to_master))
         .route("/full_messages", get(read::full_messages))
         .route("/health", get(health::health))
-        .route("/livez", get(health::livez))
+        .route("/livez", get(probes::livez))
         .route("/readyz", get(health::readyz))
         .route("/faults", get(faults::get).put(faults::put))
         .with_state(context)
 }
 
-/// 503: the node stops.
-fn stopping() -> Problem {
-    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "This node is stopping. Ask another one.")
-        .retry_after(Duration::from_secs(1))
-}
-
 impl From<Stopped> for Problem {
     fn from(_: Stopped) -> Problem {
-        stopping()
+        Problem::stopping()
     }
 }

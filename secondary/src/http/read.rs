@@ -6,7 +6,7 @@ use replog_host::{
     pages::{self, Element, PageQuery},
 };
 
-use super::{Context, steady::SteadyReader, stopping};
+use super::Context;
 
 /// The bare messages, in order.
 pub(super) async fn messages(
@@ -25,11 +25,7 @@ pub(super) async fn full_messages(
 }
 
 async fn answer(context: Context, query: &PageQuery, element: Element) -> Result<Response, Problem> {
-    let Context { node, reader, stopping: stop, stopped, .. } = context;
-    let waited = stop.run_until_cancelled(pages::wait_for_order(node.shown(), query));
-    waited.await.unwrap_or_else(|| Err(stopping()))?;
-    // The reader first: a cut between the two is noticed then.
-    let reader = SteadyReader::new(reader, node.facts());
-    let shown = node.shown().borrow().clone();
-    Ok(pages::answer(reader, element, query, &shown, stopped))
+    let Context { node, reader, stopping, stopped, .. } = context;
+    pages::wait_for_order(node.shown(), query, &stopping).await?;
+    Ok(pages::answer(reader, element, query, &node.shown(), stopped))
 }
