@@ -66,6 +66,8 @@ pub struct HealthReport {
     pub bus_is_up: bool,
     /// What the bus refused this node, if it did.
     pub denied: Option<String>,
+    /// Another master that leads a log of this name.
+    pub rival: Option<NodeName>,
     /// Nodes that are healthy, this one included.
     pub healthy_nodes: usize,
     /// Envelopes that were refused, by kind.
@@ -87,6 +89,8 @@ pub struct SecondaryReport {
     pub acked_through: Order,
     /// Envelopes pushed again.
     pub retries: u64,
+    /// The order of an entry that is larger than what the bus takes.
+    pub too_large: Option<Order>,
 }
 
 /// The node has stopped.
@@ -492,6 +496,7 @@ impl<S: Store, B: Bus> Node<S, B> {
             stage: secondary.stage.as_str(),
             acked_through: secondary.acked_through,
             retries: secondary.retries,
+            too_large: secondary.too_large,
         });
         HealthReport {
             not_leading: self.core.not_leading(),
@@ -502,6 +507,7 @@ impl<S: Store, B: Bus> Node<S, B> {
             pending_writes: self.core.pending_writes(),
             bus_is_up: self.core.bus_is_up(),
             denied: self.denied.clone(),
+            rival: self.core.rival(now).cloned(),
             healthy_nodes: self.core.healthy_nodes(now),
             refused: self.refused.by_kind(),
             secondaries: secondaries.collect(),

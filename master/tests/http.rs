@@ -376,3 +376,11 @@ async fn the_limits_are_those_of_the_configuration() {
     let answer = master.post("/messages", &format!(r#"{{"message": "{}"}}"#, "x".repeat(2_000))).await;
     assert_eq!(answer.problem(413, "body_too_large")["limit"], 2_000);
 }
+
+#[tokio::test]
+async fn an_answer_tells_how_many_nodes_a_promotion_must_reach_to_keep_it() {
+    let master = Master::leading().await;
+    let answer = master.post("/messages", r#"{"message": 1, "w": 1}"#).await;
+    assert_eq!(answer.body["kept_if_reached"], 3, "one of three nodes holds it, so all must be reached");
+    master.running.stop().await;
+}

@@ -43,12 +43,21 @@ pub(super) fn push_nodes<R>(out: &mut Vec<u8>, context: &Context<R>, holders: Ho
     out.extend_from_slice(b"\"]");
 }
 
-/// Appends what every answer to a write ends with: `"w":…,"nodes":[…],"duplicate":…,"epoch":"…"}`.
+/// How many whole nodes a promotion must reach to keep for sure what `holders` and this node hold: any that many
+/// of the n nodes have one of the holders among them.
+fn kept_if_reached<R>(context: &Context<R>, holders: Holders) -> u64 {
+    u64::from(context.nodes()) - u64::from(holders.count())
+}
+
+/// Appends what every answer to a write ends with:
+/// `"w":…,"nodes":[…],"kept_if_reached":…,"duplicate":…,"epoch":"…"}`.
 fn push_tail<R>(out: &mut Vec<u8>, context: &Context<R>, met: &Met) {
     out.extend_from_slice(b",\"w\":");
     json::push_number(out, met.written.w.get().into());
     out.push(b',');
     push_nodes(out, context, met.holders);
+    out.extend_from_slice(b",\"kept_if_reached\":");
+    json::push_number(out, kept_if_reached(context, met.holders));
     out.extend_from_slice(if met.written.duplicate {
         b",\"duplicate\":true"
     } else {

@@ -48,6 +48,17 @@ struct SecondaryAnswer {
     /// Entries that it has not acked.
     lag: u64,
     retries: u64,
+    /// The order of an entry that is larger than what nats-server takes: nothing from there on is sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    too_large_at: Option<Order>,
+}
+
+impl From<(SecondaryReport, Order)> for SecondaryAnswer {
+    fn from((report, length): (SecondaryReport, Order)) -> SecondaryAnswer {
+        let SecondaryReport { status, stage, acked_through, retries, too_large, .. } = report;
+        let lag = length.since(acked_through);
+        SecondaryAnswer { status, stage, acked_through, lag, retries, too_large_at: too_large }
+    }
 }
 
 /// `GET /health`: always 200 while the node runs; what is wrong stands in `status`.
@@ -58,11 +69,9 @@ pub(super) async fn health<R: Reader>(
     let report = context.node.health().await.map_err(|_| Problem::stopping())?;
     let (status, reason) = status(&report, context.read_only_without_majority, context.nodes());
     let length = report.length;
-    let secondaries = report.secondaries.into_iter().map(|secondary| {
-        let lag = length.since(secondary.acked_through);
-        let (status, stage, acked_through) = (secondary.status, secondary.stage, secondary.acked_through);
-        (secondary.node, SecondaryAnswer { status, stage, acked_through, lag, retries: secondary.retries })
-    });
+    let secondaries = report.secondaries.into_iter();
+    let secondaries =
+        secondaries.map(|secondary| (secondary.node.clone(), SecondaryAnswer::from((secondary, length))));
     Ok(Json(HealthAnswer {
         status,
         reason,
@@ -96,7 +105,9 @@ fn status(
     if read_only_without_majority && 2 * healthy <= usize::from(nodes) {
         return ("read_only", Some(format!("{healthy} of {nodes} nodes are healthy, which is no majority")));
     }
-    let trouble = probes::bus_trouble(report.bus_is_up, report.denied.as_deref());
+    let rival =
+        || report.rival.as_ref().map(|rival| format!("another master, {rival}, leads a log of this name"));
+    let trouble = probes::bus_trouble(report.bus_is_up, report.denied.as_deref()).or_else(rival);
     match trouble.or_else(|| trouble_of_secondaries(&report.secondaries)) {
         Some(reason) => ("degraded", Some(reason)),
         None => ("ok", None),
@@ -114,6 +125,16 @@ const fn not_leading(why: &NotLeading) -> &'static str {
 }
 
 fn trouble_of_secondaries(secondaries: &[SecondaryReport]) -> Option<String> {
+    let too_large = |secondary: &SecondaryReport| {
+        let order = secondary.too_large?;
+        Some(format!(
+            "the entry at order {order} is larger than what nats-server takes: raise its max_payload, {} gets nothing from there on",
+            secondary.node
+        ))
+    };
+    if let Some(reason) = secondaries.iter().find_map(too_large) {
+        return Some(reason);
+    }
     let ill = secondaries.iter().filter_map(|secondary| match (secondary.status, secondary.stage) {
         (_, stage @ ("foreign" | "diverged")) => Some(format!("{} is {stage}", secondary.node)),
         ("healthy", _) => None,
