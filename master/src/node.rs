@@ -14,8 +14,8 @@ use replog_host::{
     pages::Shown,
 };
 use replog_shared::{
-    Digest, Durability, EpochNumber, LogId, Moment, NodeName, Order, WriteConcern,
-    store::{Reader, Store},
+    Digest, Durability, EpochNumber, LogId, Moment, NodeName, Order, Place, WriteConcern,
+    store::{Cut, Reader, Store},
 };
 use slab::Slab;
 use tokio::{
@@ -406,7 +406,7 @@ impl<S: Store, B: Bus> Node<S, B> {
                     error!(order = %lines.from(), "a run does not continue the log: this is a defect, please report it");
                 }
             }
-            Effect::Truncate(place) => self.store.truncate(place),
+            Effect::Truncate(place) => self.truncate(place),
             Effect::Answer { wait, outcome } => self.answer(wait, outcome),
             Effect::Entries { secondary, push, answer } => self.send_entries(secondary, push, answer),
             Effect::JoinAnswer { reply, answer } => self.send(self.translator.join_answer(reply, &answer)),
@@ -415,6 +415,12 @@ impl<S: Store, B: Bus> Node<S, B> {
             Effect::Promise(node, promise) => self.send(self.translator.promise(&node, &promise)),
             Effect::Read(node, read) => self.send(self.translator.read_range(&node, &read)),
             Effect::Notice(notice) => tell(&notice),
+        }
+    }
+
+    fn truncate(&mut self, place: Place) {
+        if let Err(error) = self.store.truncate(place, Cut::Drop) {
+            error!(%error, "the log was not cut");
         }
     }
 

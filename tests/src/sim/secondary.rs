@@ -15,7 +15,7 @@ use replog_shared::{
     Digest, Durability, Incarnation, Lines, LogName, Moment, NodeName, Order,
     limits::{ENVELOPE_OVERHEAD_BYTES, FETCH_WINDOW_RANGES, REORDER_BUFFER_BYTES},
     mark::Mark,
-    store::{LogView, MemoryStore, Reader, Store},
+    store::{Cut, LogView, MemoryStore, Reader, Store},
     subjects::{Channel, Subjects},
     wire::{self, WireError},
 };
@@ -265,7 +265,7 @@ impl Secondary {
                 let index = self.identity.index;
                 hub.story.tell(|| format!("s{index} cuts its log at {}", place.length));
                 hub.coverage.hit(Path::SuffixCut);
-                self.store.truncate(place);
+                self.store.truncate(place, Cut::Drop).expect("a place of this log");
                 hub.oracle.on_truncate(index, &self.store, self.status().fence.as_ref());
             }
             Effect::Join(join) => {
