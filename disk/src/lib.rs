@@ -26,3 +26,6 @@ pub use node_file::{NodeFacts, NodeFile, NodeFileError};
 pub use open::{
     CutAtDamage, DataDir, DataDirError, OpenMode, OpenOptions, OpenReport, SegmentSizes, TornTail, open,
 };
+
+#[cfg(test)]
+mod tests;
