@@ -69,6 +69,8 @@ struct State {
     synced: (u64, u64),
     /// The last write that is to be synced.
     sync_through: u64,
+    /// Whether a thread syncs. Never two: the kernel tells an error of the disk only to the first that asks.
+    syncing: bool,
     seal: bool,
     stop: bool,
     failure: Option<StoreError>,
@@ -202,18 +204,26 @@ impl Pipe {
         group
     }
 
-    /// The writer has written. At level `os` that is all that is asked.
-    pub(super) fn on_written(&self, written: Written) {
+    /// The writer has written. At level `os` that is all that is asked; at level `disk` it is to be synced: by
+    /// the writer itself if that is the answer, because nothing waits for it and no thread needs to be woken.
+    #[must_use = "what is not synced never becomes durable"]
+    pub(super) fn on_written(&self, written: &Written) -> bool {
         let mut state = self.lock();
-        if self.level == Durability::Disk {
-            state.sync_through = written.write;
-        } else {
+        state.written = Some(written.clone());
+        if self.level != Durability::Disk {
             state.durable = written.place;
             state.durable_bytes = written.line_bytes;
+            drop(state);
+            (self.wake)();
+            return false;
         }
-        state.written = Some(written);
-        drop(state);
-        if self.level == Durability::Disk { self.to_syncer.notify_one() } else { (self.wake)() }
+        state.sync_through = written.write;
+        let alone = state.waiting.is_empty() && !state.syncing;
+        state.syncing |= alone;
+        if !alone {
+            self.to_syncer.notify_one();
+        }
+        alone
     }
 
     /// What is to be synced next; waits for it. `None`: nothing any more.
@@ -223,7 +233,8 @@ impl Pipe {
             if state.failure.is_some() {
                 return None;
             }
-            if state.sync_through > state.synced.0 {
+            if state.sync_through > state.synced.0 && !state.syncing {
+                state.syncing = true;
                 return state.written.clone();
             }
             if state.stop {
@@ -239,6 +250,7 @@ impl Pipe {
         if state.failure.is_some() {
             return;
         }
+        state.syncing = false;
         state.synced = (written.write, written.lines_end);
         if self.level == Durability::Disk {
             state.durable = written.place;

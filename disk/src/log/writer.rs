@@ -9,6 +9,7 @@ use super::{
     segments::{Indexer, Segment},
     shared::{Shared, write},
     spare::Spares,
+    syncer,
 };
 use crate::{
     error::Failed,
@@ -210,13 +211,16 @@ impl Writer {
             self.entry_ends.drain(..).for_each(|end| segment.index.on_entry(end));
         }
         self.writes += 1;
-        self.shared.pipe.on_written(Written {
+        let written = Written {
             write: self.writes,
             place: self.place,
             line_bytes: self.line_bytes,
             file: current.file.clone(),
             lines_end: current.lines_end,
-        });
+        };
+        if self.shared.pipe.on_written(&written) {
+            syncer::sync(&self.shared, &written);
+        }
         Ok(())
     }
 
