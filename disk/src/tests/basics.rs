@@ -61,9 +61,12 @@ fn a_log_that_is_opened_and_closed_does_not_grow() {
 fn durable_moves_only_when_it_is_asked_for() {
     let files = SimulatedFiles::new(1);
     let mut log = Log::open(&files, STRICT).unwrap();
+    files.hold_syncs(true);
     log.append(1, 10, true);
+    log.store.refresh().unwrap();
     assert_eq!(log.store.durable(), place(0, 0));
     assert!(log.store.pending_bytes() > 0);
+    files.hold_syncs(false);
     log.settle().unwrap();
     assert_eq!(log.store.durable(), place(1, 1));
     assert_eq!(log.store.pending_bytes(), 0);

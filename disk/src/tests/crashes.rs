@@ -11,6 +11,7 @@ enum Step {
     Append { entries: u64, size: usize, with_mark: bool },
     Settle,
     HoldSyncs,
+    Look,
     Truncate { pick: prop::sample::Index, quarantine: bool },
     Close,
     CrashProcess,
@@ -23,6 +24,7 @@ fn step() -> impl Strategy<Value = Step> {
         8 => append.prop_map(|(entries, size, with_mark)| Step::Append { entries, size, with_mark }),
         3 => Just(Step::Settle),
         2 => Just(Step::HoldSyncs),
+        3 => Just(Step::Look),
         1 => (any::<prop::sample::Index>(), any::<bool>())
             .prop_map(|(pick, quarantine)| Step::Truncate { pick, quarantine }),
         1 => Just(Step::Close),
@@ -64,6 +66,11 @@ impl Life {
                 self.log().settle().unwrap();
             }
             Step::HoldSyncs => self.files.hold_syncs(true),
+            Step::Look => {
+                // Lets the threads come as far as they do; how far must make no difference.
+                (0..100).for_each(|_| std::thread::yield_now());
+                self.log().store.refresh().unwrap();
+            }
             Step::Truncate { pick, quarantine } => self.truncate(pick, *quarantine),
             Step::Close => {
                 self.files.hold_syncs(false);
@@ -109,6 +116,25 @@ impl Life {
         self.model.cut(&tip);
         assert_holds(&log, &self.model);
         self.log = Some(log);
+    }
+}
+
+#[test]
+fn what_is_written_and_not_synced_is_not_durable() {
+    for seed in 0..50 {
+        let files = SimulatedFiles::new(seed);
+        let mut log = Log::open(&files, STRICT).unwrap();
+        log.append(1, 10, true);
+        log.settle().unwrap();
+        files.hold_syncs(true);
+        log.append(1, 10, false);
+        wait_until_written(&files, b"id1");
+        (0..20).for_each(|_| std::thread::yield_now());
+        log.store.refresh().unwrap();
+        assert_eq!(log.store.durable(), place(1, 1));
+        files.crash_power();
+        drop(log);
+        assert!(Log::open(&files, STRICT).unwrap().store.tip().place >= place(1, 1));
     }
 }
 

@@ -140,12 +140,8 @@ fn a_sound_frame_behind_an_unsound_one_is_no_damage_by_itself() {
     log.wait_until(|_| segments(&files)[0].1.windows(8).any(|bytes| bytes == b"\xffsynced\xff")).unwrap();
     let durable = log.store.tip().clone();
     files.hold_syncs(true);
-    log.append(1, 10, false);
-    log.append(1, 10, false);
-    let wanted = |content: &[u8]| content.windows(3).any(|bytes| bytes == b"id2");
-    while !wanted(&segments(&files)[0].1) {
-        std::thread::yield_now();
-    }
+    log.append(2, 10, false);
+    wait_until_written(&files, b"id2");
     // The first of the two pages that nobody had synced did not reach the disk; the second did.
     let (path, content) = segments(&files).remove(0);
     let at = content.windows(3).position(|bytes| bytes == b"id1").unwrap();
@@ -165,11 +161,8 @@ fn a_torn_tail_does_not_come_back_to_life() {
     log.settle().unwrap();
     files.hold_syncs(true);
     let first = run(log.store.tip(), 1, 10, false);
-    assert!(log.store.append(&first));
-    log.append(1, 10, false);
-    while !segments(&files)[0].1.windows(3).any(|bytes| bytes == b"id2") {
-        std::thread::yield_now();
-    }
+    log.append(2, 10, false);
+    wait_until_written(&files, b"id2");
     let (path, content) = segments(&files).remove(0);
     let at = content.windows(3).position(|bytes| bytes == b"id1").unwrap();
     files.damage(&path, |content| content[at] ^= 1);

@@ -205,6 +205,16 @@ pub(super) fn segments(files: &SimulatedFiles) -> Vec<(PathBuf, Vec<u8>)> {
     all.filter(|(path, _)| path.extension().is_some_and(|extension| extension == "log")).collect()
 }
 
+/// Waits until these bytes are in a segment, synced or not.
+pub(super) fn wait_until_written(files: &SimulatedFiles, wanted: &[u8]) {
+    let deadline = Instant::now() + DEADLINE;
+    let is_there = |content: &[u8]| content.windows(wanted.len()).any(|bytes| bytes == wanted);
+    while !segments(files).iter().any(|(_, content)| is_there(content)) {
+        assert!(Instant::now() < deadline, "something is written in time");
+        std::thread::yield_now();
+    }
+}
+
 pub(super) fn flip(files: &SimulatedFiles, path: &Path, bit: usize) {
     files.damage(path, |content| content[bit / 8] ^= 1 << (bit % 8));
 }
