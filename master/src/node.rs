@@ -7,9 +7,9 @@ use replog_host::{
     pages::Shown,
 };
 use replog_shared::{
-    Digest, Durability, EpochNumber, Lines, LogId, Moment, NodeName, Order, WriteConcern,
+    Digest, Durability, EpochNumber, Lines, LogId, Moment, NodeName, Order, Place, WriteConcern,
     entry::EntryLine,
-    store::{Reader, Store},
+    store::{Cut, Reader, Store},
     wire,
 };
 use slab::Slab;
@@ -410,14 +410,7 @@ impl<S: Store, B: Bus> Node<S, B> {
                     error!(order = %lines.from(), "a run does not continue the log: this is a defect, please report it");
                 }
             }
-            Effect::Truncate(place) => {
-                // Readers learn of the cut before it happens, so that none mixes two histories.
-                self.shown.send_modify(|shown| {
-                    shown.cuts += 1;
-                    shown.length = shown.length.min(place.length);
-                });
-                self.store.truncate(place);
-            }
+            Effect::Truncate(place) => self.truncate(place),
             Effect::Answer { wait, outcome } => self.answer(wait, outcome),
             Effect::Entries { secondary, push, answer } => self.send_entries(secondary, push, answer),
             Effect::JoinAnswer { reply, answer } => self.send(self.translator.join_answer(reply, &answer)),
@@ -428,6 +421,17 @@ impl<S: Store, B: Bus> Node<S, B> {
             Effect::State { reply, state } => self.send(Translator::state(reply, &state)),
             Effect::ReadAnswer(answer) => self.answer_read(answer),
             Effect::Notice(notice) => tell(&notice),
+        }
+    }
+
+    /// Readers learn of the cut before it happens, so that none mixes two histories.
+    fn truncate(&mut self, place: Place) {
+        self.shown.send_modify(|shown| {
+            shown.cuts += 1;
+            shown.length = shown.length.min(place.length);
+        });
+        if let Err(error) = self.store.truncate(place, Cut::Drop) {
+            error!(%error, "the log was not cut");
         }
     }
 

@@ -9,7 +9,7 @@ use replog_host::{
 use replog_shared::{
     Moment, Place,
     limits::ENVELOPE_BYTES,
-    store::{Reader, Store},
+    store::{Cut, Reader, Store},
     wire,
 };
 use tokio::{
@@ -281,7 +281,9 @@ impl<B: Bus, S: Store> Node<B, S> {
             shown.cuts += 1;
             shown.length = shown.length.min(place.length);
         });
-        self.store.truncate(place);
+        if let Err(error) = self.store.truncate(place, Cut::Quarantine) {
+            tracing::error!(%error, "the log was not cut");
+        }
     }
 
     fn send(&mut self, packet: Outgoing) {

@@ -15,7 +15,7 @@ use replog_master::{
 };
 use replog_shared::{
     Identity, Incarnation, LogName, MarkKind, Moment, NodeName, Order,
-    store::{LogView, MemoryStore, Reader, Store},
+    store::{Cut, LogView, MemoryStore, Reader, Store},
     wire::{self, Verdict},
 };
 
@@ -343,7 +343,7 @@ impl Master {
             }
             Effect::Truncate(place) => {
                 hub.story.tell(|| format!("master cuts its log at {}", place.length));
-                self.store.truncate(place);
+                self.store.truncate(place, Cut::Drop).expect("a place of this log");
                 self.sent_once.clear();
                 self.admitted.clear();
                 hub.oracle.on_truncate(0, &self.store, None);

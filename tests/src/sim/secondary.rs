@@ -16,7 +16,7 @@ use replog_secondary::core::{
 use replog_shared::{
     Digest, Durability, Identity, Incarnation, Lines, LogName, Moment, NodeName, Order,
     mark::Mark,
-    store::{LogView, MemoryStore, Reader, Store},
+    store::{Cut, LogView, MemoryStore, Reader, Store},
     subjects::{Channel, Subjects},
     wire::{self, WireError},
 };
@@ -271,7 +271,7 @@ impl Secondary {
                 let index = self.member.index;
                 hub.story.tell(|| format!("s{index} cuts its log at {}", place.length));
                 hub.coverage.hit(Path::SuffixCut);
-                self.store.truncate(place);
+                self.store.truncate(place, Cut::Drop).expect("a place of this log");
                 hub.oracle.on_truncate(index, &self.store, self.status().fence.as_ref());
             }
             Effect::Join(join) => {

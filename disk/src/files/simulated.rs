@@ -1,0 +1,343 @@
+//! A disk in memory that crashes, tears, lies and fills up, as its test tells it.
+//!
+//! Written and synced bytes are kept apart. A crash of the process keeps what was written; a crash of the power
+//! keeps what was synced, and of the rest any part in any order.
+
+mod inode;
+
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    io,
+    path::{Path, PathBuf},
+    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+};
+
+use self::inode::Inode;
+use super::{DirLock, File, Files};
+
+/// A change of a name that is not synced yet.
+#[derive(Clone, Debug)]
+enum NameChange {
+    Link(PathBuf, usize),
+    Unlink(PathBuf),
+    Rename(PathBuf, PathBuf, usize),
+}
+
+impl NameChange {
+    fn apply(&self, names: &mut BTreeMap<PathBuf, usize>) {
+        match self {
+            NameChange::Link(path, inode) => {
+                names.insert(path.clone(), *inode);
+            }
+            NameChange::Unlink(path) => {
+                names.remove(path);
+            }
+            NameChange::Rename(from, to, inode) => {
+                names.remove(from);
+                names.insert(to.clone(), *inode);
+            }
+        }
+    }
+
+    fn is_in(&self, dir: &Path) -> bool {
+        let (NameChange::Link(path, _) | NameChange::Unlink(path) | NameChange::Rename(_, path, _)) = self;
+        path.parent() == Some(dir)
+    }
+}
+
+#[derive(Debug)]
+struct Disk {
+    inodes: Vec<Inode>,
+    names: BTreeMap<PathBuf, usize>,
+    synced_names: BTreeMap<PathBuf, usize>,
+    changes: Vec<NameChange>,
+    locks: BTreeSet<PathBuf>,
+    /// Counts crashes: handles from before do nothing any more.
+    process: u64,
+    random: fastrand::Rng,
+    syncs_held: bool,
+    failing_syncs: u32,
+    syncs: u64,
+    free_bytes: u64,
+    short_writes: bool,
+}
+
+/// The simulated disk. Clones are the same disk.
+#[derive(Clone, Debug)]
+pub struct SimulatedFiles {
+    disk: Arc<Mutex<Disk>>,
+    released: Arc<Condvar>,
+}
+
+impl SimulatedFiles {
+    /// An empty disk whose crashes are drawn from this seed.
+    pub fn new(seed: u64) -> SimulatedFiles {
+        let disk = Disk {
+            inodes: Vec::new(),
+            names: BTreeMap::new(),
+            synced_names: BTreeMap::new(),
+            changes: Vec::new(),
+            locks: BTreeSet::new(),
+            process: 0,
+            random: fastrand::Rng::with_seed(seed),
+            syncs_held: false,
+            failing_syncs: 0,
+            syncs: 0,
+            free_bytes: u64::MAX,
+            short_writes: false,
+        };
+        SimulatedFiles { disk: Arc::new(Mutex::new(disk)), released: Arc::new(Condvar::new()) }
+    }
+
+    fn lock_disk(&self) -> MutexGuard<'_, Disk> {
+        self.disk.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Syncs begun from now on do not end before they are released, or the process crashes.
+    pub fn hold_syncs(&self, hold: bool) {
+        self.lock_disk().syncs_held = hold;
+        self.released.notify_all();
+    }
+
+    /// The next `count` syncs of files fail; what they were to sync is never written. Later ones succeed.
+    pub fn fail_syncs(&self, count: u32) {
+        self.lock_disk().failing_syncs = count;
+    }
+
+    /// Only so many bytes can still be written.
+    pub fn fill_up(&self, free_bytes: u64) {
+        self.lock_disk().free_bytes = free_bytes;
+    }
+
+    /// Writes take only a part of the bytes at a time.
+    pub fn write_short(&self, short: bool) {
+        self.lock_disk().short_writes = short;
+    }
+
+    /// How many syncs of files were asked for.
+    pub fn syncs(&self) -> u64 {
+        self.lock_disk().syncs
+    }
+
+    /// The process is killed: what was written stays, its open files and locks are gone.
+    pub fn crash_process(&self) {
+        let mut disk = self.lock_disk();
+        disk.process += 1;
+        disk.locks.clear();
+        (disk.syncs_held, disk.failing_syncs, disk.free_bytes) = (false, 0, u64::MAX);
+        drop(disk);
+        self.released.notify_all();
+    }
+
+    /// The power fails: what was not synced is kept, lost or torn, in any order.
+    pub fn crash_power(&self) {
+        self.crash_process();
+        let mut disk = self.lock_disk();
+        let Disk { inodes, random, changes, synced_names, names, .. } = &mut *disk;
+        for inode in inodes {
+            inode.lose_power(random);
+        }
+        for change in changes.drain(..).filter(|_| random.bool()) {
+            change.apply(synced_names);
+        }
+        names.clone_from(synced_names);
+    }
+
+    /// The files below a directory, with their content as a process sees it.
+    pub fn content(&self, below: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+        let disk = self.lock_disk();
+        let files = disk.names.iter().filter(|(path, _)| path.starts_with(below));
+        files.map(|(path, inode)| (path.clone(), disk.inodes[*inode].current.clone())).collect()
+    }
+
+    /// Changes a file behind everybody's back, also on the disk.
+    pub fn damage(&self, path: &Path, change: impl FnOnce(&mut Vec<u8>)) {
+        let mut disk = self.lock_disk();
+        if let Some(inode) = disk.names.get(path).copied() {
+            disk.inodes[inode].damage(change);
+        }
+    }
+
+    fn open_inode(&self, disk: &Disk, inode: usize) -> Arc<dyn File> {
+        Arc::new(SimulatedFile { files: self.clone(), inode, process: disk.process })
+    }
+}
+
+impl Disk {
+    fn change(&mut self, change: NameChange) {
+        change.apply(&mut self.names);
+        self.changes.push(change);
+    }
+
+    fn inode_at(&self, path: &Path) -> io::Result<usize> {
+        self.names.get(path).copied().ok_or_else(|| io::ErrorKind::NotFound.into())
+    }
+}
+
+/// The files of one process: after a crash, nothing it still does has any effect.
+#[derive(Debug)]
+pub struct SimulatedProcess {
+    files: SimulatedFiles,
+    process: u64,
+}
+
+impl SimulatedFiles {
+    /// The disk as the process sees it that starts now.
+    pub fn process(&self) -> Arc<dyn Files> {
+        Arc::new(SimulatedProcess { files: self.clone(), process: self.lock_disk().process })
+    }
+}
+
+impl SimulatedProcess {
+    fn alive(&self) -> io::Result<MutexGuard<'_, Disk>> {
+        let disk = self.files.lock_disk();
+        if disk.process == self.process {
+            Ok(disk)
+        } else {
+            Err(io::Error::other("this process has crashed"))
+        }
+    }
+}
+
+impl Files for SimulatedProcess {
+    fn create(&self, path: &Path) -> io::Result<Arc<dyn File>> {
+        let mut disk = self.alive()?;
+        // Always another file: a process that still has the old one open keeps it.
+        let inode = disk.inodes.len();
+        disk.inodes.push(Inode::default());
+        disk.change(NameChange::Link(path.to_owned(), inode));
+        Ok(self.files.open_inode(&disk, inode))
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Arc<dyn File>> {
+        let disk = self.alive()?;
+        let inode = disk.inode_at(path)?;
+        Ok(self.files.open_inode(&disk, inode))
+    }
+
+    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
+        let disk = self.alive()?;
+        let inside = disk.names.keys().filter(|path| path.parent() == Some(dir));
+        Ok(inside.filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned())).collect())
+    }
+
+    fn create_dir(&self, _dir: &Path) -> io::Result<()> {
+        self.alive().map(|_| ())
+    }
+
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        let mut disk = self.alive()?;
+        let inode = disk.inode_at(from)?;
+        disk.change(NameChange::Rename(from.to_owned(), to.to_owned(), inode));
+        Ok(())
+    }
+
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        let mut disk = self.alive()?;
+        disk.inode_at(path)?;
+        disk.change(NameChange::Unlink(path.to_owned()));
+        Ok(())
+    }
+
+    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
+        let mut disk = self.alive()?;
+        let Disk { changes, synced_names, .. } = &mut *disk;
+        changes.iter().filter(|change| change.is_in(dir)).for_each(|change| change.apply(synced_names));
+        changes.retain(|change| !change.is_in(dir));
+        Ok(())
+    }
+
+    fn lock(&self, path: &Path) -> io::Result<Option<DirLock>> {
+        let mut disk = self.alive()?;
+        if !disk.locks.insert(path.to_owned()) {
+            return Ok(None);
+        }
+        Ok(Some(Box::new(Lock { files: self.files.clone(), path: path.to_owned(), process: self.process })))
+    }
+}
+
+struct Lock {
+    files: SimulatedFiles,
+    path: PathBuf,
+    process: u64,
+}
+
+impl Drop for Lock {
+    fn drop(&mut self) {
+        let mut disk = self.files.lock_disk();
+        if disk.process == self.process {
+            disk.locks.remove(&self.path);
+        }
+    }
+}
+
+#[derive(Debug)]
+struct SimulatedFile {
+    files: SimulatedFiles,
+    inode: usize,
+    process: u64,
+}
+
+impl SimulatedFile {
+    fn alive(&self) -> io::Result<MutexGuard<'_, Disk>> {
+        self.check(self.files.lock_disk())
+    }
+
+    fn check<'a>(&self, disk: MutexGuard<'a, Disk>) -> io::Result<MutexGuard<'a, Disk>> {
+        if disk.process == self.process {
+            Ok(disk)
+        } else {
+            Err(io::Error::other("this process has crashed"))
+        }
+    }
+}
+
+impl File for SimulatedFile {
+    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
+        let disk = self.alive()?;
+        let content = &disk.inodes[self.inode].current;
+        let from = content.get(offset as usize..).unwrap_or_default();
+        let count = from.len().min(buffer.len());
+        buffer[..count].copy_from_slice(&from[..count]);
+        Ok(count)
+    }
+
+    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
+        let mut disk = self.alive()?;
+        let whole = bytes.len() as u64;
+        let count = if disk.short_writes { whole.div_ceil(2) } else { whole }.min(disk.free_bytes);
+        if count == 0 && whole > 0 {
+            return Err(io::ErrorKind::StorageFull.into());
+        }
+        disk.free_bytes -= count;
+        disk.inodes[self.inode].write(offset as usize, &bytes[..count as usize]);
+        Ok(count as usize)
+    }
+
+    fn set_len(&self, length: u64) -> io::Result<()> {
+        self.alive()?.inodes[self.inode].set_len(length as usize);
+        Ok(())
+    }
+
+    fn length(&self) -> io::Result<u64> {
+        Ok(self.alive()?.inodes[self.inode].current.len() as u64)
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        let mut disk = self.alive()?;
+        disk.syncs += 1;
+        // What is written while it works may or may not be synced with the rest: it is not.
+        let covered = disk.inodes[self.inode].pending();
+        while disk.syncs_held && disk.process == self.process {
+            disk = self.files.released.wait(disk).unwrap_or_else(PoisonError::into_inner);
+        }
+        let mut disk = self.check(disk)?;
+        if disk.failing_syncs > 0 {
+            disk.failing_syncs -= 1;
+            disk.inodes[self.inode].lose(covered);
+            return Err(io::Error::other("a simulated error of the disk"));
+        }
+        disk.inodes[self.inode].sync(covered);
+        Ok(())
+    }
+}
