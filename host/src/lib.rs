@@ -7,4 +7,5 @@ pub mod pages;
 pub mod probes;
 pub mod runtime;
 pub mod stop;
+pub mod storage;
 pub mod telemetry;

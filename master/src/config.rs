@@ -7,11 +7,14 @@ use replog_host::{
     bus::NatsOptions,
     config::{CommonArgs, ConfigError, Problems, check_listen},
     edge::EdgeLimits,
+    storage::StorageOptions,
 };
 use replog_shared::{
     LogName, NodeName,
     limits::{HEARTBEAT_INTERVAL, MAX_SECONDARIES, RECOVERY_WAIT},
 };
+
+use crate::core::StartTerms;
 
 /// How long a start may wait for silent nodes, in milliseconds. Appends are held as long, so no longer than a
 /// client waits.
@@ -46,7 +49,35 @@ pub struct Args {
         default_value_t = RECOVERY_WAIT.as_millis().to_string())]
     recovery_wait_ms: String,
     #[command(flatten)]
+    start: StartArgs,
+    #[command(flatten)]
     common: CommonArgs,
+}
+
+/// How this start may come to lead, in the operator's hands.
+#[derive(clap::Args, Clone, Debug)]
+struct StartArgs {
+    /// Promote this node, whoever reigned before; --secondaries then lists the other nodes, the old master
+    /// included
+    #[arg(long)]
+    promote: bool,
+    /// Whole nodes that a promotion must reach, this one included: all if not given
+    #[arg(long, value_name = "P", allow_negative_numbers = true)]
+    reach: Option<String>,
+    /// This node's log is an old copy: it must promote itself and does not count as whole
+    #[arg(long)]
+    recover: bool,
+}
+
+impl StartArgs {
+    fn check(&self, nodes: usize, problems: &mut Problems) -> Option<StartTerms> {
+        let reach = self.reach.as_ref().map(|reach| problems.number("reach", reach, 0..=nodes as u64));
+        let reach = match reach {
+            None => None,
+            Some(reach) => Some(reach? as usize),
+        };
+        Some(StartTerms { promote: self.promote, reach, recover: self.recover })
+    }
 }
 
 /// A checked configuration.
@@ -64,6 +95,10 @@ pub struct Config {
     pub secondaries: Vec<NodeName>,
     /// Refuse appends unless a majority of the n nodes is healthy.
     pub read_only_without_majority: bool,
+    /// Where the log is kept, and what holding an entry means there.
+    pub storage: StorageOptions,
+    /// What the operator asked of this start.
+    pub start: StartTerms,
     /// Allow `POST /clean`.
     pub allow_clean: bool,
     /// Allow faults: a master has none, and says so.
@@ -95,6 +130,8 @@ impl Config {
             name,
             secondaries,
             read_only_without_majority: false,
+            storage: StorageOptions::MEMORY,
+            start: StartTerms::default(),
             allow_clean: false,
             allow_faults: false,
             advertise_url: None,
@@ -123,9 +160,11 @@ impl Args {
         let name = problems.check("name", self.name.parse::<NodeName>());
         let (secondaries, wrong) = parse_secondaries(&self.secondaries, name.as_ref());
         wrong.iter().for_each(|wrong| problems.add("secondaries", wrong));
+        let nodes = secondaries.len() + 1;
         let read_only = problems.switch("read-only-without-majority", &self.read_only_without_majority);
         let url = self.advertise_url.map(|url| problems.http_url("advertise-url", &url));
         let recovery_wait = problems.number("recovery-wait-ms", &self.recovery_wait_ms, RECOVERY_WAITS_MS);
+        let start = self.start.check(nodes, problems);
         let common = common?;
         Some(Config {
             listen,
@@ -134,6 +173,8 @@ impl Args {
             name: name?,
             secondaries,
             read_only_without_majority: read_only?,
+            storage: common.storage,
+            start: start?,
             allow_clean: common.allow_clean,
             allow_faults: common.allow_faults,
             advertise_url: url.flatten(),

@@ -226,7 +226,7 @@ async fn a_clean_that_the_stop_interrupts_speaks_of_the_clean() {
     let master = Master::leading().await;
     let waiting = master.post_waiting("/clean", r#"{"w": 2}"#);
     master.pending_writes(1).await;
-    master.running.stop().await;
+    master.running.stop().await.unwrap();
     let answer = waiting.await.unwrap();
     let problem = answer.problem(503, "stopping");
     let detail = problem["detail"].as_str().unwrap();
@@ -256,7 +256,7 @@ async fn who_waits_to_be_shown_something_is_told_when_the_master_stops() {
     let answer = Answer::of(&rest(&mut waiting).await);
     assert_eq!(answer.problem(503, "stopping")["applied"], false);
     assert!(answer.head.contains("retry-after: 1"), "{answer:?}");
-    timeout(DEADLINE, stopping).await.unwrap().unwrap();
+    timeout(DEADLINE, stopping).await.unwrap().unwrap().unwrap();
 }
 
 #[tokio::test]
@@ -280,7 +280,7 @@ async fn a_question_to_a_master_that_has_stopped_changes_nothing() {
         let answer = Answer::of(&rest(&mut socket).await);
         assert_eq!(answer.problem(503, "stopping")["applied"], false);
     }
-    timeout(DEADLINE, stopping).await.unwrap().unwrap();
+    timeout(DEADLINE, stopping).await.unwrap().unwrap().unwrap();
 }
 
 #[tokio::test]
@@ -382,5 +382,5 @@ async fn an_answer_tells_how_many_nodes_a_promotion_must_reach_to_keep_it() {
     let master = Master::leading().await;
     let answer = master.post("/messages", r#"{"message": 1, "w": 1}"#).await;
     assert_eq!(answer.body["kept_if_reached"], 3, "one of three nodes holds it, so all must be reached");
-    master.running.stop().await;
+    master.running.stop().await.unwrap();
 }

@@ -24,9 +24,12 @@ fn an_empty_variable_is_as_good_as_none() {
         "REPLOG_DURABILITY",
     ];
     let variables = empty.map(|name| (name, ""));
-    // Only the default durability, which does not exist yet, is left to complain about.
+    // Only the directory that the default durability needs is left to complain about.
     let (code, said) = refusal(&[], &variables);
-    assert!(code == Some(2) && said.contains("1 problem") && said.contains("--durability: disk"), "{said}");
+    assert!(
+        code == Some(2) && said.contains("1 problem") && said.contains("--data-dir: is missing"),
+        "{said}"
+    );
 }
 
 #[test]

@@ -7,8 +7,9 @@ use replog_host::{
     bus::NatsOptions,
     config::{CommonArgs, ConfigError, Problems, check_listen},
     edge::EdgeLimits,
+    storage::StorageOptions,
 };
-use replog_shared::{Durability, LogName, NodeName, limits::HEARTBEAT_INTERVAL};
+use replog_shared::{LogName, NodeName, limits::HEARTBEAT_INTERVAL};
 
 use crate::core::Faults;
 
@@ -67,8 +68,8 @@ pub struct Config {
     pub log: LogName,
     /// This node's name.
     pub name: NodeName,
-    /// What an ack means.
-    pub durability: Durability,
+    /// Where the log is kept, and what an ack means.
+    pub storage: StorageOptions,
     /// Between two acks when idle.
     pub heartbeat_interval: Duration,
     /// Whether faults may be changed over HTTP.
@@ -89,7 +90,7 @@ impl Config {
             nats: NatsOptions::default(),
             log,
             name,
-            durability: Durability::Memory,
+            storage: StorageOptions::MEMORY,
             heartbeat_interval: HEARTBEAT_INTERVAL,
             allow_faults: false,
             faults: Faults::default(),
@@ -121,7 +122,7 @@ impl Args {
             nats: common.nats,
             log: common.log,
             name: name?,
-            durability: common.durability,
+            storage: common.storage,
             heartbeat_interval: common.heartbeat_interval,
             allow_faults: common.allow_faults,
             faults: faults?,
@@ -162,7 +163,7 @@ mod tests {
     fn the_least_that_works() {
         let config = check(&["--name", "s1", "--durability", "memory"]).unwrap();
         assert_eq!(config.name.as_str(), "s1");
-        assert_eq!((config.log.as_str(), config.durability), ("main", Durability::Memory));
+        assert_eq!((config.log.as_str(), config.storage), ("main", StorageOptions::MEMORY));
     }
 
     #[test]

@@ -244,7 +244,7 @@ async fn it_joins_fetches_acks_and_shows() {
     assert_eq!(json_of(running.addr, "/messages?from=7").await, json!({"messages": []}));
     let health = json_of(running.addr, "/health").await;
     assert_eq!((&health["status"], &health["length"], &health["lag"]), (&json!("ok"), &json!(1), &json!(0)));
-    timeout(DEADLINE, running.stop()).await.unwrap();
+    timeout(DEADLINE, running.stop()).await.unwrap().unwrap();
 }
 
 /// The condition holds soon: asks `/health` until it does.
@@ -399,5 +399,5 @@ async fn who_waits_is_told_when_the_node_stops() {
     let mut answer = String::new();
     timeout(DEADLINE, waiting.read_to_string(&mut answer)).await.unwrap().unwrap();
     assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
-    timeout(DEADLINE, stopping).await.unwrap().unwrap();
+    timeout(DEADLINE, stopping).await.unwrap().unwrap().unwrap();
 }

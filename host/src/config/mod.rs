@@ -20,7 +20,7 @@ pub use limits::LimitArgs;
 pub use nats::NatsArgs;
 pub use problems::{ConfigError, Problems};
 
-use crate::{bus::NatsOptions, edge::EdgeLimits};
+use crate::{bus::NatsOptions, edge::EdgeLimits, storage::StorageOptions};
 
 /// Heartbeat intervals that make sense, in milliseconds.
 const HEARTBEAT_INTERVALS_MS: std::ops::RangeInclusive<u64> = 10..=60_000;
@@ -65,8 +65,8 @@ pub struct Common {
     pub nats: NatsOptions,
     /// Which log.
     pub log: LogName,
-    /// What holding an entry means.
-    pub durability: Durability,
+    /// Where the log is kept, and what holding an entry means there.
+    pub storage: StorageOptions,
     /// Between two heartbeats, and two acks when idle.
     pub heartbeat_interval: Duration,
     /// Allow `POST /clean`.
@@ -84,7 +84,7 @@ impl CommonArgs {
     pub fn check(&self, node: &str, problems: &mut Problems) -> Option<Common> {
         let nats = self.nats.check(format!("replog {} {node}", self.log), problems);
         let log = problems.check("log", self.log.parse());
-        let durability = self.durability(problems);
+        let storage = self.storage(problems);
         let interval =
             problems.number("heartbeat-interval-ms", &self.heartbeat_interval_ms, HEARTBEAT_INTERVALS_MS);
         let allow_clean = problems.switch("allow-clean", &self.allow_clean);
@@ -94,7 +94,7 @@ impl CommonArgs {
         Some(Common {
             nats,
             log: log?,
-            durability: durability?,
+            storage: storage?,
             heartbeat_interval: Duration::from_millis(interval?),
             allow_clean: allow_clean?,
             allow_faults: allow_faults?,
@@ -103,14 +103,16 @@ impl CommonArgs {
         })
     }
 
-    fn durability(&self, problems: &mut Problems) -> Option<Durability> {
-        let level = problems.check("durability", self.durability.parse())?;
-        if level != Durability::Memory {
-            let detail =
-                "does not exist yet; use --durability memory (a restart then loses this node's copy)";
-            problems.add("durability", format!("{level} {detail}"));
+    fn storage(&self, problems: &mut Problems) -> Option<StorageOptions> {
+        let durability = problems.check("durability", self.durability.parse())?;
+        let data_dir = self.data_dir.clone().filter(|_| durability != Durability::Memory);
+        if durability != Durability::Memory && data_dir.is_none() {
+            let detail = format!(
+                "is missing: durability {durability} needs a directory of this node's own; --durability memory needs none, and loses this node's copy at a restart"
+            );
+            problems.add("data-dir", detail);
         }
-        Some(level)
+        Some(StorageOptions { durability, data_dir })
     }
 }
 

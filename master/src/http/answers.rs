@@ -246,6 +246,10 @@ fn refused(refusal: Refusal) -> Problem {
             );
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, "read_only", detail).retry_after(RETRY_AFTER)
         }
+        Refusal::Overloaded => {
+            let detail = "More entries wait to become durable than this node's storage takes in for a while.";
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail).retry_after(RETRY_AFTER)
+        }
         Refusal::NoSuchOrder { length } => {
             let detail = format!("The log has no such order; its length is {length}.");
             Problem::new(StatusCode::NOT_FOUND, "no_such_order", detail).with("length", length.get())

@@ -13,7 +13,7 @@ use serde::Serialize;
 use super::{State, answers::words};
 use crate::{
     core::events::NotLeading,
-    node::{DURABILITY, HealthReport, SecondaryReport},
+    node::{HealthReport, SecondaryReport},
 };
 
 /// `GET /health` of a master.
@@ -81,7 +81,7 @@ pub(super) async fn health<R: Reader>(
         epoch: report.epoch,
         length,
         digest: report.digest,
-        durability: DURABILITY,
+        durability: context.durability,
         nodes: context.nodes(),
         healthy_nodes: report.healthy_nodes,
         pending_writes: report.pending_writes,

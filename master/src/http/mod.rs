@@ -14,7 +14,7 @@ use axum::{
     routing::{get, post},
 };
 use replog_host::probes;
-use replog_shared::{NodeName, store::Reader};
+use replog_shared::{Durability, NodeName, store::Reader};
 use tokio_util::sync::CancellationToken;
 
 use crate::node::Handle;
@@ -28,6 +28,8 @@ pub struct Context<R> {
     pub name: NodeName,
     /// The configured secondaries.
     pub secondaries: Vec<NodeName>,
+    /// What holding an entry means.
+    pub durability: Durability,
     /// Whether appends are refused while no majority of the nodes is healthy.
     pub read_only_without_majority: bool,
     /// Whether the log may be emptied.

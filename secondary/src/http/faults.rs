@@ -11,6 +11,8 @@ use replog_host::edge::{
 };
 use serde::{Deserialize, Serialize};
 
+use replog_shared::store::Reader;
+
 use super::Context;
 use crate::{config::MAX_FAULT_DELAY_MS, core::Faults};
 
@@ -57,8 +59,8 @@ impl From<Faults> for FaultsBody {
 }
 
 /// The faults that are injected.
-pub(super) async fn get(
-    State(context): State<Context>,
+pub(super) async fn get<R: Reader>(
+    State(context): State<Context<R>>,
     Query(()): Query<()>,
 ) -> Result<Json<FaultsBody>, Problem> {
     allowed(&context)?;
@@ -66,8 +68,8 @@ pub(super) async fn get(
 }
 
 /// Injects other faults from now on.
-pub(super) async fn put(
-    State(context): State<Context>,
+pub(super) async fn put<R: Reader>(
+    State(context): State<Context<R>>,
     Query(()): Query<()>,
     body: JsonBody,
 ) -> Result<Json<FaultsBody>, Problem> {
@@ -78,7 +80,7 @@ pub(super) async fn put(
     Ok(Json(faults.into()))
 }
 
-fn allowed(context: &Context) -> Result<(), Problem> {
+fn allowed<R>(context: &Context<R>) -> Result<(), Problem> {
     if context.allow_faults {
         return Ok(());
     }

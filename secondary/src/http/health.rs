@@ -10,6 +10,8 @@ use replog_host::{
 use replog_shared::{Digest, Durability, Epoch, EpochNumber, LogId, NodeName, Order, wire::SecondaryState};
 use serde::Serialize;
 
+use replog_shared::store::Reader;
+
 use super::Context;
 use crate::{
     core::{Counters, Status},
@@ -67,8 +69,8 @@ struct Diverged {
 }
 
 /// The node's own state; always 200 while it runs.
-pub(super) async fn health(
-    State(context): State<Context>,
+pub(super) async fn health<R: Reader>(
+    State(context): State<Context<R>>,
     Query(()): Query<()>,
 ) -> Result<Json<Health>, Problem> {
     let report = context.node.status().await?;
@@ -139,7 +141,7 @@ fn waits_for(status: &Status) -> Option<String> {
 }
 
 /// The log can be read and NATS is connected. Never says anything of lag or of other nodes.
-pub(super) async fn readyz(State(context): State<Context>, Query(()): Query<()>) -> Response {
+pub(super) async fn readyz<R: Reader>(State(context): State<Context<R>>, Query(()): Query<()>) -> Response {
     let connected = context.node.facts().borrow().connected;
     probes::ready((!connected).then_some("NATS is not connected"))
 }

@@ -4,10 +4,12 @@ use ::http::StatusCode;
 use axum::extract::State;
 use replog_host::edge::Problem;
 
+use replog_shared::store::Reader;
+
 use super::Context;
 
 /// 421: appends, and who holds an entry, are the master's matter; it is named if it told where it is reached.
-pub(super) async fn to_master(State(context): State<Context>) -> Problem {
+pub(super) async fn to_master<R: Reader>(State(context): State<Context<R>>) -> Problem {
     let master = context.node.facts().borrow().master_http.clone();
     let place = master.as_deref().map_or_else(String::new, |url| format!(", at {url}"));
     let name = &context.name;

@@ -6,25 +6,31 @@ use replog_host::{
     pages::{self, Element, PageQuery},
 };
 
+use replog_shared::store::Reader;
+
 use super::Context;
 
 /// The bare messages, in order.
-pub(super) async fn messages(
-    State(context): State<Context>,
+pub(super) async fn messages<R: Reader>(
+    State(context): State<Context<R>>,
     Query(query): Query<PageQuery>,
 ) -> Result<Response, Problem> {
     answer(context, &query, Element::Message).await
 }
 
 /// The entries, in order.
-pub(super) async fn full_messages(
-    State(context): State<Context>,
+pub(super) async fn full_messages<R: Reader>(
+    State(context): State<Context<R>>,
     Query(query): Query<PageQuery>,
 ) -> Result<Response, Problem> {
     answer(context, &query, Element::Entry).await
 }
 
-async fn answer(context: Context, query: &PageQuery, element: Element) -> Result<Response, Problem> {
+async fn answer<R: Reader>(
+    context: Context<R>,
+    query: &PageQuery,
+    element: Element,
+) -> Result<Response, Problem> {
     let Context { node, reader, stopping, stopped, .. } = context;
     pages::wait_for_order(node.shown(), query, &stopping).await?;
     Ok(pages::answer(reader, element, query, &node.shown(), stopped))
