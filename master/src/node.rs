@@ -358,11 +358,12 @@ impl<S: Store, B: Bus> Node<S, B> {
             Command::Clean { mut append, by, timeout, answer } => {
                 append.deadline = deadline(timeout);
                 let wait = self.wait_id(answer);
-                if self.core.epoch().is_some() {
-                    let dropped = self.store.tip().place.length;
+                let (dropped, cuts) = (self.store.tip().place.length, self.shown.borrow().cuts);
+                self.core.on_clean(now, wait, append, &self.store);
+                self.execute();
+                if self.shown.borrow().cuts != cuts {
                     warn!(client = %by, entries.dropped = %dropped, "the log was emptied on request");
                 }
-                self.core.on_clean(now, wait, append, &self.store);
             }
             Command::Wait { order, w, timeout, answer } => {
                 let wait = self.wait_id(answer);

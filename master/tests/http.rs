@@ -37,14 +37,20 @@ impl Master {
         Self::leading_with(config()).await
     }
 
-    async fn leading_with(config: Config) -> Master {
+    /// A master that has just been started.
+    async fn started(config: Config) -> Master {
         let translator = app::translator(&config);
         let bus = InProcessHub::new().connect(translator.subscriptions(), translator.inbox());
         let running = app::start(config, bus).await.unwrap();
-        let addr = running.addr;
+        Master { addr: running.addr, running }
+    }
+
+    async fn leading_with(config: Config) -> Master {
+        let master = Self::started(config).await;
+        let addr = master.addr;
         let leads = async { while ask(addr, "GET", "/readyz", "").await.status != 200 {} };
         timeout(DEADLINE, leads).await.expect("a master that leads");
-        Master { running, addr }
+        master
     }
 
     async fn get(&self, path: &str) -> Answer {
@@ -231,6 +237,21 @@ async fn a_clean_that_the_stop_interrupts_speaks_of_the_clean() {
     let problem = answer.problem(503, "stopping");
     let detail = problem["detail"].as_str().unwrap();
     assert!(detail.contains("log is empty") && problem.get("order").is_none(), "{problem}");
+}
+
+#[tokio::test]
+async fn a_master_that_does_not_lead_yet_says_so_of_what_it_was_asked() {
+    let master = Master::started(Config { recovery_wait: Duration::from_secs(3_600), ..config() }).await;
+    for (method, path, words) in [
+        ("POST", "/clean", "The log was not emptied"),
+        ("GET", "/messages/0", "Which nodes hold it is not known"),
+    ] {
+        let answer = ask(master.addr, method, path, "").await;
+        let problem = answer.problem(503, "recovering");
+        assert!(problem["detail"].as_str().unwrap().starts_with(words), "{problem}");
+        assert_eq!((&problem["applied"], &problem["retryable"]), (&json!(false), &json!(true)));
+    }
+    master.get("/readyz").await.problem(503, "not_ready");
 }
 
 #[tokio::test]

@@ -163,9 +163,24 @@ pub(super) fn met_clean<R>(context: &Context<R>, outcome: WriteOutcome) -> Resul
             let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, code(&why), detail);
             return Err(problem.applied(Applied::Unknown));
         }
+        WriteOutcome::Refused(Refusal::NotLeading(why)) => {
+            let detail = format!("The log was not emptied: {}.", words(&why));
+            return Err(not_leading(&why).detail(detail));
+        }
         WriteOutcome::Met { .. } | WriteOutcome::Refused(_) => return met(context, outcome),
     };
     Err(Problem::new(status, code, detail).applied(Applied::Yes))
+}
+
+/// The entry that w nodes hold, or the problem that tells why it is not shown.
+pub(super) fn met_wait<R>(context: &Context<R>, outcome: WriteOutcome) -> Result<Met, Problem> {
+    match outcome {
+        WriteOutcome::Refused(Refusal::NotLeading(why)) => {
+            let detail = format!("Which nodes hold it is not known here: {}.", words(&why));
+            Err(not_leading(&why).detail(detail))
+        }
+        outcome => met(context, outcome),
+    }
 }
 
 /// The names of this node and of the secondaries in `holders`.

@@ -96,7 +96,7 @@ pub(super) async fn one<R: Reader>(
     let reader = SteadyReader::new(context.node.reader.clone(), context.node.shown.clone());
     let w = requests::query_write_concern(query.w.as_deref(), context.nodes())?;
     let outcome = context.node.wait(order, w, query.timeout).await.map_err(|_| Problem::stopping())?;
-    let met = met(&context, outcome)?;
+    let met = answers::met_wait(&context, outcome)?;
     let page = reader.read(order, order.next(), 0).map_err(|error| {
         if reader.was_cut() { answers::too_late(order) } else { answers::unreadable(&error) }
     })?;
