@@ -56,8 +56,10 @@ struct Disk {
     process: u64,
     random: fastrand::Rng,
     syncs_held: bool,
-    failing_syncs: u32,
-    syncs: u64,
+    /// How many syncs fail, of files whose names end so.
+    failing_syncs: (u32, &'static str),
+    /// The names of the files that were to be synced.
+    syncs: Vec<PathBuf>,
     free_bytes: u64,
     short_writes: bool,
 }
@@ -81,8 +83,8 @@ impl SimulatedFiles {
             process: 0,
             random: fastrand::Rng::with_seed(seed),
             syncs_held: false,
-            failing_syncs: 0,
-            syncs: 0,
+            failing_syncs: (0, ""),
+            syncs: Vec::new(),
             free_bytes: u64::MAX,
             short_writes: false,
         };
@@ -99,9 +101,10 @@ impl SimulatedFiles {
         self.released.notify_all();
     }
 
-    /// The next `count` syncs of files fail; what they were to sync is never written. Later ones succeed.
-    pub fn fail_syncs(&self, count: u32) {
-        self.lock_disk().failing_syncs = count;
+    /// The next `count` syncs fail of files whose names end with `suffix`; what they were to sync is never
+    /// written. Later ones succeed.
+    pub fn fail_syncs(&self, count: u32, suffix: &'static str) {
+        self.lock_disk().failing_syncs = (count, suffix);
     }
 
     /// Only so many bytes can still be written.
@@ -114,9 +117,10 @@ impl SimulatedFiles {
         self.lock_disk().short_writes = short;
     }
 
-    /// How many syncs of files were asked for.
-    pub fn syncs(&self) -> u64 {
-        self.lock_disk().syncs
+    /// How many syncs were asked for, of files whose names end with `suffix`.
+    pub fn syncs(&self, suffix: &str) -> usize {
+        let disk = self.lock_disk();
+        disk.syncs.iter().filter(|path| path.to_string_lossy().ends_with(suffix)).count()
     }
 
     /// The process is killed: what was written stays, its open files and locks are gone.
@@ -124,7 +128,7 @@ impl SimulatedFiles {
         let mut disk = self.lock_disk();
         disk.process += 1;
         disk.locks.clear();
-        (disk.syncs_held, disk.failing_syncs, disk.free_bytes) = (false, 0, u64::MAX);
+        (disk.syncs_held, disk.failing_syncs, disk.free_bytes) = (false, (0, ""), u64::MAX);
         drop(disk);
         self.released.notify_all();
     }
@@ -167,6 +171,20 @@ impl Disk {
     fn change(&mut self, change: NameChange) {
         change.apply(&mut self.names);
         self.changes.push(change);
+    }
+
+    fn note_sync(&mut self, inode: usize) {
+        let path = self.names.iter().find(|(_, at)| **at == inode).map(|(path, _)| path.clone());
+        self.syncs.extend(path);
+    }
+
+    fn fails_sync_of(&mut self, inode: usize) -> bool {
+        let (count, suffix) = self.failing_syncs;
+        let is_meant =
+            |(path, at): (&PathBuf, &usize)| *at == inode && path.to_string_lossy().ends_with(suffix);
+        let fails = count > 0 && self.names.iter().any(is_meant);
+        self.failing_syncs.0 -= u32::from(fails);
+        fails
     }
 
     fn inode_at(&self, path: &Path) -> io::Result<usize> {
@@ -325,15 +343,14 @@ impl File for SimulatedFile {
 
     fn sync(&self) -> io::Result<()> {
         let mut disk = self.alive()?;
-        disk.syncs += 1;
+        disk.note_sync(self.inode);
         // What is written while it works may or may not be synced with the rest: it is not.
         let covered = disk.inodes[self.inode].pending();
         while disk.syncs_held && disk.process == self.process {
             disk = self.files.released.wait(disk).unwrap_or_else(PoisonError::into_inner);
         }
         let mut disk = self.check(disk)?;
-        if disk.failing_syncs > 0 {
-            disk.failing_syncs -= 1;
+        if disk.fails_sync_of(self.inode) {
             disk.inodes[self.inode].lose(covered);
             return Err(io::Error::other("a simulated error of the disk"));
         }

@@ -318,3 +318,6 @@ impl Pipe {
         self.to_syncer.notify_all();
     }
 }
+
+#[cfg(test)]
+mod tests;
