@@ -23,8 +23,9 @@ pub(crate) const GROUP_BYTES: usize = 2 * 1024 * 1024;
 /// ([`replog_shared::limits::STORE_PENDING_BYTES`]): this bounds the memory even if one does not.
 pub(crate) const WAITING_BYTES_MAX: usize = 512 * 1024 * 1024;
 
-/// How long nothing must happen until it is noted in the log that its last group is synced.
-pub(crate) const IDLE: Duration = Duration::from_millis(20);
+/// How long nothing must happen until it is noted in the log that its last group is synced. Tests that hold
+/// a sync must not hold this one.
+pub(crate) const IDLE: Duration = Duration::from_millis(if cfg!(test) { 300 } else { 20 });
 
 /// How long nothing must happen at level `os` until what was written is synced as well.
 pub(crate) const IDLE_OS: Duration = Duration::from_secs(1);

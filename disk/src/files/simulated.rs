@@ -4,6 +4,7 @@
 //! keeps what was synced, and of the rest any part in any order.
 
 mod inode;
+mod process;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -13,7 +14,8 @@ use std::{
 };
 
 use self::inode::Inode;
-use super::{DirLock, File, Files};
+pub use self::process::SimulatedProcess;
+use super::Files;
 
 /// A change of a name that is not synced yet.
 #[derive(Clone, Debug)]
@@ -56,8 +58,10 @@ struct Disk {
     process: u64,
     random: fastrand::Rng,
     syncs_held: bool,
-    failing_syncs: u32,
-    syncs: u64,
+    /// How many syncs fail, of files whose names end so.
+    failing_syncs: (u32, &'static str),
+    /// The names of the files that were to be synced.
+    syncs: Vec<PathBuf>,
     free_bytes: u64,
     short_writes: bool,
 }
@@ -81,8 +85,8 @@ impl SimulatedFiles {
             process: 0,
             random: fastrand::Rng::with_seed(seed),
             syncs_held: false,
-            failing_syncs: 0,
-            syncs: 0,
+            failing_syncs: (0, ""),
+            syncs: Vec::new(),
             free_bytes: u64::MAX,
             short_writes: false,
         };
@@ -99,9 +103,10 @@ impl SimulatedFiles {
         self.released.notify_all();
     }
 
-    /// The next `count` syncs of files fail; what they were to sync is never written. Later ones succeed.
-    pub fn fail_syncs(&self, count: u32) {
-        self.lock_disk().failing_syncs = count;
+    /// The next `count` syncs fail of files whose names end with `suffix`; what they were to sync is never
+    /// written. Later ones succeed.
+    pub fn fail_syncs(&self, count: u32, suffix: &'static str) {
+        self.lock_disk().failing_syncs = (count, suffix);
     }
 
     /// Only so many bytes can still be written.
@@ -114,9 +119,10 @@ impl SimulatedFiles {
         self.lock_disk().short_writes = short;
     }
 
-    /// How many syncs of files were asked for.
-    pub fn syncs(&self) -> u64 {
-        self.lock_disk().syncs
+    /// How many syncs were asked for, of files whose names end with `suffix`.
+    pub fn syncs(&self, suffix: &str) -> usize {
+        let disk = self.lock_disk();
+        disk.syncs.iter().filter(|path| path.to_string_lossy().ends_with(suffix)).count()
     }
 
     /// The process is killed: what was written stays, its open files and locks are gone.
@@ -124,7 +130,7 @@ impl SimulatedFiles {
         let mut disk = self.lock_disk();
         disk.process += 1;
         disk.locks.clear();
-        (disk.syncs_held, disk.failing_syncs, disk.free_bytes) = (false, 0, u64::MAX);
+        (disk.syncs_held, disk.failing_syncs, disk.free_bytes) = (false, (0, ""), u64::MAX);
         drop(disk);
         self.released.notify_all();
     }
@@ -157,10 +163,6 @@ impl SimulatedFiles {
             disk.inodes[inode].damage(change);
         }
     }
-
-    fn open_inode(&self, disk: &Disk, inode: usize) -> Arc<dyn File> {
-        Arc::new(SimulatedFile { files: self.clone(), inode, process: disk.process })
-    }
 }
 
 impl Disk {
@@ -169,175 +171,28 @@ impl Disk {
         self.changes.push(change);
     }
 
+    fn note_sync(&mut self, inode: usize) {
+        let path = self.names.iter().find(|(_, at)| **at == inode).map(|(path, _)| path.clone());
+        self.syncs.extend(path);
+    }
+
+    fn fails_sync_of(&mut self, inode: usize) -> bool {
+        let (count, suffix) = self.failing_syncs;
+        let is_meant =
+            |(path, at): (&PathBuf, &usize)| *at == inode && path.to_string_lossy().ends_with(suffix);
+        let fails = count > 0 && self.names.iter().any(is_meant);
+        self.failing_syncs.0 -= u32::from(fails);
+        fails
+    }
+
     fn inode_at(&self, path: &Path) -> io::Result<usize> {
         self.names.get(path).copied().ok_or_else(|| io::ErrorKind::NotFound.into())
     }
-}
-
-/// The files of one process: after a crash, nothing it still does has any effect.
-#[derive(Debug)]
-pub struct SimulatedProcess {
-    files: SimulatedFiles,
-    process: u64,
 }
 
 impl SimulatedFiles {
     /// The disk as the process sees it that starts now.
     pub fn process(&self) -> Arc<dyn Files> {
         Arc::new(SimulatedProcess { files: self.clone(), process: self.lock_disk().process })
-    }
-}
-
-impl SimulatedProcess {
-    fn alive(&self) -> io::Result<MutexGuard<'_, Disk>> {
-        let disk = self.files.lock_disk();
-        if disk.process == self.process {
-            Ok(disk)
-        } else {
-            Err(io::Error::other("this process has crashed"))
-        }
-    }
-}
-
-impl Files for SimulatedProcess {
-    fn create(&self, path: &Path) -> io::Result<Arc<dyn File>> {
-        let mut disk = self.alive()?;
-        // Always another file: a process that still has the old one open keeps it.
-        let inode = disk.inodes.len();
-        disk.inodes.push(Inode::default());
-        disk.change(NameChange::Link(path.to_owned(), inode));
-        Ok(self.files.open_inode(&disk, inode))
-    }
-
-    fn open(&self, path: &Path) -> io::Result<Arc<dyn File>> {
-        let disk = self.alive()?;
-        let inode = disk.inode_at(path)?;
-        Ok(self.files.open_inode(&disk, inode))
-    }
-
-    fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
-        let disk = self.alive()?;
-        let inside = disk.names.keys().filter(|path| path.parent() == Some(dir));
-        Ok(inside.filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned())).collect())
-    }
-
-    fn create_dir(&self, _dir: &Path) -> io::Result<()> {
-        self.alive().map(|_| ())
-    }
-
-    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
-        let mut disk = self.alive()?;
-        let inode = disk.inode_at(from)?;
-        disk.change(NameChange::Rename(from.to_owned(), to.to_owned(), inode));
-        Ok(())
-    }
-
-    fn remove(&self, path: &Path) -> io::Result<()> {
-        let mut disk = self.alive()?;
-        disk.inode_at(path)?;
-        disk.change(NameChange::Unlink(path.to_owned()));
-        Ok(())
-    }
-
-    fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        let mut disk = self.alive()?;
-        let Disk { changes, synced_names, .. } = &mut *disk;
-        changes.iter().filter(|change| change.is_in(dir)).for_each(|change| change.apply(synced_names));
-        changes.retain(|change| !change.is_in(dir));
-        Ok(())
-    }
-
-    fn lock(&self, path: &Path) -> io::Result<Option<DirLock>> {
-        let mut disk = self.alive()?;
-        if !disk.locks.insert(path.to_owned()) {
-            return Ok(None);
-        }
-        Ok(Some(Box::new(Lock { files: self.files.clone(), path: path.to_owned(), process: self.process })))
-    }
-}
-
-struct Lock {
-    files: SimulatedFiles,
-    path: PathBuf,
-    process: u64,
-}
-
-impl Drop for Lock {
-    fn drop(&mut self) {
-        let mut disk = self.files.lock_disk();
-        if disk.process == self.process {
-            disk.locks.remove(&self.path);
-        }
-    }
-}
-
-#[derive(Debug)]
-struct SimulatedFile {
-    files: SimulatedFiles,
-    inode: usize,
-    process: u64,
-}
-
-impl SimulatedFile {
-    fn alive(&self) -> io::Result<MutexGuard<'_, Disk>> {
-        self.check(self.files.lock_disk())
-    }
-
-    fn check<'a>(&self, disk: MutexGuard<'a, Disk>) -> io::Result<MutexGuard<'a, Disk>> {
-        if disk.process == self.process {
-            Ok(disk)
-        } else {
-            Err(io::Error::other("this process has crashed"))
-        }
-    }
-}
-
-impl File for SimulatedFile {
-    fn read_at(&self, buffer: &mut [u8], offset: u64) -> io::Result<usize> {
-        let disk = self.alive()?;
-        let content = &disk.inodes[self.inode].current;
-        let from = content.get(offset as usize..).unwrap_or_default();
-        let count = from.len().min(buffer.len());
-        buffer[..count].copy_from_slice(&from[..count]);
-        Ok(count)
-    }
-
-    fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
-        let mut disk = self.alive()?;
-        let whole = bytes.len() as u64;
-        let count = if disk.short_writes { whole.div_ceil(2) } else { whole }.min(disk.free_bytes);
-        if count == 0 && whole > 0 {
-            return Err(io::ErrorKind::StorageFull.into());
-        }
-        disk.free_bytes -= count;
-        disk.inodes[self.inode].write(offset as usize, &bytes[..count as usize]);
-        Ok(count as usize)
-    }
-
-    fn set_len(&self, length: u64) -> io::Result<()> {
-        self.alive()?.inodes[self.inode].set_len(length as usize);
-        Ok(())
-    }
-
-    fn length(&self) -> io::Result<u64> {
-        Ok(self.alive()?.inodes[self.inode].current.len() as u64)
-    }
-
-    fn sync(&self) -> io::Result<()> {
-        let mut disk = self.alive()?;
-        disk.syncs += 1;
-        // What is written while it works may or may not be synced with the rest: it is not.
-        let covered = disk.inodes[self.inode].pending();
-        while disk.syncs_held && disk.process == self.process {
-            disk = self.files.released.wait(disk).unwrap_or_else(PoisonError::into_inner);
-        }
-        let mut disk = self.check(disk)?;
-        if disk.failing_syncs > 0 {
-            disk.failing_syncs -= 1;
-            disk.inodes[self.inode].lose(covered);
-            return Err(io::Error::other("a simulated error of the disk"));
-        }
-        disk.inodes[self.inode].sync(covered);
-        Ok(())
     }
 }

@@ -10,6 +10,7 @@ mod spare;
 mod start;
 mod store;
 mod syncer;
+mod work;
 mod writer;
 
 pub use reader::DiskReader;

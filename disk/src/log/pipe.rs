@@ -9,52 +9,14 @@
 use std::{
     collections::VecDeque,
     fmt,
-    sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
-use replog_shared::{Digest, Durability, Lines, Place, store::StoreError};
+use replog_shared::{Durability, Place, store::StoreError};
 
-use crate::{
-    files::File,
-    limits::{GROUP_BYTES, WAITING_BYTES_MAX},
-};
-
-/// A run that waits to be written, with the place and the digest that it continues.
-#[derive(Debug)]
-pub(super) struct Run {
-    pub(super) lines: Lines,
-    pub(super) start: Place,
-    pub(super) digest: Digest,
-}
-
-/// How far the writer has come.
-#[derive(Clone, Debug)]
-pub(super) struct Written {
-    /// Counts writes, from 1.
-    pub(super) write: u64,
-    /// The log's end in it.
-    pub(super) place: Place,
-    /// Bytes of lines written since the log was opened.
-    pub(super) line_bytes: u64,
-    /// Where it was written.
-    pub(super) file: Arc<dyn File>,
-    /// Behind the last line, in that file.
-    pub(super) lines_end: u64,
-}
-
-/// What the writer has to do.
-#[derive(Debug)]
-pub(super) enum Work {
-    /// Write these.
-    Group(Vec<Run>),
-    /// Nothing happened for a while.
-    Idle,
-    /// Make everything durable and end the segment: the log is to be cut or closed.
-    Seal,
-    /// Go home.
-    Stop,
-}
+use super::work::{Run, Work, Written};
+use crate::limits::{GROUP_BYTES, WAITING_BYTES_MAX};
 
 #[derive(Debug, Default)]
 struct State {
@@ -318,3 +280,6 @@ impl Pipe {
         self.to_syncer.notify_all();
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -56,8 +56,27 @@ fn start_threads(
     let writer = Writer::new(shared.clone(), spares.clone(), options, log_bytes);
     let (to_sync, to_fill) = (shared.clone(), spares.clone());
     vec![
-        thread::spawn(move || writer.run()),
-        thread::spawn(move || syncer::run(&to_sync)),
-        thread::spawn(move || to_fill.run()),
+        spawn(shared, move || writer.run()),
+        spawn(shared, move || syncer::run(&to_sync)),
+        spawn(shared, move || to_fill.run()),
     ]
+}
+
+/// Starts a thread whose panic is a failure of the store: nobody waits for a thread that is gone.
+fn spawn(shared: &Arc<Shared>, run: impl FnOnce() + Send + 'static) -> JoinHandle<()> {
+    let watch = PanicWatch(shared.clone());
+    thread::spawn(move || {
+        let _watch = watch;
+        run();
+    })
+}
+
+struct PanicWatch(Arc<Shared>);
+
+impl Drop for PanicWatch {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            self.0.pipe.fail(&"a thread of the log panicked");
+        }
+    }
 }

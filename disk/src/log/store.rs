@@ -12,10 +12,10 @@ use replog_shared::{
 
 use super::{
     cut::CutAt,
-    pipe::Run,
     reader::DiskReader,
     shared::{Shared, read, write},
     spare::Spares,
+    work::Run,
 };
 use crate::limits::{INDEX_STRIDE_BYTES, RUN_BYTES_MAX, TAIL_BYTES};
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{pipe::Written, shared::Shared};
+use super::{shared::Shared, work::Written};
 
 /// Syncs until nothing is left to sync or something failed. An error is final: the next sync might report
 /// success for pages that the kernel has thrown away.

@@ -5,11 +5,11 @@ use std::{sync::Arc, time::Duration};
 use replog_shared::{Digest, Durability, Lines, Mark, Place};
 
 use super::{
-    pipe::{Run, Work, Written},
     segments::{Indexer, Segment},
     shared::{Shared, write},
     spare::Spares,
     syncer,
+    work::{Run, Work, Written},
 };
 use crate::{
     error::Failed,
@@ -18,7 +18,7 @@ use crate::{
         FRAME_HEADER_BYTES, HEADER_BYTES, Header, RECORD_BYTES, SyncRecord, put_line, put_record,
         segment_name,
     },
-    limits::{IDLE, IDLE_OS},
+    limits::{GROUP_BYTES, IDLE, IDLE_OS},
     open::{OpenOptions, SegmentSizes},
 };
 
@@ -206,6 +206,7 @@ impl Writer {
             .map_err(Failed::writing(&self.shared.dir.log))?;
         current.end += self.buffer.len() as u64;
         self.buffer.clear();
+        self.buffer.shrink_to(2 * GROUP_BYTES);
         if let Some(segment) = write(&self.shared.segments).last_mut() {
             segment.end = current.end;
             self.entry_ends.drain(..).for_each(|end| segment.index.on_entry(end));

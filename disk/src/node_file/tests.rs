@@ -48,7 +48,7 @@ fn an_update_that_fails_leaves_the_old_facts() {
         let data = dir(&files);
         let mut file = open(&data, Durability::Disk, "boot").unwrap();
         become_whole(&mut file);
-        files.fail_syncs(1);
+        files.fail_syncs(1, ".tmp");
         assert!(file.update(|facts| facts.fence = Some(fence(2))).is_err());
         assert_eq!(file.facts().fence, Some(fence(1)), "what failed was not promised");
         drop((file, data));

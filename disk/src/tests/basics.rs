@@ -99,9 +99,9 @@ fn a_cut_log_is_the_log_before_at_every_place() {
         let kept = log.store.truncate(tip.place, Cut::Quarantine).unwrap();
         model.cut_within(&tip, bytes);
         assert_holds(&log, &model);
-        let quarantined = kept.map(|path| files.content(&root())[&path].clone()).unwrap_or_default();
-        assert!(quarantined == cut, "what was cut is in quarantine");
         files.crash_power();
+        let quarantined = kept.map(|path| files.content(&root())[&path].clone()).unwrap_or_default();
+        assert!(quarantined == cut, "what was cut is in quarantine, durable");
         drop(log);
         let mut log = Log::open(&files, STRICT).unwrap();
         assert_holds(&log, &model);

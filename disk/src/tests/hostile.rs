@@ -30,6 +30,19 @@ fn header() -> Vec<u8> {
     Header { salt: 9, start: Place::START, digest: Digest::EMPTY }.encode().to_vec()
 }
 
+#[test]
+fn a_line_that_does_not_continue_the_digest_is_not_taken() {
+    let line = mark(0).encode();
+    for (before, taken) in [(Digest::EMPTY, 1), (Digest::EMPTY.extend(b"another log"), 0)] {
+        let mut content = header();
+        put_line(&mut content, 9, 0, &line, before.extend(&line), false);
+        let files = SimulatedFiles::new(1);
+        let path = root().join("log").join(segment_name(Place::START));
+        files.process().create(&path).unwrap().write_at(&content, 0).unwrap();
+        assert_eq!(Log::open(&files, STRICT).unwrap().store.tip().place.marks, taken);
+    }
+}
+
 proptest! {
     #[test]
     fn arbitrary_bytes_in_a_segment_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..300)) {
