@@ -49,7 +49,7 @@ enum Step {
     /// What do you hold?
     Asking,
     /// Being promoted.
-    Promoting(Promotion),
+    Promoting(Box<Promotion>),
 }
 
 impl Recovery {

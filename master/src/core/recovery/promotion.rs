@@ -77,7 +77,7 @@ impl MasterCore {
             identity.fence = Some(epoch);
         });
         let Phase::Recovering(recovery) = &mut self.phase else { return };
-        recovery.step = Step::Promoting(promotion);
+        recovery.step = Step::Promoting(Box::new(promotion));
         self.ask_for_promises();
     }
 
