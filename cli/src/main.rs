@@ -5,7 +5,7 @@
 //!
 //! | module | holds |
 //! | --- | --- |
-//! | [`append`], [`read`], [`status`], [`verify`], [`probe`], [`bench`](mod@bench), [`completions`], [`dev`] | one command each |
+//! | [`append`], [`read`], [`status`], [`verify`], [`promote`], [`probe`], [`bench`](mod@bench), [`completions`], [`dev`] | one command each |
 //! | [`client`], [`node_url`] | the small HTTP client and the address that it talks to |
 //! | [`elements`] | the members of a long JSON array, one by one |
 //! | [`failure`], [`output`], [`format`](mod@format) | how a command ends, where it writes, how numbers look |
@@ -21,6 +21,7 @@ mod format;
 mod node_url;
 mod output;
 mod probe;
+mod promote;
 mod read;
 mod status;
 mod verify;
@@ -46,6 +47,7 @@ enum Command {
     Read(read::Read),
     Status(status::Status),
     Verify(verify::Verify),
+    Promote(promote::Promote),
     Probe(probe::Probe),
     Bench(bench::Bench),
     Completions(completions::Completions),
@@ -74,6 +76,7 @@ fn run(command: Command) -> Result<(), Failure> {
             Command::Append(append) => append.run().await,
             Command::Read(read) => read.run().await,
             Command::Status(status) => status.run().await,
+            Command::Promote(promote) => promote.run(),
             Command::Verify(verify) => verify.run().await,
             Command::Probe(probe) => probe.run().await,
             Command::Bench(bench) => bench.run().await,

@@ -1,6 +1,6 @@
 //! The one place that wires everything.
 
-use std::net::SocketAddr;
+use std::{io::Write as _, net::SocketAddr};
 
 use anyhow::Context as _;
 use replog_disk::OpenMode;
@@ -146,8 +146,17 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let mut running = start(config, bus).await?;
     tokio::select! {
         () = replog_host::stop::requested() => {}
-        why = running.ended() => return Err(why),
+        why = running.ended() => return end_of(why),
     }
     info!("asked to stop");
     Ok(running.stop().await?)
+}
+
+/// A dry run ends well by telling what it found.
+fn end_of(why: anyhow::Error) -> anyhow::Result<()> {
+    match why.downcast::<NodeFailure>() {
+        Ok(NodeFailure::DryRun(report)) => Ok(writeln!(std::io::stdout(), "{report}")?),
+        Ok(failure) => Err(failure.into()),
+        Err(other) => Err(other),
+    }
 }

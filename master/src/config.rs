@@ -61,6 +61,9 @@ struct StartArgs {
     /// included
     #[arg(long)]
     promote: bool,
+    /// With --promote: only tell what the promotion would do, and change nothing
+    #[arg(long, requires = "promote")]
+    dry_run: bool,
     /// Whole nodes that a promotion must reach, this one included: all if not given
     #[arg(long, value_name = "P", allow_negative_numbers = true)]
     reach: Option<String>,
@@ -76,7 +79,7 @@ impl StartArgs {
             None => None,
             Some(reach) => Some(reach? as usize),
         };
-        Some(StartTerms { promote: self.promote, reach, recover: self.recover })
+        Some(StartTerms { promote: self.promote, dry_run: self.dry_run, reach, recover: self.recover })
     }
 }
 

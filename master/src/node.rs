@@ -192,6 +192,9 @@ pub enum NodeFailure {
     /// The promotion that the operator asked for did not come about.
     #[error("{0}")]
     NotPromoted(String),
+    /// It has told what a promotion would do, which was all that was wanted.
+    #[error("{0}")]
+    DryRun(String),
 }
 
 /// The node: run it with [`Node::run`].
@@ -501,6 +504,9 @@ impl<S: Store, B: Bus> Node<S, B> {
             Effect::Notice(Notice::Stopped(NotLeading::NotPromoted { reason })) => {
                 self.failure = Some(NodeFailure::NotPromoted(reason));
             }
+            Effect::Notice(Notice::Stopped(NotLeading::DryRun { report })) => {
+                self.failure = Some(NodeFailure::DryRun(report));
+            }
             Effect::Notice(notice) => tell(&notice),
         }
     }
@@ -634,7 +640,7 @@ fn tell(notice: &Notice) {
             error!(%by, "another node reigns: this one takes no appends any more; start it as a secondary");
         }
         // The program ends with it.
-        Notice::Stopped(NotLeading::NotPromoted { .. }) => {}
+        Notice::Stopped(NotLeading::NotPromoted { .. } | NotLeading::DryRun { .. }) => {}
         Notice::Stopped(NotLeading::Diverged { node }) => {
             error!(secondary = %node, "a secondary holds entries that this log lacks: no appends are taken any more");
         }

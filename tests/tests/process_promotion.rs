@@ -126,3 +126,21 @@ async fn a_running_master_hears_of_the_promotion_and_is_fenced() {
     let refused = cluster.client().post("/messages", json!({"message": "late", "w": 1})).await;
     assert_eq!((refused.status, &refused.body["code"]), (503, &json!("fenced")));
 }
+
+#[tokio::test]
+async fn a_dry_run_tells_what_would_be_kept_and_changes_nothing() {
+    let mut cluster = bereft().await;
+    cluster.secondary(1).process.terminate();
+    assert!(cluster.secondary(1).process.ended(Duration::from_secs(10)).await.success());
+    let facts = |name: &str| fs::read(cluster.directory(name).join("node.json")).unwrap();
+    let before = facts("secondary2");
+    let args = ["--secondaries", "master,secondary2", "--promote", "--dry-run", "--reach", "2"];
+    let mut node = cluster.node("secondary1", "replog-master", &args);
+    node.process.start();
+    assert_eq!(node.process.ended(SOON).await.code(), Some(0));
+    let log = node.process.log();
+    for words in ["master: no answer", "keeps every entry acknowledged at w >= 2", "nothing was changed"] {
+        assert!(log.contains(words), "{words} in {log}");
+    }
+    assert_eq!(facts("secondary2"), before);
+}

@@ -176,6 +176,11 @@ pub enum NotLeading {
         /// Why, in words.
         reason: String,
     },
+    /// The operator only wanted to know what a promotion would do.
+    DryRun {
+        /// That, in words.
+        report: String,
+    },
     /// A secondary holds entries that this log lacks.
     Diverged {
         /// Which secondary.

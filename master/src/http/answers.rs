@@ -291,7 +291,7 @@ pub(super) fn not_leading(why: &NotLeading) -> Problem {
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, code(why), format!("No appends here: {}.", words(why)));
     match why {
         NotLeading::Fenced { by } => problem.with("master", by.as_str()),
-        NotLeading::NotPromoted { .. } => problem,
+        NotLeading::NotPromoted { .. } | NotLeading::DryRun { .. } => problem,
         NotLeading::Diverged { node } => problem.with("secondary", node.as_str()),
         NotLeading::Recovering { .. } | NotLeading::Stopping => problem.retry_after(RETRY_AFTER),
     }
@@ -302,6 +302,7 @@ const fn code(why: &NotLeading) -> &'static str {
         NotLeading::Recovering { .. } => "recovering",
         NotLeading::Fenced { .. } => "fenced",
         NotLeading::NotPromoted { .. } => "not_promoted",
+        NotLeading::DryRun { .. } => "dry_run",
         NotLeading::Diverged { .. } => "diverged",
         NotLeading::Stopping => "stopping",
     }
@@ -315,6 +316,7 @@ pub(super) fn words(why: &NotLeading) -> String {
         }
         NotLeading::Fenced { by } => format!("{by} reigns now"),
         NotLeading::NotPromoted { reason } => reason.clone(),
+        NotLeading::DryRun { .. } => "it was only asked what a promotion would do".into(),
         NotLeading::Diverged { node } => {
             format!("{node} holds entries that this log lacks, an operator must decide")
         }

@@ -119,6 +119,7 @@ const fn not_leading(why: &NotLeading) -> &'static str {
         NotLeading::Recovering { .. } => "recovering",
         NotLeading::Fenced { .. } => "fenced",
         NotLeading::NotPromoted { .. } => "not_promoted",
+        NotLeading::DryRun { .. } => "dry_run",
         NotLeading::Diverged { .. } => "diverged",
         NotLeading::Stopping => "stopping",
     }

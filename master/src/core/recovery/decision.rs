@@ -9,6 +9,8 @@ use replog_shared::{Epoch, LogId, NodeName, wire::State};
 pub struct StartTerms {
     /// This node is to be promoted, whoever reigns.
     pub promote: bool,
+    /// Only tell what the promotion would do.
+    pub dry_run: bool,
     /// How many whole nodes a promotion must reach, this one included; none: all of them. A start that
     /// promotes itself without having been asked to must reach all the others.
     pub reach: Option<usize>,
@@ -97,7 +99,7 @@ impl Situation<'_> {
 
     /// A master that others hear. Not this node's own predecessor, if the log is on a disk: no two processes
     /// have one directory at a time.
-    fn live_master(&self) -> Option<String> {
+    pub(super) fn live_master(&self) -> Option<String> {
         let predecessor = |master: &NodeName| *master == self.own.sender.node && !self.own.marks.is_empty();
         let heard_by = self.others.iter().find_map(|(node, state)| {
             Some((node, state.hears.as_ref().filter(|master| !predecessor(master))?))
@@ -153,7 +155,7 @@ impl Situation<'_> {
     }
 
     /// The others that hold this log.
-    fn holders(&self, log_id: LogId) -> impl Iterator<Item = (&NodeName, &State)> {
+    pub(super) fn holders(&self, log_id: LogId) -> impl Iterator<Item = (&NodeName, &State)> {
         self.others.iter().filter(move |(_, state)| state.sender.log_id == Some(log_id))
     }
 
@@ -170,7 +172,8 @@ impl Situation<'_> {
     /// Somebody holds more of this node's own reign than itself: entries leave a master only when it holds them
     /// itself, so its disk has lost some.
     fn somebody_holds_more(&self, log_id: LogId) -> bool {
-        let Some(own) = self.own.epoch() else { return false };
+        let reigned = |epoch: &&Epoch| epoch.owner == self.own.sender.node;
+        let Some(own) = self.own.epoch().filter(reigned) else { return false };
         let of_reign = |state: &State| state.epoch().is_some_and(|epoch| epoch.same_reign(own));
         self.holders(log_id).any(|(_, state)| of_reign(state) && state.rank() > self.own.rank())
     }

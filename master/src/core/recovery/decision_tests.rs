@@ -188,7 +188,7 @@ fn a_log_that_was_begun_and_never_opened_is_begun_again_once_everybody_said_so()
 fn a_promotion_by_the_operator_reaches_as_many_whole_nodes_as_it_must_or_changes_nothing() {
     let own = || state(OWN, Some((epoch("old", 2, 3), 9)));
     let other = || state("s1", Some((epoch("old", 2, 3), 9)));
-    let promote = |reach| StartTerms { promote: true, reach, recover: false };
+    let promote = |reach| StartTerms { promote: true, reach, ..StartTerms::default() };
     let case = |reach| Case { own: own(), others: vec![other()], terms: promote(reach), ..case() };
     assert_waits(&decide(case(None)), "reaches 2 whole nodes of the 3");
     assert_promotes(&decide(case(Some(2))), 3, 2, true);
@@ -196,4 +196,33 @@ fn a_promotion_by_the_operator_reaches_as_many_whole_nodes_as_it_must_or_changes
     assert_promotes(&decide(Case { others: vec![hears], ..case(Some(2)) }), 3, 2, true);
     let not_whole = State { whole: false, ..other() };
     assert_waits(&decide(Case { others: vec![not_whole], ..case(Some(2)) }), "not reached: s1, s2");
+}
+
+#[test]
+fn a_dry_run_tells_who_is_reached_what_is_kept_and_what_is_given_up() {
+    let own = state(OWN, Some((epoch("old", 2, 3), 9)));
+    let others = [state("s1", Some((epoch("old", 2, 3), 12)))];
+    let others: BTreeMap<_, _> = others.into_iter().map(|state| (state.sender.node.clone(), state)).collect();
+    let configured = [name("s1"), name("s2")];
+    let terms = StartTerms { promote: true, dry_run: true, reach: Some(2), recover: false };
+    let situation =
+        Situation { own: &own, others: &others, configured: &configured, waits: false, terms, rival: None };
+    let report = situation.report();
+    for line in [
+        "  master: last epoch 2.3 of old, 9 entries, whole",
+        "  s2: no answer",
+        "reaches 2 of 3 nodes: keeps every entry acknowledged at w >= 2",
+        "the log of s1 ranks highest",
+        "nothing was changed",
+    ] {
+        assert!(report.contains(line), "{line} in:\n{report}");
+    }
+}
+
+#[test]
+fn a_follower_that_is_behind_others_still_counts_as_reached() {
+    let own = state(OWN, Some((epoch("old", 2, 3), 9)));
+    let ahead = state("s1", Some((epoch("old", 2, 3), 12)));
+    let terms = StartTerms { promote: true, reach: Some(2), ..StartTerms::default() };
+    assert_promotes(&decide(Case { own, others: vec![ahead], terms, ..case() }), 3, 2, true);
 }

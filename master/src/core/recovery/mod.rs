@@ -9,9 +9,11 @@
 //! | --- | --- |
 //! | `decision` | what to do with what was heard, as a function |
 //! | `promotion` | promise, choose, fetch, open |
+//! | `report` | what a promotion would do, for a dry run |
 
 mod decision;
 mod promotion;
+mod report;
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -183,7 +185,12 @@ impl MasterCore {
             terms: self.config.start,
             rival: self.rival(now),
         };
-        match situation.decide() {
+        let decision = situation.decide();
+        if self.config.start.dry_run && decision != Decision::Listen {
+            let report = situation.report();
+            return self.stop_leading(NotLeading::DryRun { report });
+        }
+        match decision {
             Decision::Listen => {}
             Decision::Wait(reason) => self.start_over(now, reason),
             Decision::Begin { reign } => self.begin(now, reign, log),

@@ -1,0 +1,78 @@
+//! What a promotion would do, in words for the operator.
+
+use std::fmt::Write as _;
+
+use replog_shared::{LogId, NodeName, mark, wire::State};
+
+use super::decision::{Decision, Situation};
+
+impl Situation<'_> {
+    /// Step 1 of a promotion and no more: who is there, which log would win, what would be kept and given up.
+    pub(super) fn report(&self) -> String {
+        let Some(log_id) = self.own.sender.log_id.or_else(|| self.heard_log()) else {
+            return "nobody who answered holds a log: there is nothing to be promoted over".to_owned();
+        };
+        let mut text = format!("promotion of {} over log {log_id}\n", self.own.sender.node);
+        for (name, state) in self.nodes() {
+            // Writing to a string cannot fail.
+            let _ = writeln!(text, "  {name}: {}", told(state, log_id));
+        }
+        text += &self.outcome(log_id);
+        text + "nothing was changed"
+    }
+
+    fn heard_log(&self) -> Option<LogId> {
+        self.others.values().find_map(|state| state.sender.log_id)
+    }
+
+    /// All nodes, this one first.
+    fn nodes(&self) -> impl Iterator<Item = (&NodeName, Option<&State>)> {
+        let others = self.configured.iter().map(|name| (name, self.others.get(name)));
+        std::iter::once((&self.own.sender.node, Some(self.own))).chain(others)
+    }
+
+    fn outcome(&self, log_id: LogId) -> String {
+        match self.decide() {
+            Decision::Promote { counts_itself, .. } => self.promoted(log_id, counts_itself),
+            Decision::GiveUp(reason) | Decision::Wait(reason) => format!("not possible now: {reason}\n"),
+            other => format!("not possible now: {other:?}\n"),
+        }
+    }
+
+    fn promoted(&self, log_id: LogId, counts_itself: bool) -> String {
+        let holders = || self.holders(log_id).map(|(_, state)| state);
+        let reached = holders().filter(|state| state.whole).count() + usize::from(counts_itself);
+        let nodes = self.configured.len() + 1;
+        let mut text = format!(
+            "reaches {reached} of {nodes} nodes: keeps every entry acknowledged at w >= {}\n",
+            nodes + 1 - reached.clamp(1, nodes)
+        );
+        let best = holders().chain([self.own]).max_by(|a, b| a.rank().cmp(&b.rank()));
+        let Some(best) = best else { return text };
+        let _ = writeln!(text, "the log of {} ranks highest and becomes the log", best.sender.node);
+        for state in holders().chain([self.own]) {
+            let fork = mark::fork((&best.marks, best.length), (&state.marks, state.length));
+            if state.length > fork.length {
+                let (name, from, to) = (&state.sender.node, fork.length, state.length);
+                let _ = writeln!(text, "{name} gives up the orders {from}..{to}, into quarantine");
+            }
+        }
+        if let Some(reason) = self.live_master() {
+            let _ = writeln!(text, "a master is alive and would be fenced: {reason}");
+        }
+        text
+    }
+}
+
+fn told(state: Option<&State>, log_id: LogId) -> String {
+    let Some(state) = state else { return "no answer".to_owned() };
+    match state.sender.log_id {
+        None => "holds no log".to_owned(),
+        Some(other) if other != log_id => format!("holds another log, {other}"),
+        Some(_) => {
+            let epoch = state.epoch().map_or_else(|| "none".to_owned(), ToString::to_string);
+            let whole = if state.whole { "whole" } else { "not whole" };
+            format!("last epoch {epoch}, {} entries, {whole}", state.length)
+        }
+    }
+}
