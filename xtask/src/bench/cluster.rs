@@ -12,6 +12,7 @@ use std::{
 use anyhow::{Context as _, Result, bail};
 use serde_json::Value;
 
+use super::Durability;
 use crate::workspace;
 
 /// How long a process may take until it answers.
@@ -93,20 +94,32 @@ pub(super) struct Cluster<'a> {
     master_port: u16,
     master: Process,
     secondaries: Vec<(u16, Process)>,
+    /// The folder of the nodes' logs; none in memory.
+    data: Option<PathBuf>,
     _nats: Process,
 }
 
 impl<'a> Cluster<'a> {
     /// Starts the broker and the master, and waits until it leads.
-    pub(super) fn start(binaries: &'a Binaries, nats_server: &Path) -> Result<Cluster<'a>> {
+    pub(super) fn start(
+        binaries: &'a Binaries,
+        nats_server: &Path,
+        durability: Durability,
+    ) -> Result<Cluster<'a>> {
+        let data = (durability == Durability::Disk).then(|| workspace::target().join("bench-data"));
+        if let Some(data) = data.as_ref().filter(|data| data.exists()) {
+            fs::remove_dir_all(data).context("the logs of an earlier run")?;
+        }
         let (nats_port, master_port) = (free_port()?, free_port()?);
         let nats = Process::start(nats_server, &["-a", "127.0.0.1", "-p", &nats_port.to_string()])?;
         let nats_url = format!("nats://127.0.0.1:{nats_port}");
         let listen = format!("127.0.0.1:{master_port}");
         let args = ["--listen", &listen, "--nats-url", &nats_url, "--secondaries", "secondary1,secondary2"];
-        let master = Process::start(&binaries.master, &[&args[..], &["--durability", "memory"]].concat())?;
-        let cluster =
-            Cluster { binaries, nats_url, master_port, master, secondaries: Vec::new(), _nats: nats };
+        let storage = storage(data.as_deref(), "master");
+        let storage: Vec<&str> = storage.iter().map(String::as_str).collect();
+        let master = Process::start(&binaries.master, &[&args[..], &storage].concat())?;
+        let secondaries = Vec::new();
+        let cluster = Cluster { binaries, nats_url, master_port, master, secondaries, data, _nats: nats };
         wait_until("the master leads", || {
             Ok(cluster.health(master_port).is_ok_and(|health| !health["epoch"].is_null()))
         })?;
@@ -117,9 +130,10 @@ impl<'a> Cluster<'a> {
     pub(super) fn start_secondary(&mut self, number: usize) -> Result<()> {
         let port = free_port()?;
         let (listen, name) = (format!("127.0.0.1:{port}"), format!("secondary{number}"));
-        let args =
-            ["--listen", &listen, "--nats-url", &self.nats_url, "--name", &name, "--durability", "memory"];
-        let process = Process::start(&self.binaries.secondary, &args)?;
+        let args = ["--listen", &listen, "--nats-url", &self.nats_url, "--name", &name];
+        let storage = storage(self.data.as_deref(), &name);
+        let storage: Vec<&str> = storage.iter().map(String::as_str).collect();
+        let process = Process::start(&self.binaries.secondary, &[&args[..], &storage].concat())?;
         self.secondaries.push((port, process));
         Ok(())
     }
@@ -162,6 +176,14 @@ impl<'a> Cluster<'a> {
         connection.read_to_string(&mut answer)?;
         let (_, body) = answer.split_once("\r\n\r\n").context("no answer")?;
         serde_json::from_str(body).context("the health is not JSON")
+    }
+}
+
+/// The flags that say where a node keeps its log.
+fn storage(data: Option<&Path>, name: &str) -> [String; 2] {
+    match data {
+        None => ["--durability", "memory"].map(str::to_owned),
+        Some(data) => ["--data-dir".to_owned(), data.join(name).display().to_string()],
     }
 }
 
