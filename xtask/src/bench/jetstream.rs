@@ -73,6 +73,6 @@ impl Servers {
 
 /// On disk a server syncs at every write, as the nodes do before they acknowledge.
 fn configuration(store: &Path, durability: Durability) -> String {
-    let sync = if durability == Durability::Disk { "sync_interval: always" } else { "" };
-    format!("jetstream {{ store_dir: {:?} {sync} }}\n", store.display().to_string())
+    let sync = if durability == Durability::Disk { ", sync_interval: always" } else { "" };
+    format!("jetstream {{ store_dir: {:?}{sync} }}\n", store.display().to_string())
 }
