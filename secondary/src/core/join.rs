@@ -12,6 +12,7 @@ use replog_shared::{
 use super::{
     Heard, PUSH_QUIET, SecondaryCore, acks,
     effect::{Effect, Notice},
+    mutant::{self, Mutant},
     state::{Attempt, Session, State},
 };
 
@@ -209,7 +210,7 @@ impl SecondaryCore {
         if tip.place == fork {
             return self.open_session(now, answer, tip);
         }
-        if !mark::explains(&answer.marks, fork, log.marks()) {
+        if !mark::explains(&answer.marks, fork, log.marks()) && !mutant::is(Mutant::UnexplainedCut) {
             return self.diverge(behind);
         }
         self.follow(answer);
@@ -281,6 +282,10 @@ impl SecondaryCore {
     fn become_foreign(&mut self, theirs: Option<LogId>, attempt: Attempt) {
         if !matches!(&self.state, State::Foreign { theirs: known, .. } if *known == theirs) {
             self.effects.push(Effect::Notice(Notice::Foreign { theirs }));
+        }
+        if mutant::is(Mutant::ForeignCut) {
+            self.remember(|identity| identity.log_id = None);
+            self.effects.push(Effect::Truncate(Place::START));
         }
         self.leave(State::Foreign { theirs, attempt });
         self.ack_due = true;

@@ -15,11 +15,12 @@ mod promotion;
 
 use std::{collections::BTreeMap, time::Duration};
 
-use replog_shared::{Epoch, LogId, MarkKind, Moment, NodeName, Place, store::LogView, wire};
+use replog_shared::{Epoch, Incarnation, LogId, MarkKind, Moment, NodeName, Place, store::LogView, wire};
 
 use super::{
     Effect, MasterCore, Phase,
     events::{NotLeading, Notice},
+    mutant::{self, Mutant},
 };
 use decision::{Decision, Situation};
 use promotion::Promotion;
@@ -49,7 +50,7 @@ enum Step {
     /// What do you hold?
     Asking,
     /// Being promoted.
-    Promoting(Promotion),
+    Promoting(Box<Promotion>),
 }
 
 impl Recovery {
@@ -202,7 +203,14 @@ impl MasterCore {
     }
 
     fn epoch_of(&self, reign: u32, start: u32) -> Epoch {
-        Epoch { reign, owner: self.config.node.clone(), start, incarnation: self.config.incarnation }
+        let (mut owner, mut incarnation) = (self.config.node.clone(), self.config.incarnation);
+        if mutant::is(Mutant::OwnerNotInEpoch) || mutant::is(Mutant::ProcessNotInEpoch) {
+            incarnation = Incarnation::from_random(0);
+        }
+        if mutant::is(Mutant::OwnerNotInEpoch) {
+            owner = self.config.secondaries.iter().min().cloned().unwrap_or(owner.clone()).min(owner);
+        }
+        Epoch { reign, owner, start, incarnation }
     }
 
     /// Begins a new log.
