@@ -5,48 +5,16 @@ use std::time::Duration;
 use fastrand::Rng;
 use replog_master::core::PushLimits;
 use replog_secondary::core::{Faults, PullLimits};
-use replog_shared::limits::ENVELOPE_OVERHEAD_BYTES;
+use replog_shared::{Durability, limits::ENVELOPE_OVERHEAD_BYTES};
 
-/// Kinds of faults; a seed switches off about half of them.
-#[derive(Clone, Copy)]
-enum Kind {
-    Loss,
-    Duplicate,
-    Delay,
-    Reorder,
-    Damage,
-    Cut,
-    Slow,
-    Reset,
-    StartUnconnected,
-    KillSecondary,
-    KillMaster,
-    Pause,
-    Clean,
-    CoreFaults,
-}
-
-/// A fault or an intervention at a certain time. Durations are in microseconds.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Timed {
-    /// Nothing goes from one node to the other for a while.
-    Cut { from: usize, to: usize, lasts: u64 },
-    /// What goes from one node to the other takes this much longer for a while; what is sent after that is sooner.
-    Slow { from: usize, to: usize, lasts: u64, delay: u64 },
-    /// A node's connection breaks, losing what is in flight, and is back after a while.
-    Reset { node: usize, lasts: u64 },
-    /// A process dies and a new one starts after a while.
-    Kill { node: usize, lasts: u64 },
-    /// A process stands still for a while.
-    Pause { node: usize, lasts: u64 },
-    /// The log is emptied.
-    Clean,
-}
+use super::faults::{Kind, Timed, draw_timed};
 
 /// A schedule's parameters.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
     pub(super) secondaries: usize,
+    /// What an ack means on every node, and what a crash leaves.
+    pub(super) level: Durability,
     pub(super) heartbeat: Duration,
     pub(super) recovery_wait: Duration,
     pub(super) read_only: bool,
@@ -63,6 +31,14 @@ pub(super) struct Plan {
     pub(super) requests: Vec<u64>,
     /// How long at the most a process that starts is without a connection; 0: it has one at once.
     pub(super) unconnected: u64,
+    /// The most that a sync takes, in microseconds.
+    pub(super) sync: u64,
+    /// How likely a process dies right after a step that changes its disk.
+    pub(super) step_crashes: f64,
+    /// How many of the crashes are power losses.
+    pub(super) power: f64,
+    /// Secondaries that hear no master have themselves promoted.
+    pub(super) automatic: bool,
 }
 
 /// Shares, from 0 to 1, of envelopes that something happens to; times in microseconds.
@@ -86,6 +62,9 @@ impl Rates {
     }
 }
 
+/// Half of the schedules have disks.
+const LEVELS: [Durability; 4] = [Durability::Memory, Durability::Disk, Durability::Disk, Durability::Os];
+
 impl Plan {
     pub(super) fn draw(random: &mut Rng) -> Plan {
         let enabled = random.u32(..);
@@ -93,8 +72,11 @@ impl Plan {
         let secondaries = *pick(random, &[1, 2, 2, 2, 3]);
         let chaos = random.u64(100_000..3_000_000);
         let push = draw_push_limits(random);
+        let level = *pick(random, &LEVELS);
+        let automatic = on(Kind::Promote) && random.u8(..3) == 0;
         Plan {
             secondaries,
+            level,
             heartbeat: Duration::from_millis(*pick(random, &[100, 250, 250])),
             recovery_wait: Duration::from_millis(random.u64(50..500)),
             read_only: random.u8(..10) == 0,
@@ -104,9 +86,13 @@ impl Plan {
             chaos,
             rates: draw_rates(random, on),
             core_faults: if on(Kind::CoreFaults) { draw_core_faults(random) } else { Faults::default() },
-            timed: draw_timed(random, on, secondaries + 1, chaos),
+            timed: draw_timed(random, on, secondaries + 1, chaos, automatic),
             requests: (0..random.usize(4..48)).map(|_| random.u64(..chaos)).collect(),
             unconnected: if on(Kind::StartUnconnected) { random.u64(1_000..3_000_000) } else { 0 },
+            sync: *pick(random, &[200, 2_000, 30_000]),
+            step_crashes: if on(Kind::DieBetweenSteps) { random.f64() * 0.05 } else { 0.0 },
+            power: if level == Durability::Memory { 0.0 } else { random.f64() },
+            automatic,
         }
     }
 }
@@ -147,38 +133,6 @@ fn draw_core_faults(random: &mut Rng) -> Faults {
         error_rate: random.f64() * 0.5,
         drop_rate: random.f64() * 0.5,
     }
-}
-
-fn draw_timed(random: &mut Rng, on: impl Fn(Kind) -> bool, nodes: usize, chaos: u64) -> Vec<(u64, Timed)> {
-    let mut timed = Vec::new();
-    let mut some = |random: &mut Rng, kind, draw: &dyn Fn(&mut Rng) -> Timed| {
-        let times = if on(kind) { random.usize(1..6) } else { 0 };
-        for _ in 0..times {
-            timed.push((random.u64(..chaos), draw(random)));
-        }
-    };
-    let lasts = |random: &mut Rng| random.u64(1_000..700_000);
-    let link = |random: &mut Rng| {
-        let from = random.usize(..nodes);
-        (from, (from + random.usize(1..nodes)) % nodes)
-    };
-    some(random, Kind::Cut, &|random| {
-        let (from, to) = link(random);
-        Timed::Cut { from, to, lasts: lasts(random) }
-    });
-    some(random, Kind::Slow, &|random| {
-        let (from, to) = link(random);
-        Timed::Slow { from, to, lasts: lasts(random), delay: random.u64(10_000..2_000_000) }
-    });
-    some(random, Kind::Reset, &|random| Timed::Reset { node: random.usize(..nodes), lasts: lasts(random) });
-    some(random, Kind::KillSecondary, &|random| Timed::Kill {
-        node: random.usize(1..nodes),
-        lasts: lasts(random),
-    });
-    some(random, Kind::KillMaster, &|random| Timed::Kill { node: 0, lasts: lasts(random) });
-    some(random, Kind::Pause, &|random| Timed::Pause { node: random.usize(..nodes), lasts: lasts(random) });
-    some(random, Kind::Clean, &|_| Timed::Clean);
-    timed
 }
 
 /// One of several, each as likely.
