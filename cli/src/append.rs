@@ -1,10 +1,10 @@
 //! `replog append`: messages into the log, each answered with its order.
 
-use std::vec;
+use std::{io, time::Duration, vec};
 
+use bytes::Bytes;
 use clap::Args;
-use http::Response;
-use hyper::body::Incoming;
+use http::StatusCode;
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines, Stdin};
@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use crate::{
     Target,
-    client::{self, Client},
+    client::{self, Client, within},
     failure::Failure,
     output,
 };
@@ -21,7 +21,8 @@ use crate::{
 ///
 /// Prints one line a message: its order, a tab, and the nodes that hold it. The command gives each message
 /// an id, so that one whose answer got lost can be sent again (--id) and is still in the log only once.
-/// It stops at the first message that is not answered well.
+/// It stops at the first message that is not answered well, and when its output cannot be written: then with exit
+/// code 6, and how many messages are in the log.
 #[derive(Args)]
 pub(crate) struct Append {
     #[command(flatten)]
@@ -38,7 +39,8 @@ pub(crate) struct Append {
     /// The message's identity: the same id with the same message is appended only once.
     #[arg(long, value_name = "ID")]
     id: Option<String>,
-    /// How long to wait for --w before giving up with exit code 3; without it, as long as it takes.
+    /// How long to wait for --w before giving up with exit code 3, or 5 if the node says nothing; without it, as
+    /// long as it takes.
     #[arg(long, value_name = "MS")]
     timeout_ms: Option<u64>,
     /// Append only if the message gets this order; each further one, the next.
@@ -76,8 +78,8 @@ impl Append {
     /// Appends all messages.
     ///
     /// # Errors
-    /// The first message that is malformed, refused, not answered in time or not answered at all; those
-    /// before it are in the log, those after it are not sent.
+    /// The first message that is malformed, refused, not answered in time or not answered at all, or whose
+    /// answer cannot be printed; those before it are in the log, those after it are not sent.
     pub(crate) async fn run(mut self) -> Result<(), Failure> {
         let mut messages = Messages::new(std::mem::take(&mut self.messages));
         if self.id.is_some() && !messages.is_one() {
@@ -89,8 +91,13 @@ impl Append {
             let message = self
                 .message(&text)
                 .map_err(|reason| Failure::Usage(format!("message {} is not JSON: {reason}", index + 1)))?;
-            self.append(&mut client, &message, index).await?;
+            let answer = self.append(&mut client, &message, index).await?;
             index += 1;
+            self.print(&answer).map_err(|error| Failure::Output {
+                error,
+                appended: index,
+                order: answer.appended.order,
+            })?;
         }
         Ok(())
     }
@@ -100,7 +107,7 @@ impl Append {
     }
 
     /// Appends the message that is the `index`th of this command.
-    async fn append(&self, client: &mut Client, message: &RawValue, index: u64) -> Result<(), Failure> {
+    async fn append(&self, client: &mut Client, message: &RawValue, index: u64) -> Result<Answer, Failure> {
         let id = self.id.clone().unwrap_or_else(|| Uuid::now_v7().to_string());
         let request = Request {
             message,
@@ -110,33 +117,50 @@ impl Append {
             expect_order: self.expect_order.map(|order| order.saturating_add(index)),
         };
         let body = serde_json::to_vec(&request).map_err(|error| Failure::Usage(error.to_string()))?;
-        let sent = client.post("/messages", body).await;
-        let printed = match sent {
-            Ok(answer) => self.print(answer).await,
-            Err(failure) => Err(failure),
-        };
-        printed.map_err(|failure| with_advice(failure, &id))
+        client.connect_first().await?;
+        let timeout = self.timeout_ms.map(Duration::from_millis);
+        let asked = within(timeout, async {
+            let answer = client.post("/messages", body).await?;
+            Ok((answer.status(), client::whole(answer.into_body()).await?))
+        });
+        let silent = || Err(Failure::Unknown(format!("{} does not answer", self.target.url)));
+        let judged = asked.await.unwrap_or_else(silent).and_then(|(status, body)| self.judge(status, body));
+        judged.map_err(|failure| with_advice(failure, &id))
     }
 
-    async fn print(&self, answer: Response<Incoming>) -> Result<(), Failure> {
-        let status = answer.status();
-        let body = client::whole(answer.into_body()).await?;
-        if self.json {
-            output::data_line(String::from_utf8_lossy(&body).trim_ascii())?;
-        }
+    /// What the node's answer says.
+    fn judge(&self, status: StatusCode, body: Bytes) -> Result<Answer, Failure> {
         if !status.is_success() {
+            if self.json {
+                // What the answer says matters more than that it cannot be shown.
+                drop(print_json(&body));
+            }
             return Err(Failure::of_append(status, &body));
         }
-        let appended: Appended = serde_json::from_slice(&body)
+        let appended = serde_json::from_slice(&body)
             .map_err(|error| Failure::Unknown(format!("an answer that is none: {error}")))?;
+        Ok(Answer { appended, body })
+    }
+
+    fn print(&self, Answer { appended, body }: &Answer) -> io::Result<()> {
         if appended.duplicate {
             output::say(format_args!("replog: this id was in the log before, at order {}", appended.order));
         }
-        if !self.json {
-            output::data_line(format_args!("{}\t{}", appended.order, appended.nodes.join(",")))?;
+        if self.json {
+            return print_json(body);
         }
-        Ok(())
+        output::data_line(format_args!("{}\t{}", appended.order, appended.nodes.join(",")))
     }
+}
+
+/// A good answer, read and as it came.
+struct Answer {
+    appended: Appended,
+    body: Bytes,
+}
+
+fn print_json(body: &[u8]) -> io::Result<()> {
+    output::data_line(String::from_utf8_lossy(body).trim_ascii())
 }
 
 /// Adds what the caller can do about an entry whose `w` or whose fate is open.

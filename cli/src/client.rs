@@ -20,6 +20,9 @@ use crate::{failure::Failure, node_url::NodeUrl};
 /// How long a connection may take to open.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// What a node may take longer than the time-out it was given: for the way there and back, and a busy machine.
+const ANSWER_SLACK: Duration = Duration::from_secs(2);
+
 /// Bytes of an answer that is read whole. What may be longer is streamed.
 const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
 
@@ -33,6 +36,15 @@ impl Client {
     /// A client that is not connected yet.
     pub(crate) fn new(url: NodeUrl) -> Self {
         Self { url, connection: None }
+    }
+
+    /// Connects, if there is no connection: what is sent next fails at the node, not on the way to it.
+    ///
+    /// # Errors
+    /// [`Failure::Unreachable`].
+    pub(crate) async fn connect_first(&mut self) -> Result<(), Failure> {
+        self.connection = Some(self.open().await?);
+        Ok(())
     }
 
     /// Asks for `path`, which includes its query. The answer's body is still on its way.
@@ -115,6 +127,18 @@ impl Client {
 
     fn lost(&self, error: &hyper::Error) -> Failure {
         Failure::Unknown(format!("{} broke off: {error}", self.url))
+    }
+}
+
+/// Waits for an answer little longer than the node was told to take; `None` when it did not come. A node that is
+/// silent must not hold up a command that was given a time-out. Without one, waits as long as it takes.
+pub(crate) async fn within<T>(
+    timeout_of_node: Option<Duration>,
+    asking: impl Future<Output = Result<T, Failure>>,
+) -> Option<Result<T, Failure>> {
+    match timeout_of_node {
+        Some(limit) => timeout(limit.saturating_add(ANSWER_SLACK), asking).await.ok(),
+        None => Some(asking.await),
     }
 }
 

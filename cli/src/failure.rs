@@ -18,8 +18,10 @@ Exit codes:
   3  not in time: what was asked for was not met before the time-out, or the node stops;
      an appended entry is in the log and keeps replicating
   4  the node cannot be reached
-  5  unknown: the answer broke off or is none; an append may be in the log or not, send
-     it again with the same id
+  5  unknown: the answer broke off, is none or did not come; an append may be in the log or
+     not, send it again with the same id
+  6  appended in part: standard output was closed or full; standard error says how many
+     messages are in the log, the others were not sent
 
 Messages are on standard error, data on standard output.";
 
@@ -51,6 +53,16 @@ pub(crate) enum Failure {
     /// The request was sent, its answer did not come or cannot be understood.
     #[error("outcome unknown: {0}")]
     Unknown(String),
+    /// A message is in the log, but nobody can be told where: standard output is closed or full.
+    #[error("standard output: {error}; stopped with {appended} messages appended, the last at order {order}")]
+    Output {
+        /// What went wrong with the output.
+        error: io::Error,
+        /// How many messages are in the log, this one included.
+        appended: u64,
+        /// Where the last one is.
+        order: u64,
+    },
     /// Everything was answered, and the answer is bad news.
     #[error("{0}")]
     Bad(String),
@@ -106,6 +118,7 @@ impl Failure {
             Self::NotInTime(_) => 3,
             Self::Unreachable { .. } => 4,
             Self::Unknown(_) => 5,
+            Self::Output { .. } => 6,
         }
     }
 }

@@ -58,7 +58,7 @@ struct Target {
 }
 
 fn main() -> ExitCode {
-    match run(Cli::parse().command) {
+    match run(replog_host::config::parse::<Cli>().command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => failure.report(),
     }

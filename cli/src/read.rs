@@ -1,15 +1,15 @@
 //! `replog read`: the log, one message a line.
 
-use std::io::Write as _;
+use std::{fmt, io::Write as _, time::Duration};
 
 use clap::Args;
-use http::Response;
+use http::{HeaderMap, Response};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
 
 use crate::{
     Target,
-    client::{self, Client},
+    client::{self, Client, within},
     elements::Elements,
     failure::Failure,
     output::{self, Data},
@@ -21,7 +21,8 @@ const PAGE_MESSAGES: u64 = 1_000;
 /// Print messages in order, one JSON value a line.
 ///
 /// Any node can be asked; a secondary shows what has reached it. The log is read page by page until there
-/// is nothing more, whatever its size.
+/// is nothing more, whatever its size. If the log is emptied meanwhile, or its master starts anew, it stops with
+/// exit code 1: what follows may belong to another history than what is printed.
 #[derive(Args)]
 pub(crate) struct Read {
     #[command(flatten)]
@@ -64,7 +65,11 @@ impl Read {
 
     async fn wait_until_shown(&self, client: &mut Client, order: u64) -> Result<(), Failure> {
         let path = self.wait_path(order);
-        client::whole(client::checked(client.get(&path).await?).await?.into_body()).await.map(drop)
+        let asked = within(self.timeout_ms.map(Duration::from_millis), async {
+            client::whole(client::checked(client.get(&path).await?).await?.into_body()).await.map(drop)
+        });
+        let silent = || Err(Failure::unreachable(&self.target.url, "no answer in time"));
+        asked.await.unwrap_or_else(silent)
     }
 
     fn wait_path(&self, order: u64) -> String {
@@ -77,9 +82,15 @@ impl Read {
     async fn print_pages(&self, client: &mut Client, out: &mut Data) -> Result<(), Failure> {
         let mut from = self.from;
         let mut left = self.limit.unwrap_or(u64::MAX);
+        let mut history = None;
         while left > 0 {
             let path = self.page_path(from, left.min(PAGE_MESSAGES));
             let page = client::checked(client.get(&path).await?).await?;
+            let now = History::of(page.headers());
+            match history.replace(now.clone()) {
+                Some(before) if before != now => return Err(changed(&before, &now, from)),
+                _ => {}
+            }
             match self.print_page(page, out).await? {
                 0 => break,
                 count => (from, left) = (from + count, left.saturating_sub(count)),
@@ -119,4 +130,31 @@ impl Read {
         }
         out.write_all(b"\n")
     }
+}
+
+/// Which log a page was read in, and in which epoch of it. An order stands for one entry only within one of these.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct History {
+    log_id: Option<String>,
+    epoch: Option<String>,
+}
+
+impl History {
+    fn of(headers: &HeaderMap) -> History {
+        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        History { log_id: text("replog-log-id"), epoch: text("replog-epoch") }
+    }
+}
+
+impl fmt::Display for History {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let known = |name: &Option<String>| name.as_deref().unwrap_or("none").to_owned();
+        write!(f, "log {} in epoch {}", known(&self.log_id), known(&self.epoch))
+    }
+}
+
+fn changed(before: &History, now: &History, from: u64) -> Failure {
+    Failure::Bad(format!(
+        "the log was emptied or began a new epoch while it was read, before order {from}: it was {before}, it is {now}; read it again"
+    ))
 }

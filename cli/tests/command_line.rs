@@ -5,9 +5,10 @@
 mod fake_node;
 
 use std::{
-    io::{Read as _, Write as _},
+    fs::OpenOptions,
+    io::{BufRead as _, BufReader, Read as _, Write as _},
     net::TcpListener,
-    process::{Command, Stdio},
+    process::{Child, Command, Stdio},
     thread,
 };
 
@@ -123,6 +124,67 @@ fn append_whose_answer_is_lost_says_how_to_send_it_again() {
     assert!(run.err.contains("--id mine"), "{}", run.err);
 }
 
+/// `replog append` of the numbers 1 to 20,000: more lines than a pipe holds, with this standard output.
+fn append_20000(node: &FakeNode, arguments: &[&str], out: Stdio) -> Child {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_replog"));
+    command.args(["append", "-w", "1", "--url", &node.url()]).args(arguments);
+    command.stdin(Stdio::piped()).stdout(out).stderr(Stdio::piped());
+    let mut child = command.spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    // The command may leave before it has read all.
+    thread::spawn(move || (1..=20_000).try_for_each(|number| writeln!(input, "{number}")));
+    child
+}
+
+/// Asserts the exit code of an append that stopped, and that it tells the truth about how far it came.
+fn assert_appended_in_part(child: Child, node: &FakeNode) {
+    let output = child.wait_with_output().unwrap();
+    let (err, appended) = (String::from_utf8(output.stderr).unwrap(), node.messages().len());
+    assert_eq!(output.status.code(), Some(6), "{err}");
+    assert!((1..20_000).contains(&appended), "{appended}");
+    let told = format!("{appended} messages appended, the last at order {}", appended - 1);
+    assert!(err.contains(&told), "{appended} are in the log, but: {err}");
+}
+
+#[test]
+fn append_whose_reader_leaves_says_how_many_are_in_the_log() {
+    for arguments in [&[][..], &["--json"]] {
+        let node = FakeNode::start(&[]);
+        let mut child = append_20000(&node, arguments, Stdio::piped());
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
+        assert!(!line.is_empty());
+        assert_appended_in_part(child, &node);
+    }
+}
+
+#[test]
+fn append_into_a_full_disk_says_how_many_are_in_the_log() {
+    let node = FakeNode::start(&[]);
+    let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+    assert_appended_in_part(append_20000(&node, &[], full.into()), &node);
+}
+
+#[test]
+fn a_refusal_counts_more_than_that_it_cannot_be_shown() {
+    let node = FakeNode::start(&[]);
+    let full = OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_replog"));
+    command.args(["append", "--json", "-w", "9", "x", "--url", &node.url()]);
+    assert_eq!(command.stdout(full).stderr(Stdio::null()).status().unwrap().code(), Some(1));
+}
+
+#[test]
+fn a_node_that_says_nothing_does_not_hold_up_a_command_with_a_time_out() {
+    // Takes connections, as any listening socket does, and never answers.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", silent.local_addr().unwrap());
+    let append = replog(&url, &["append", "--id", "mine", "--timeout-ms", "1", "x"]);
+    assert_eq!((append.code, append.out.as_str()), (5, ""));
+    assert!(append.err.contains("does not answer") && append.err.contains("--id mine"), "{}", append.err);
+    assert_eq!(replog(&url, &["read", "--min-order", "0", "--timeout-ms", "1"]).code, 4);
+}
+
 #[test]
 fn wrong_usage_is_found_before_anything_is_sent() {
     let url = nowhere();
@@ -139,6 +201,14 @@ fn wrong_usage_is_found_before_anything_is_sent() {
     ] {
         assert_eq!(replog(&url, wrong).code, 2, "{wrong:?}");
     }
+}
+
+#[test]
+fn an_empty_variable_is_as_good_as_none() {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_replog"));
+    let run = command.args(["read", "--help"]).env("REPLOG_URL", "").output().unwrap();
+    let help = String::from_utf8(run.stdout).unwrap();
+    assert!(help.contains("default: http://127.0.0.1:5000") && !help.contains("REPLOG_URL"), "{help}");
 }
 
 #[test]
@@ -184,6 +254,47 @@ fn read_waits_for_an_order_and_gives_up_in_time() {
     assert_eq!((shown.code, shown.out.as_str()), (0, "\"g\"\n"));
     let late = replog(&node.url(), &["read", "--min-order", "7", "--timeout-ms", "1"]);
     assert_eq!((late.code, late.out.as_str()), (3, ""));
+}
+
+/// A node that answers each request, on a connection of its own, with the next of these pages.
+fn paging_node(pages: &'static [(&'static str, &'static str, &'static str)]) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("http://{}", listener.local_addr().unwrap());
+    thread::spawn(move || {
+        for (log_id, epoch, body) in pages {
+            let (mut stream, _) = listener.accept().unwrap();
+            assert!(stream.read(&mut [0; 1_000]).unwrap() > 0);
+            let length = body.len();
+            write!(
+                stream,
+                "HTTP/1.1 200 OK\r\nconnection: close\r\nreplog-log-id: {log_id}\r\nreplog-epoch: {epoch}\r\n\
+                 content-length: {length}\r\n\r\n{body}"
+            )
+            .unwrap();
+        }
+    });
+    url
+}
+
+#[test]
+fn read_never_mixes_two_histories() {
+    const FIRST: (&str, &str, &str) = ("a", "1.0", r#"{"messages": [1,2]}"#);
+    const END: (&str, &str, &str) = ("a", "1.0", r#"{"messages": []}"#);
+    let steady = replog(&paging_node(&[FIRST, ("a", "1.0", r#"{"messages": [3]}"#), END]), &["read"]);
+    assert_eq!((steady.code, steady.out.as_str()), (0, "1\n2\n3\n"));
+    for pages in [
+        &[FIRST, ("a", "1.1", r#"{"messages": ["other"]}"#)],
+        &[FIRST, ("b", "1.0", r#"{"messages": ["other"]}"#)],
+        &[FIRST, ("a", "1.1", r#"{"messages": []}"#)],
+    ] {
+        let cleaned = replog(&paging_node(pages), &["read"]);
+        assert_eq!((cleaned.code, cleaned.out.as_str()), (1, "1\n2\n"));
+        assert!(
+            cleaned.err.contains("before order 2") && cleaned.err.contains("read it again"),
+            "{}",
+            cleaned.err
+        );
+    }
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use axum::response::Response;
+use axum::{body::Body, response::Response};
 use bytes::Bytes;
 use futures_util::stream;
 use http::{HeaderValue, StatusCode, header};
@@ -10,7 +10,7 @@ use replog_shared::{
     LogId, Mark, Order,
     entry::EntryLine,
     limits::READ_PAGE_BYTES,
-    store::{ReadError, Reader},
+    store::{Page, ReadError, Reader},
 };
 use tokio::{sync::watch, time::timeout};
 use tokio_util::sync::CancellationToken;
@@ -66,6 +66,8 @@ pub struct Shown {
     pub log_id: Option<LogId>,
     /// The epoch of the last mark; none before there is one.
     pub epoch: Option<replog_shared::EpochNumber>,
+    /// How often the log was cut or emptied. Told before it happens: an answer that began before must not go on.
+    pub cuts: u64,
 }
 
 /// Marks an answer with the log and the epoch that it was read in.
@@ -83,16 +85,19 @@ pub fn with_epoch(mut response: Response, shown: &Shown) -> Response {
 /// Waits until the node shows the order that the client has seen elsewhere.
 ///
 /// # Errors
-/// 504 with where the node is, when the client's time is over.
-pub async fn wait_for_order(mut shown: watch::Receiver<Shown>, query: &PageQuery) -> Result<(), Problem> {
+/// 504 with where the node is, when the client's time is over; 503 when the node stops.
+pub async fn wait_for_order(
+    mut shown: watch::Receiver<Shown>,
+    query: &PageQuery,
+    stopping: &CancellationToken,
+) -> Result<(), Problem> {
     let Some(wanted) = query.min_order else { return Ok(()) };
-    let waiting = shown.wait_for(|shown| shown.length > wanted);
-    let met = match query.timeout_ms {
-        Some(millis) => timeout(Duration::from_millis(millis), waiting).await.is_ok_and(|met| met.is_ok()),
-        None => waiting.await.is_ok(),
-    };
-    if met {
-        return Ok(());
+    let time = query.timeout_ms.map_or(Duration::MAX, Duration::from_millis);
+    let waiting = timeout(time, shown.wait_for(|shown| shown.length > wanted));
+    match stopping.run_until_cancelled(waiting).await {
+        Some(Ok(Ok(_))) => return Ok(()),
+        None | Some(Ok(Err(_))) => return Err(Problem::stopping()),
+        Some(Err(_)) => {}
     }
     let length = shown.borrow().length;
     let detail = format!("This node does not show order {wanted} yet: its length is {length}.");
@@ -101,23 +106,63 @@ pub async fn wait_for_order(mut shown: watch::Receiver<Shown>, query: &PageQuery
         .with("length", length.get()))
 }
 
-/// Answers `{"messages": […]}` with the entries `from..to`, one page in memory at a time.
+/// Answers `{"messages": […]}` with the entries `from..to`, one page in memory at a time. When the log is cut
+/// meanwhile, or at `stopped`, the answer breaks off.
 pub fn answer<R: Reader>(
     reader: R,
     element: Element,
     query: &PageQuery,
-    shown: &Shown,
-    stop: CancellationToken,
+    shown: &watch::Receiver<Shown>,
+    stopped: CancellationToken,
 ) -> Response {
+    let reader = SteadyReader::new(reader, shown.clone());
+    let shown = &reader.began;
     let (from, to) = (query.from, query.to(shown.length));
+    let response = Response::new(Body::empty());
+    let mut response = with_epoch(response, shown);
     let pages = stream::try_unfold(from, move |at| {
         let page = next_page(&reader, element, at, to);
         async move { page }
     });
-    let body = json_array("{\"messages\": [", "]}\n", pages, stop);
-    let mut response = Response::new(body);
+    *response.body_mut() = json_array("{\"messages\": [", "]}\n", pages, stopped);
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    with_epoch(response, shown)
+    response
+}
+
+/// Reads a log until it is cut; from then on nothing.
+///
+/// The bug this prevents: an answer of many pages that begins in one history and ends, after a clean or a
+/// promotion, in another.
+#[derive(Clone, Debug)]
+pub struct SteadyReader<R> {
+    reader: R,
+    shown: watch::Receiver<Shown>,
+    /// What was shown at the beginning.
+    began: Shown,
+}
+
+impl<R: Reader> SteadyReader<R> {
+    /// Reads what is shown now.
+    pub fn new(reader: R, shown: watch::Receiver<Shown>) -> SteadyReader<R> {
+        let began = shown.borrow().clone();
+        SteadyReader { reader, shown, began }
+    }
+
+    /// Whether the log was cut since.
+    pub fn was_cut(&self) -> bool {
+        self.shown.borrow().cuts != self.began.cuts
+    }
+}
+
+impl<R: Reader> Reader for SteadyReader<R> {
+    fn read(&self, from: Order, to: Order, bytes: usize) -> Result<Page, ReadError> {
+        let page = self.reader.read(from, to, bytes)?;
+        // Asked after the read: a cut is told before it is made.
+        if self.was_cut() {
+            return Err(ReadError { order: from, reason: "the log was cut while it was read".into() });
+        }
+        Ok(page)
+    }
 }
 
 fn next_page<R: Reader>(
@@ -153,4 +198,20 @@ fn elements(lines: &[u8], element: Element) -> Bytes {
         }
     }
     out.into()
+}
+
+#[cfg(test)]
+mod tests {
+    use replog_shared::store::{MemoryStore, Store};
+
+    use super::*;
+
+    #[test]
+    fn a_cut_ends_the_reading() {
+        let (told, shown) = watch::channel(Shown::default());
+        let reader = SteadyReader::new(MemoryStore::without_ids().reader(), shown);
+        assert!(reader.read(Order::ZERO, Order::ZERO, 1).is_ok());
+        told.send_modify(|shown| shown.cuts += 1);
+        assert!(reader.read(Order::ZERO, Order::ZERO, 1).is_err());
+    }
 }

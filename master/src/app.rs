@@ -3,46 +3,60 @@
 use std::net::SocketAddr;
 
 use anyhow::Context as _;
+use replog_disk::OpenMode;
 use replog_host::{
     bus::{Bus, NatsBus},
-    edge::{self, EdgeLimits},
+    edge,
+    storage::{DiskTerms, Storage, StorageOptions},
 };
-use replog_shared::{Identity, Incarnation, Moment, store::MemoryStore};
+use replog_shared::{Identity, Incarnation, Moment, store::Store};
 use tokio::{net::TcpListener, task::JoinHandle};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::info;
 
 use crate::{
     bus::Translator,
     config::Config,
-    core::{CoreConfig, MasterCore, PushLimits, StartTerms},
+    core::{CoreConfig, MasterCore, PushLimits},
     http::{Context, router},
-    node::Node,
+    node::{Node, NodeFailure},
 };
 
-/// A master that runs.
+/// A master that runs. Dropping it stops it without anybody waiting for the end.
 #[derive(Debug)]
 pub struct Running {
     /// Where HTTP listens.
     pub addr: SocketAddr,
-    stop: CancellationToken,
-    node: JoinHandle<()>,
+    stop: DropGuard,
+    /// Breaks off what is still being answered when this is dropped.
+    stopped: DropGuard,
+    node: JoinHandle<Result<(), NodeFailure>>,
     edge: JoinHandle<()>,
 }
 
 impl Running {
     /// Stops it: takes no new connections, tells every waiting caller, lets running answers finish, sends
-    /// what is queued. Takes less than 10 s.
-    pub async fn stop(self) {
-        self.stop.cancel();
-        let (node, edge) = (self.node, self.edge);
+    /// what is queued, makes the log durable. Takes less than 10 s.
+    ///
+    /// # Errors
+    /// The log could not be made durable.
+    pub async fn stop(self) -> Result<(), NodeFailure> {
+        let Running { stop, stopped, node, edge, .. } = self;
+        drop(stop);
         // A task that panicked has said so itself.
-        let _ = (node.await, edge.await);
+        let (node, _) = (node.await, edge.await);
+        drop(stopped);
+        node.unwrap_or(Ok(()))
     }
 
-    /// Returns when the node's task ends by itself, which it does only by a defect.
-    pub async fn ended(&mut self) {
-        let _ = (&mut self.node).await;
+    /// Returns when the node ends by itself: it cannot go on, or has a defect.
+    pub async fn ended(&mut self) -> anyhow::Error {
+        match (&mut self.node).await {
+            Ok(Err(failure)) => failure.into(),
+            Ok(Ok(())) | Err(_) => {
+                anyhow::anyhow!("the node's task ended by itself: this is a defect, please report it")
+            }
+        }
     }
 }
 
@@ -54,28 +68,56 @@ pub fn translator(config: &Config) -> Translator {
 /// Starts a master over a bus that was connected with the subscriptions of [`translator`].
 ///
 /// # Errors
-/// The HTTP address cannot be listened on.
+/// The HTTP address cannot be listened on, the log cannot be opened, or another node reigns.
 pub async fn start(config: Config, bus: impl Bus) -> anyhow::Result<Running> {
+    let StorageOptions { durability, data_dir } = config.storage.clone();
+    let Some(dir) = data_dir else {
+        return start_over(config, Storage::in_memory(true), bus).await;
+    };
+    let node = config.name.clone();
+    let terms = DiskTerms { durability, with_ids: true, mode: OpenMode::Strict };
+    let opened = tokio::task::spawn_blocking(move || Storage::on_disk(&dir, &node, terms));
+    let storage = opened.await.context("the log could not be opened")??;
+    refuse_under_another_reign(&config, &storage.identity)?;
+    start_over(config, storage, bus).await
+}
+
+/// A node whose log another one reigns over is a secondary of that one, unless the operator says otherwise.
+fn refuse_under_another_reign(config: &Config, identity: &Identity) -> anyhow::Result<()> {
+    let other = identity.fence.as_ref().map(|fence| &fence.owner).filter(|owner| **owner != config.name);
+    match other {
+        Some(owner) if !config.start.promote => anyhow::bail!(
+            "{owner} reigns over this node's log: start this node as a secondary, or give --promote to make it the master"
+        ),
+        _ => Ok(()),
+    }
+}
+
+async fn start_over<S: Store>(config: Config, storage: Storage<S>, bus: impl Bus) -> anyhow::Result<Running> {
     let listener = TcpListener::bind(&config.listen).await;
     let listener = listener.with_context(|| format!("cannot listen on {}", config.listen))?;
     let addr = listener.local_addr().context("the listening socket has no address")?;
-    let core =
-        MasterCore::new(core_config(&config), Identity::default(), Moment::default(), fastrand::u64(..));
-    let (node, handle) = Node::new(core, MemoryStore::with_ids(), bus, translator(&config));
+    let identity = storage.identity.clone();
+    let core = MasterCore::new(core_config(&config), identity, Moment::default(), fastrand::u64(..));
+    let (node, handle) = Node::new(core, storage, bus, translator(&config));
     let stop = CancellationToken::new();
-    let streams = CancellationToken::new();
+    let stopped = CancellationToken::new();
     let context = Context {
         node: handle,
         name: config.name.clone(),
         secondaries: config.secondaries.clone(),
+        durability: config.storage.durability,
         read_only_without_majority: config.read_only_without_majority,
         allow_clean: config.allow_clean,
-        stop: streams.clone(),
+        allow_faults: config.allow_faults,
+        stopping: stop.clone(),
+        stopped: stopped.clone(),
     };
     info!(%addr, log = %config.log, node = %config.name, nodes = config.secondaries.len() + 1, "master starts");
-    let edge = tokio::spawn(edge::serve(listener, router(context), EdgeLimits::default(), stop.clone()));
+    let edge = tokio::spawn(edge::serve(listener, router(context), config.edge, stop.clone()));
     let node = tokio::spawn(node.run(stop.clone()));
-    Ok(Running { addr, stop, node, edge })
+    let (stop, stopped) = (stop.drop_guard(), stopped.drop_guard());
+    Ok(Running { addr, stop, stopped, node, edge })
 }
 
 fn core_config(config: &Config) -> CoreConfig {
@@ -86,7 +128,7 @@ fn core_config(config: &Config) -> CoreConfig {
         heartbeat_interval: config.heartbeat_interval,
         recovery_wait: config.recovery_wait,
         read_only_without_majority: config.read_only_without_majority,
-        start: StartTerms::default(),
+        start: config.start,
         push: PushLimits::default(),
         http: config.advertise_url.clone(),
     }
@@ -104,9 +146,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let mut running = start(config, bus).await?;
     tokio::select! {
         () = replog_host::stop::requested() => {}
-        () = running.ended() => anyhow::bail!("the node's task ended by itself: this is a defect, please report it"),
+        why = running.ended() => return Err(why),
     }
     info!("asked to stop");
-    running.stop().await;
-    Ok(())
+    Ok(running.stop().await?)
 }

@@ -1,13 +1,24 @@
 //! What the operator says, checked: all problems at once, before anything is opened.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
 use clap::Parser;
-use replog_host::bus::NatsOptions;
+use replog_host::{
+    bus::NatsOptions,
+    config::{CommonArgs, ConfigError, Problems, check_listen},
+    edge::EdgeLimits,
+    storage::StorageOptions,
+};
 use replog_shared::{
-    Durability, LogName, NodeName,
+    LogName, NodeName,
     limits::{HEARTBEAT_INTERVAL, MAX_SECONDARIES, RECOVERY_WAIT},
 };
+
+use crate::core::StartTerms;
+
+/// How long a start may wait for silent nodes, in milliseconds. Appends are held as long, so no longer than a
+/// client waits.
+const RECOVERY_WAITS_MS: std::ops::RangeInclusive<u64> = 0..=600_000;
 
 /// Flags and environment of `replog-master`.
 #[derive(Clone, Debug, Parser)]
@@ -20,45 +31,53 @@ pub struct Args {
     /// HTTP address to listen on
     #[arg(long, env = "REPLOG_LISTEN", value_name = "HOST:PORT", default_value = "0.0.0.0:5000")]
     listen: String,
-    /// NATS servers, comma-separated
-    #[arg(long, env = "NATS_URL", value_name = "URL[,URL]", default_value = "nats://127.0.0.1:4222")]
-    nats_url: String,
-    /// File with NATS credentials (.creds)
-    #[arg(long, env = "NATS_CREDS", value_name = "FILE")]
-    nats_creds: Option<PathBuf>,
-    /// Which log
-    #[arg(long, env = "REPLOG_LOG", value_name = "NAME", default_value = "main")]
-    log: String,
     /// This node's name
     #[arg(long, env = "REPLOG_NAME", value_name = "NAME", default_value = "master")]
     name: String,
     /// The configured secondaries, comma-separated: with the master they are the n nodes that w counts
     #[arg(long, env = "REPLOG_SECONDARIES", value_name = "A,B", default_value = "")]
     secondaries: String,
-    /// Directory of the log; `--durability memory` needs none
-    #[arg(long, env = "REPLOG_DATA_DIR", value_name = "DIR")]
-    data_dir: Option<PathBuf>,
-    /// What holding an entry means: disk, os or memory
-    #[arg(long, env = "REPLOG_DURABILITY", value_name = "LEVEL", default_value = "disk")]
-    durability: String,
     /// Refuse appends unless a majority of the n nodes is healthy
-    #[arg(long, env = "REPLOG_READ_ONLY_WITHOUT_MAJORITY")]
-    read_only_without_majority: bool,
-    /// Allow POST /clean
-    #[arg(long, env = "REPLOG_ALLOW_CLEAN")]
-    allow_clean: bool,
+    #[arg(long, env = "REPLOG_READ_ONLY_WITHOUT_MAJORITY", value_name = "BOOL", num_args = 0..=1,
+        require_equals = true, default_value = "false", default_missing_value = "true")]
+    read_only_without_majority: String,
     /// Where clients reach this master; secondaries tell it to those who append there
     #[arg(long, env = "REPLOG_ADVERTISE_URL", value_name = "URL")]
     advertise_url: Option<String>,
-    /// Milliseconds between two heartbeats
-    #[arg(long, env = "REPLOG_HEARTBEAT_INTERVAL_MS", value_name = "N", default_value_t = HEARTBEAT_INTERVAL.as_millis() as u64)]
-    heartbeat_interval_ms: u64,
     /// Milliseconds for which a starting master waits for the others before it decides without them
-    #[arg(long, env = "REPLOG_RECOVERY_WAIT_MS", value_name = "N", default_value_t = RECOVERY_WAIT.as_millis() as u64)]
-    recovery_wait_ms: u64,
-    /// Log lines as text or json
-    #[arg(long, env = "REPLOG_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
-    log_format: String,
+    #[arg(long, env = "REPLOG_RECOVERY_WAIT_MS", value_name = "N", allow_negative_numbers = true,
+        default_value_t = RECOVERY_WAIT.as_millis().to_string())]
+    recovery_wait_ms: String,
+    #[command(flatten)]
+    start: StartArgs,
+    #[command(flatten)]
+    common: CommonArgs,
+}
+
+/// How this start may come to lead, in the operator's hands.
+#[derive(clap::Args, Clone, Debug)]
+struct StartArgs {
+    /// Promote this node, whoever reigned before; --secondaries then lists the other nodes, the old master
+    /// included
+    #[arg(long)]
+    promote: bool,
+    /// Whole nodes that a promotion must reach, this one included: all if not given
+    #[arg(long, value_name = "P", allow_negative_numbers = true)]
+    reach: Option<String>,
+    /// This node's log is an old copy: it must promote itself and does not count as whole
+    #[arg(long)]
+    recover: bool,
+}
+
+impl StartArgs {
+    fn check(&self, nodes: usize, problems: &mut Problems) -> Option<StartTerms> {
+        let reach = self.reach.as_ref().map(|reach| problems.number("reach", reach, 0..=nodes as u64));
+        let reach = match reach {
+            None => None,
+            Some(reach) => Some(reach? as usize),
+        };
+        Some(StartTerms { promote: self.promote, reach, recover: self.recover })
+    }
 }
 
 /// A checked configuration.
@@ -76,22 +95,25 @@ pub struct Config {
     pub secondaries: Vec<NodeName>,
     /// Refuse appends unless a majority of the n nodes is healthy.
     pub read_only_without_majority: bool,
+    /// Where the log is kept, and what holding an entry means there.
+    pub storage: StorageOptions,
+    /// What the operator asked of this start.
+    pub start: StartTerms,
     /// Allow `POST /clean`.
     pub allow_clean: bool,
+    /// Allow faults: a master has none, and says so.
+    pub allow_faults: bool,
     /// Where clients reach this master; none: not told.
     pub advertise_url: Option<String>,
     /// Between two heartbeats.
     pub heartbeat_interval: Duration,
     /// How long a start waits for silent nodes.
     pub recovery_wait: Duration,
+    /// What one client of HTTP may cost.
+    pub edge: EdgeLimits,
     /// Log lines as JSON.
     pub log_json: bool,
 }
-
-/// Everything that is wrong with a configuration.
-#[derive(Clone, Debug, thiserror::Error)]
-#[error("the configuration has {} problem(s):\n{}", .0.len(), .0.iter().map(|problem| format!("  - {problem}")).collect::<Vec<_>>().join("\n"))]
-pub struct ConfigError(pub Vec<String>);
 
 impl Config {
     /// A configuration with every default, for a node that lives in this process.
@@ -108,10 +130,14 @@ impl Config {
             name,
             secondaries,
             read_only_without_majority: false,
+            storage: StorageOptions::MEMORY,
+            start: StartTerms::default(),
             allow_clean: false,
+            allow_faults: false,
             advertise_url: None,
             heartbeat_interval: HEARTBEAT_INTERVAL,
             recovery_wait: RECOVERY_WAIT,
+            edge: EdgeLimits::default(),
             log_json: false,
         }
     }
@@ -121,49 +147,42 @@ impl TryFrom<Args> for Config {
     type Error = ConfigError;
 
     fn try_from(args: Args) -> Result<Config, ConfigError> {
-        let mut problems = Vec::new();
-        let mut check = |flag: &str, wrong: Option<String>| {
-            problems.extend(wrong.map(|wrong| format!("--{flag}: {wrong}")));
-        };
-        let log = args.log.parse::<LogName>();
-        check("log", log.as_ref().err().map(ToString::to_string));
-        let name = args.name.parse::<NodeName>();
-        check("name", name.as_ref().err().map(ToString::to_string));
-        let (secondaries, wrong) = parse_secondaries(&args.secondaries, name.as_ref().ok());
-        wrong.into_iter().for_each(|wrong| check("secondaries", Some(wrong)));
-        check("durability", durability_problem(&args.durability));
-        check("listen", listen_problem(&args.listen));
-        check(
-            "heartbeat-interval-ms",
-            (!(10..=60_000).contains(&args.heartbeat_interval_ms)).then(|| "must be 10 to 60000".into()),
-        );
-        check(
-            "log-format",
-            (!matches!(args.log_format.as_str(), "text" | "json")).then(|| "must be text or json".into()),
-        );
-        let nats = NatsOptions {
-            urls: args.nats_url.split(',').map(str::to_owned).collect(),
-            name: format!("replog {} {}", args.log, args.name),
-            credentials_file: args.nats_creds,
-            ..NatsOptions::default()
-        };
-        nats.problems().into_iter().for_each(|wrong| check("nats-url", Some(wrong)));
-        match (log, name) {
-            (Ok(log), Ok(name)) if problems.is_empty() => Ok(Config {
-                listen: args.listen,
-                nats,
-                log,
-                name,
-                secondaries,
-                read_only_without_majority: args.read_only_without_majority,
-                allow_clean: args.allow_clean,
-                advertise_url: args.advertise_url,
-                heartbeat_interval: Duration::from_millis(args.heartbeat_interval_ms),
-                recovery_wait: Duration::from_millis(args.recovery_wait_ms),
-                log_json: args.log_format == "json",
-            }),
-            _ => Err(ConfigError(problems)),
-        }
+        let mut problems = Problems::default();
+        let config = args.check(&mut problems);
+        problems.finish(config)
+    }
+}
+
+impl Args {
+    fn check(self, problems: &mut Problems) -> Option<Config> {
+        let common = self.common.check(&self.name, problems);
+        let listen = check_listen(self.listen, problems);
+        let name = problems.check("name", self.name.parse::<NodeName>());
+        let (secondaries, wrong) = parse_secondaries(&self.secondaries, name.as_ref());
+        wrong.iter().for_each(|wrong| problems.add("secondaries", wrong));
+        let nodes = secondaries.len() + 1;
+        let read_only = problems.switch("read-only-without-majority", &self.read_only_without_majority);
+        let url = self.advertise_url.map(|url| problems.http_url("advertise-url", &url));
+        let recovery_wait = problems.number("recovery-wait-ms", &self.recovery_wait_ms, RECOVERY_WAITS_MS);
+        let start = self.start.check(nodes, problems);
+        let common = common?;
+        Some(Config {
+            listen,
+            nats: common.nats,
+            log: common.log,
+            name: name?,
+            secondaries,
+            read_only_without_majority: read_only?,
+            storage: common.storage,
+            start: start?,
+            allow_clean: common.allow_clean,
+            allow_faults: common.allow_faults,
+            advertise_url: url.flatten(),
+            heartbeat_interval: common.heartbeat_interval,
+            recovery_wait: Duration::from_millis(recovery_wait?),
+            edge: common.edge,
+            log_json: common.log_json,
+        })
     }
 }
 
@@ -183,19 +202,64 @@ fn parse_secondaries(text: &str, own: Option<&NodeName>) -> (Vec<NodeName>, Vec<
     (names, problems)
 }
 
-fn durability_problem(text: &str) -> Option<String> {
-    match text.parse::<Durability>() {
-        Err(error) => Some(error.to_string()),
-        Ok(Durability::Memory) => None,
-        Ok(level) => Some(format!(
-            "{level} does not exist yet; use --durability memory (a restart then loses this node's copy)"
-        )),
-    }
-}
+#[cfg(test)]
+mod tests {
+    use super::*;
 
-fn listen_problem(text: &str) -> Option<String> {
-    let port = text
-        .rsplit_once(':')
-        .and_then(|(host, port)| (!host.is_empty()).then(|| port.parse::<u16>().ok())?);
-    port.is_none().then(|| format!("{text:?} is not HOST:PORT, such as 0.0.0.0:5000"))
+    fn check(args: &[&str]) -> Result<Config, ConfigError> {
+        Args::parse_from(["replog-master", "--durability", "memory"].iter().chain(args)).try_into()
+    }
+
+    #[test]
+    fn the_least_that_works() {
+        let config = check(&["--secondaries", "a, b"]).unwrap();
+        assert_eq!(
+            (config.name.as_str(), config.log.as_str(), config.secondaries.len()),
+            ("master", "main", 2)
+        );
+        assert_eq!((config.recovery_wait, config.edge), (RECOVERY_WAIT, EdgeLimits::default()));
+    }
+
+    #[test]
+    fn all_problems_are_told_at_once() {
+        let problems = check(&[
+            "--listen",
+            "5000",
+            "--name",
+            "a.b",
+            "--secondaries",
+            "x,x,y.z",
+            "--read-only-without-majority=maybe",
+            "--advertise-url",
+            "master:5000",
+            "--recovery-wait-ms",
+            "600001",
+            "--nats-url",
+            "http://nats",
+            "--heartbeat-interval-ms",
+            "soon",
+        ]);
+        let problems = problems.unwrap_err().0;
+        for (flag, count) in [
+            ("--listen", 1),
+            ("--name", 1),
+            ("--secondaries", 2),
+            ("--read-only-without-majority", 1),
+            ("--advertise-url", 1),
+            ("--recovery-wait-ms", 1),
+            ("--nats-url", 1),
+            ("--heartbeat-interval-ms", 1),
+        ] {
+            let of_flag = problems.iter().filter(|problem| problem.starts_with(&format!("{flag}:")));
+            assert_eq!(of_flag.count(), count, "{flag} in {problems:#?}");
+        }
+        assert_eq!(problems.len(), 9, "{problems:#?}");
+    }
+
+    #[test]
+    fn a_master_takes_the_switches_of_all_nodes() {
+        let config = check(&["--allow-faults", "--allow-clean", "--advertise-url", "https://m"]).unwrap();
+        assert!(config.allow_faults && config.allow_clean);
+        assert_eq!(config.advertise_url.as_deref(), Some("https://m"));
+    }
 }

@@ -1,19 +1,22 @@
 //! The one task that owns the core, the store and the bus, and executes what the core decides.
 
-use std::{collections::BTreeMap, time::Duration};
+use std::{collections::BTreeMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use replog_host::{
     bus::{Bus, BusEvent, Incoming, Outgoing, Refused},
     pages::Shown,
+    storage::{Keeper, Storage},
 };
 use replog_shared::{
-    Digest, Durability, EpochNumber, LogId, Moment, NodeName, Order, WriteConcern,
-    store::{Reader, Store},
+    Digest, EpochNumber, Lines, LogId, Moment, NodeName, Order, Place, WriteConcern,
+    entry::EntryLine,
+    limits::STORE_PENDING_BYTES,
+    store::{Cut, Reader, Store, StoreError},
     wire,
 };
 use slab::Slab;
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{Notify, mpsc, oneshot, watch},
     time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
@@ -23,7 +26,7 @@ use crate::{
     bus::{Event, RefusedCounts, Translator},
     core::{
         Effect, MasterCore, ReadAnswer,
-        events::{Append, NotLeading, Notice, WaitId, WriteOutcome},
+        events::{Append, NotLeading, Notice, Refusal, WaitId, WriteOutcome},
     },
 };
 
@@ -41,7 +44,7 @@ const SWEEP_INTERVAL: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub(crate) enum Command {
     Append { append: Append, timeout: Option<Duration>, answer: oneshot::Sender<WriteOutcome> },
-    Clean { append: Append, timeout: Option<Duration>, answer: oneshot::Sender<WriteOutcome> },
+    Clean { append: Append, by: SocketAddr, timeout: Option<Duration>, answer: oneshot::Sender<WriteOutcome> },
     Wait { order: Order, w: WriteConcern, timeout: Option<Duration>, answer: oneshot::Sender<WriteOutcome> },
     Health { answer: oneshot::Sender<HealthReport> },
 }
@@ -65,6 +68,8 @@ pub struct HealthReport {
     pub bus_is_up: bool,
     /// What the bus refused this node, if it did.
     pub denied: Option<String>,
+    /// Another master that leads a log of this name.
+    pub rival: Option<NodeName>,
     /// Nodes that are healthy, this one included.
     pub healthy_nodes: usize,
     /// Envelopes that were refused, by kind.
@@ -86,6 +91,16 @@ pub struct SecondaryReport {
     pub acked_through: Order,
     /// Envelopes pushed again.
     pub retries: u64,
+    /// The order of an entry that is larger than what the bus takes.
+    pub too_large: Option<Order>,
+}
+
+/// What wakes the node.
+enum Wake {
+    Command(Command),
+    Bus(BusEvent),
+    /// The store, or the clock.
+    News,
 }
 
 /// The node has stopped.
@@ -124,12 +139,17 @@ impl<R: Reader> Handle<R> {
         self.ask(|answer| Command::Append { append, timeout, answer }).await
     }
 
-    /// Empties the log, and waits until w nodes have followed.
+    /// Empties the log as the client at `by` asks, and waits until w nodes have followed.
     ///
     /// # Errors
     /// The node has stopped.
-    pub async fn clean(&self, append: Append, timeout: Option<Duration>) -> Result<WriteOutcome, Gone> {
-        self.ask(|answer| Command::Clean { append, timeout, answer }).await
+    pub async fn clean(
+        &self,
+        append: Append,
+        by: SocketAddr,
+        timeout: Option<Duration>,
+    ) -> Result<WriteOutcome, Gone> {
+        self.ask(|answer| Command::Clean { append, by, timeout, answer }).await
     }
 
     /// Waits until w nodes hold an entry.
@@ -160,10 +180,29 @@ impl<R: Reader> Handle<R> {
     }
 }
 
+/// The node cannot go on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NodeFailure {
+    /// Its log can neither be written nor relied on.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// What it must not forget could not be saved.
+    #[error("what this node must not forget cannot be saved: {0}")]
+    Identity(String),
+    /// The promotion that the operator asked for did not come about.
+    #[error("{0}")]
+    NotPromoted(String),
+}
+
 /// The node: run it with [`Node::run`].
 pub struct Node<S: Store, B> {
     core: MasterCore,
     store: S,
+    keeper: Keeper,
+    /// The store has news.
+    news: Arc<Notify>,
+    /// Why this node must stop.
+    failure: Option<NodeFailure>,
     bus: B,
     translator: Translator,
     commands: mpsc::Receiver<Command>,
@@ -181,10 +220,11 @@ impl<S: Store, B: Bus> Node<S, B> {
     /// A node, and the handle to it.
     pub fn new(
         core: MasterCore,
-        store: S,
+        storage: Storage<S>,
         bus: B,
         translator: Translator,
     ) -> (Node<S, B>, Handle<S::Reader>) {
+        let Storage { store, keeper, news, .. } = storage;
         let (command_sender, commands) = mpsc::channel(COMMANDS);
         let (shown, shown_receiver) = watch::channel(Shown::default());
         let (readiness, readiness_receiver) = watch::channel(Readiness::default());
@@ -198,6 +238,9 @@ impl<S: Store, B: Bus> Node<S, B> {
         let node = Node {
             core,
             store,
+            keeper,
+            news,
+            failure: None,
             bus,
             translator,
             commands,
@@ -213,28 +256,53 @@ impl<S: Store, B: Bus> Node<S, B> {
         (node, handle)
     }
 
-    /// Runs until `stop`; then tells every waiting caller, sends what is queued, and returns.
-    pub async fn run(mut self, stop: CancellationToken) {
+    /// Runs until `stop`; then tells every waiting caller, sends what is queued, makes the log durable and
+    /// returns.
+    ///
+    /// # Errors
+    /// The node cannot go on, and has stopped at once. Callers that wait are not told what became of their
+    /// writes, since nobody knows.
+    pub async fn run(mut self, stop: CancellationToken) -> Result<(), NodeFailure> {
         let sleep = sleep_until(self.started);
         tokio::pin!(sleep);
         loop {
-            tokio::select! {
+            let news = self.news.clone();
+            let wake = tokio::select! {
                 () = stop.cancelled() => break,
-                Some(command) = self.commands.recv() => self.on_command(command),
-                event = self.bus.next() => self.on_bus(event),
-                () = &mut sleep => {}
-            }
-            self.take_burst();
-            self.on_burst_end();
+                Some(command) = self.commands.recv() => Wake::Command(command),
+                event = self.bus.next() => Wake::Bus(event),
+                () = news.notified() => Wake::News,
+                () = &mut sleep => Wake::News,
+            };
+            self.turn(wake)?;
             let due = self.next_wake_up();
             // Waking up too early costs one empty turn; setting the timer costs more, at every turn.
             if due < sleep.deadline() || sleep.deadline() <= Instant::now() {
                 sleep.as_mut().reset(due);
             }
         }
+        self.shut_down().await
+    }
+
+    /// Takes in what woke this node, and all else that is there.
+    fn turn(&mut self, wake: Wake) -> Result<(), NodeFailure> {
+        self.store.refresh()?;
+        match wake {
+            Wake::Command(command) => self.on_command(command),
+            Wake::Bus(event) => self.on_bus(event),
+            Wake::News => {}
+        }
+        self.take_burst();
+        self.on_burst_end();
+        self.failure.take().map_or(Ok(()), Err)
+    }
+
+    async fn shut_down(mut self) -> Result<(), NodeFailure> {
         self.core.on_stop(&self.store);
         self.execute();
         self.bus.close().await;
+        self.store.close()?;
+        self.keeper.close().map_err(|error| NodeFailure::Identity(error.to_string()))
     }
 
     fn now(&self) -> Moment {
@@ -278,15 +346,24 @@ impl<S: Store, B: Bus> Node<S, B> {
         let now = self.now();
         let deadline = |timeout: Option<Duration>| timeout.map(|timeout| now.plus(timeout));
         match command {
+            Command::Append { answer, .. } if self.store.pending_bytes() > STORE_PENDING_BYTES => {
+                // Who hung up does not want to know.
+                let _hung_up = answer.send(WriteOutcome::Refused(Refusal::Overloaded));
+            }
             Command::Append { mut append, timeout, answer } => {
                 append.deadline = deadline(timeout);
                 let wait = self.wait_id(answer);
                 self.core.on_append(now, wait, append, &self.store);
             }
-            Command::Clean { mut append, timeout, answer } => {
+            Command::Clean { mut append, by, timeout, answer } => {
                 append.deadline = deadline(timeout);
                 let wait = self.wait_id(answer);
+                let (dropped, cuts) = (self.store.tip().place.length, self.shown.borrow().cuts);
                 self.core.on_clean(now, wait, append, &self.store);
+                self.execute();
+                if self.shown.borrow().cuts != cuts {
+                    warn!(client = %by, entries.dropped = %dropped, "the log was emptied on request");
+                }
             }
             Command::Wait { order, w, timeout, answer } => {
                 let wait = self.wait_id(answer);
@@ -376,26 +453,40 @@ impl<S: Store, B: Bus> Node<S, B> {
         }
     }
 
-    /// Executes what the core decided, in order.
+    /// Executes what the core decided, in order. What it decided over a log that could not be read is no
+    /// decision.
     fn execute(&mut self) {
         let mut effects = std::mem::take(&mut self.effects);
         self.core.take_effects(&mut effects);
+        if let Some(failure) = self.store.failure() {
+            self.failure.get_or_insert(failure.into());
+        }
         for effect in effects.drain(..) {
-            self.execute_one(effect);
+            if self.failure.is_none() {
+                self.execute_one(effect);
+            }
         }
         self.effects = effects;
     }
 
     fn execute_one(&mut self, effect: Effect) {
         match effect {
-            // With `memory` durability nothing outlives the process.
-            Effect::Save(_) => {}
+            Effect::Save(identity) => {
+                if let Err(error) = self.keeper.save(&identity) {
+                    self.failure = Some(NodeFailure::Identity(error.to_string()));
+                }
+            }
             Effect::Append(lines) => {
-                if !self.store.append(&lines) {
+                note_entries(&lines);
+                if !self.store.append(&lines) && self.store.failure().is_none() {
                     error!(order = %lines.from(), "a run does not continue the log: this is a defect, please report it");
                 }
             }
-            Effect::Truncate(place) => self.store.truncate(place),
+            Effect::Truncate(place) => {
+                // A clean is wanted; what a takeover cuts may be missed.
+                let wanted = self.core.epoch().is_some();
+                self.truncate(place, if wanted { Cut::Drop } else { Cut::Quarantine });
+            }
             Effect::Answer { wait, outcome } => self.answer(wait, outcome),
             Effect::Entries { secondary, push, answer } => self.send_entries(secondary, push, answer),
             Effect::JoinAnswer { reply, answer } => self.send(self.translator.join_answer(reply, &answer)),
@@ -405,7 +496,23 @@ impl<S: Store, B: Bus> Node<S, B> {
             Effect::Read(node, read) => self.send(self.translator.read_range(&node, &read)),
             Effect::State { reply, state } => self.send(Translator::state(reply, &state)),
             Effect::ReadAnswer(answer) => self.answer_read(answer),
+            Effect::Notice(Notice::Stopped(NotLeading::NotPromoted { reason })) => {
+                self.failure = Some(NodeFailure::NotPromoted(reason));
+            }
             Effect::Notice(notice) => tell(&notice),
+        }
+    }
+
+    /// Readers learn of the cut before it happens, so that none mixes two histories.
+    fn truncate(&mut self, place: Place, cut: Cut) {
+        self.shown.send_modify(|shown| {
+            shown.cuts += 1;
+            shown.length = shown.length.min(place.length);
+        });
+        match self.store.truncate(place, cut) {
+            Ok(Some(file)) => warn!(file = %file.display(), "what was cut is kept in quarantine"),
+            Ok(None) => {}
+            Err(error) => self.failure = Some(error.into()),
         }
     }
 
@@ -457,7 +564,7 @@ impl<S: Store, B: Bus> Node<S, B> {
         let (length, log_id) = (self.store.durable().length, self.core.log_id());
         let epoch = self.store.tip().epoch.as_ref().map(replog_shared::Epoch::number);
         self.shown.send_if_modified(|shown| {
-            let now = Shown { length, log_id, epoch };
+            let now = Shown { length, log_id, epoch, cuts: shown.cuts };
             let changed = *shown != now;
             *shown = now;
             changed
@@ -474,6 +581,7 @@ impl<S: Store, B: Bus> Node<S, B> {
             stage: secondary.stage.as_str(),
             acked_through: secondary.acked_through,
             retries: secondary.retries,
+            too_large: secondary.too_large,
         });
         HealthReport {
             not_leading: self.core.not_leading(),
@@ -484,6 +592,7 @@ impl<S: Store, B: Bus> Node<S, B> {
             pending_writes: self.core.pending_writes(),
             bus_is_up: self.core.bus_is_up(),
             denied: self.denied.clone(),
+            rival: self.core.rival(now).cloned(),
             healthy_nodes: self.core.healthy_nodes(now),
             refused: self.refused.by_kind(),
             secondaries: secondaries.collect(),
@@ -491,8 +600,15 @@ impl<S: Store, B: Bus> Node<S, B> {
     }
 }
 
-/// What an entry is held at: the only level there is yet.
-pub const DURABILITY: Durability = Durability::Memory;
+/// One line for each entry that gets its place.
+fn note_entries(lines: &Lines) {
+    if tracing::enabled!(tracing::Level::DEBUG) {
+        for entry in lines.entry_lines().map(EntryLine::parse).filter_map(Result::ok) {
+            let id = entry.id_text();
+            debug!(entry.order = %entry.order, message.id = %String::from_utf8_lossy(&id), "appended");
+        }
+    }
+}
 
 fn tell(notice: &Notice) {
     match notice {
@@ -515,7 +631,8 @@ fn tell(notice: &Notice) {
         Notice::Stopped(NotLeading::Fenced { by }) => {
             error!(%by, "another node reigns: this one takes no appends any more; start it as a secondary");
         }
-        Notice::Stopped(NotLeading::NotPromoted { reason }) => error!(%reason, "not promoted"),
+        // The program ends with it.
+        Notice::Stopped(NotLeading::NotPromoted { .. }) => {}
         Notice::Stopped(NotLeading::Diverged { node }) => {
             error!(secondary = %node, "a secondary holds entries that this log lacks: no appends are taken any more");
         }

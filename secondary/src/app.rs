@@ -3,14 +3,13 @@
 use std::net::SocketAddr;
 
 use anyhow::Context as _;
+use replog_disk::OpenMode;
 use replog_host::{
     bus::{Bus, NatsBus},
-    edge::{self, EdgeLimits},
+    edge,
+    storage::{DiskTerms, Storage, StorageOptions},
 };
-use replog_shared::{
-    Identity, Incarnation,
-    store::{MemoryStore, Store as _},
-};
+use replog_shared::{Identity, Incarnation, store::Store};
 use tokio::{net::TcpListener, select, task::JoinHandle};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::info;
@@ -20,7 +19,7 @@ use crate::{
     config::Config,
     core::{PullLimits, SecondaryCore, Settings},
     http::{Context, router},
-    node::Node,
+    node::{Node, NodeFailure},
 };
 
 /// A secondary that runs. Dropping it stops it without anybody waiting for the end.
@@ -29,28 +28,35 @@ pub struct Running {
     /// Where HTTP listens.
     pub addr: SocketAddr,
     edge: JoinHandle<()>,
-    node: JoinHandle<()>,
+    node: JoinHandle<Result<(), NodeFailure>>,
     stop_edge: DropGuard,
     stop_node: DropGuard,
 }
 
 impl Running {
     /// Stops it: takes no new connections, tells every waiting caller, lets running answers finish, sends
-    /// what is queued. Takes less than 10 s.
-    pub async fn stop(self) {
+    /// what is queued, makes the log durable. Takes less than 10 s.
+    ///
+    /// # Errors
+    /// The log could not be made durable.
+    pub async fn stop(self) -> Result<(), NodeFailure> {
         let Running { edge, node, stop_edge, stop_node, .. } = self;
         drop(stop_edge);
         // A task that panicked has said so itself.
         let _ = edge.await;
         drop(stop_node);
-        let _ = node.await;
+        node.await.unwrap_or(Ok(()))
     }
 
-    /// Returns when one of the node's tasks ends by itself, which it does only by a defect.
-    pub async fn ended(&mut self) {
+    /// Returns when one of the node's tasks ends by itself: it cannot go on, or has a defect.
+    pub async fn ended(&mut self) -> anyhow::Error {
+        let defect = || anyhow::anyhow!("a task ended by itself: this is a defect, please report it");
         select! {
-            _ = &mut self.node => {}
-            _ = &mut self.edge => {}
+            node = &mut self.node => match node {
+                Ok(Err(failure)) => failure.into(),
+                Ok(Ok(())) | Err(_) => defect(),
+            },
+            _ = &mut self.edge => defect(),
         }
     }
 }
@@ -65,40 +71,55 @@ pub fn translator(config: &Config) -> Translator {
 /// Needs a tokio runtime, of any flavour, with time and IO.
 ///
 /// # Errors
-/// The HTTP address cannot be listened on.
+/// The HTTP address cannot be listened on, or the log cannot be opened.
 pub async fn start(config: Config, bus: impl Bus) -> anyhow::Result<Running> {
+    let StorageOptions { durability, data_dir } = config.storage.clone();
+    let Some(dir) = data_dir else {
+        return start_over(config, Storage::in_memory(false), bus).await;
+    };
+    let node = config.name.clone();
+    // What is damaged here the master has, too: it is fetched again.
+    let terms = DiskTerms { durability, with_ids: false, mode: OpenMode::CutAtDamage };
+    let opened = tokio::task::spawn_blocking(move || Storage::on_disk(&dir, &node, terms));
+    let storage = opened.await.context("the log could not be opened")??;
+    start_over(config, storage, bus).await
+}
+
+async fn start_over<S: Store>(config: Config, storage: Storage<S>, bus: impl Bus) -> anyhow::Result<Running> {
     let listener = TcpListener::bind(&config.listen).await;
     let listener = listener.with_context(|| format!("cannot listen on {}", config.listen))?;
     let addr = listener.local_addr().context("the listening socket has no address")?;
     let (stop_edge, stop_node) = (CancellationToken::new(), CancellationToken::new());
-    let store = MemoryStore::without_ids();
-    let reader = store.reader();
-    let (node, handle) = Node::new(core(&config), store, bus, translator(&config));
+    let reader = storage.store.reader();
+    let core = core(&config, storage.identity.clone());
+    let (node, handle) = Node::new(core, storage, bus, translator(&config));
+    let durability = config.storage.durability;
     let context = Context {
         node: handle,
         reader,
         name: config.name.clone(),
+        durability,
         allow_faults: config.allow_faults,
         stopping: stop_edge.clone(),
         stopped: stop_node.clone(),
     };
-    info!(%addr, log = %config.log, node = %config.name, durability = %config.durability, "secondary starts");
-    let edge = tokio::spawn(edge::serve(listener, router(context), EdgeLimits::default(), stop_edge.clone()));
+    info!(%addr, log = %config.log, node = %config.name, %durability, "secondary starts");
+    let edge = tokio::spawn(edge::serve(listener, router(context), config.edge, stop_edge.clone()));
     let node = tokio::spawn(node.run(stop_node.clone()));
     let (stop_edge, stop_node) = (stop_edge.drop_guard(), stop_node.drop_guard());
     Ok(Running { addr, edge, node, stop_edge, stop_node })
 }
 
-fn core(config: &Config) -> SecondaryCore {
+fn core(config: &Config, identity: Identity) -> SecondaryCore {
     let settings = Settings {
         name: config.name.clone(),
         incarnation: Incarnation::from_random(fastrand::u64(..)),
-        durability: config.durability,
+        durability: config.storage.durability,
         heartbeat_interval: config.heartbeat_interval,
         pull: PullLimits::default(),
         faults: config.faults,
     };
-    SecondaryCore::new(settings, Identity::default(), fastrand::Rng::new())
+    SecondaryCore::new(settings, identity, fastrand::Rng::new())
 }
 
 /// Runs a secondary over NATS until the process is told to stop.
@@ -112,9 +133,8 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let mut running = start(config, bus.await?).await?;
     select! {
         () = replog_host::stop::requested() => {}
-        () = running.ended() => anyhow::bail!("a task ended by itself: this is a defect, please report it"),
+        why = running.ended() => return Err(why),
     }
     info!("asked to stop");
-    running.stop().await;
-    Ok(())
+    Ok(running.stop().await?)
 }

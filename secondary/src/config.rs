@@ -1,87 +1,61 @@
 //! What an operator may set, checked as a whole.
 
-use std::{net::SocketAddr, path::PathBuf, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
 use clap::Parser;
-use replog_host::bus::NatsOptions;
-use replog_shared::{Durability, LogName, NodeName, limits::HEARTBEAT_INTERVAL};
+use replog_host::{
+    bus::NatsOptions,
+    config::{CommonArgs, ConfigError, Problems, check_listen},
+    edge::EdgeLimits,
+    storage::StorageOptions,
+};
+use replog_shared::{LogName, NodeName, limits::HEARTBEAT_INTERVAL};
 
 use crate::core::Faults;
 
 /// The longest delay that can be injected, in milliseconds: an hour.
 pub const MAX_FAULT_DELAY_MS: u64 = 3_600_000;
 
-/// Heartbeat intervals that make sense, in milliseconds.
-const HEARTBEAT_INTERVALS_MS: std::ops::RangeInclusive<u64> = 10..=60_000;
-
 /// A secondary of a replog log: follows the log's master over NATS and serves its replica over HTTP.
 #[derive(Debug, Parser)]
 #[command(name = "replog-secondary", version)]
 pub struct Args {
-    /// HTTP address, HOST:PORT.
+    /// HTTP address to listen on
     #[arg(long, env = "REPLOG_LISTEN", default_value = "0.0.0.0:5001", value_name = "HOST:PORT")]
     listen: String,
-    /// NATS servers of one cluster, comma-separated.
-    #[arg(long, env = "NATS_URL", default_value = "nats://127.0.0.1:4222", value_name = "URL[,URL]")]
-    nats_url: String,
-    /// A .creds file for NATS.
-    #[arg(long, env = "NATS_CREDS", value_name = "FILE")]
-    nats_creds: Option<PathBuf>,
-    /// A file with the seed of an nkey for NATS.
-    #[arg(long, env = "NATS_NKEY", value_name = "FILE")]
-    nats_nkey: Option<PathBuf>,
-    /// A NATS user; needs --nats-password-file.
-    #[arg(long, env = "NATS_USER", value_name = "USER")]
-    nats_user: Option<String>,
-    /// A file with the password of --nats-user.
-    #[arg(long, env = "NATS_PASSWORD_FILE", value_name = "FILE")]
-    nats_password_file: Option<PathBuf>,
-    /// PEM certificates to trust instead of the system's; requires TLS.
-    #[arg(long, env = "NATS_CA", value_name = "FILE")]
-    nats_ca: Option<PathBuf>,
-    /// This client's PEM certificate; needs --nats-key.
-    #[arg(long, env = "NATS_CERT", value_name = "FILE")]
-    nats_cert: Option<PathBuf>,
-    /// The PEM key of --nats-cert.
-    #[arg(long, env = "NATS_KEY", value_name = "FILE")]
-    nats_key: Option<PathBuf>,
-    /// Which log.
-    #[arg(long, env = "REPLOG_LOG", default_value = "main", value_name = "NAME")]
-    log: String,
-    /// This node's name, one of the master's --secondaries.
+    /// This node's name, one of the master's --secondaries
     #[arg(long, env = "REPLOG_NAME", value_name = "NAME")]
     name: Option<String>,
-    /// Where the log lives; not used with --durability memory.
-    #[arg(long, env = "REPLOG_DATA_DIR", value_name = "DIR")]
-    data_dir: Option<PathBuf>,
-    /// What an ack means: disk, os or memory.
-    #[arg(long, env = "REPLOG_DURABILITY", default_value = "disk", value_name = "LEVEL")]
-    durability: String,
-    /// Between two acks when idle, in milliseconds; the same as the master's.
-    #[arg(long, env = "REPLOG_HEARTBEAT_INTERVAL_MS", value_name = "N",
-        default_value_t = HEARTBEAT_INTERVAL.as_millis() as u64)]
-    heartbeat_interval_ms: u64,
-    /// Let faults be injected, here and by PUT /faults.
-    #[arg(long, env = "REPLOG_ALLOW_FAULTS")]
-    allow_faults: bool,
-    /// Store entries this much later, in milliseconds.
-    #[arg(long, env = "REPLOG_FAULT_DELAY_MS", default_value_t = 0, value_name = "N")]
-    fault_delay_ms: u64,
-    /// The share of envelopes, 0 to 1, that are stored and answered with an error.
-    #[arg(long, env = "REPLOG_FAULT_ERROR_RATE", default_value_t = 0.0, value_name = "R")]
-    fault_error_rate: f64,
-    /// The share of envelopes, 0 to 1, that are dropped.
-    #[arg(long, env = "REPLOG_FAULT_DROP_RATE", default_value_t = 0.0, value_name = "R")]
-    fault_drop_rate: f64,
-    /// Log lines as text or json
-    #[arg(long, env = "REPLOG_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
-    log_format: String,
+    /// Store entries this much later, in milliseconds
+    #[arg(
+        long,
+        env = "REPLOG_FAULT_DELAY_MS",
+        default_value = "0",
+        value_name = "N",
+        allow_negative_numbers = true
+    )]
+    fault_delay_ms: String,
+    /// The share of envelopes, 0 to 1, that are stored and answered with an error
+    #[arg(
+        long,
+        env = "REPLOG_FAULT_ERROR_RATE",
+        default_value = "0",
+        value_name = "R",
+        allow_negative_numbers = true
+    )]
+    fault_error_rate: String,
+    /// The share of envelopes, 0 to 1, that are dropped
+    #[arg(
+        long,
+        env = "REPLOG_FAULT_DROP_RATE",
+        default_value = "0",
+        value_name = "R",
+        allow_negative_numbers = true
+    )]
+    fault_drop_rate: String,
+    #[command(flatten)]
+    common: CommonArgs,
 }
-
-/// Everything that is wrong with a configuration.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("the configuration has {} problem(s):\n  - {}", .0.len(), .0.join("\n  - "))]
-pub struct ConfigError(pub Vec<String>);
 
 /// A checked configuration.
 #[derive(Clone, Debug)]
@@ -94,14 +68,16 @@ pub struct Config {
     pub log: LogName,
     /// This node's name.
     pub name: NodeName,
-    /// What an ack means.
-    pub durability: Durability,
+    /// Where the log is kept, and what an ack means.
+    pub storage: StorageOptions,
     /// Between two acks when idle.
     pub heartbeat_interval: Duration,
     /// Whether faults may be changed over HTTP.
     pub allow_faults: bool,
     /// Faults from the start.
     pub faults: Faults,
+    /// What one client of HTTP may cost.
+    pub edge: EdgeLimits,
     /// Log lines as JSON.
     pub log_json: bool,
 }
@@ -114,10 +90,11 @@ impl Config {
             nats: NatsOptions::default(),
             log,
             name,
-            durability: Durability::Memory,
+            storage: StorageOptions::MEMORY,
             heartbeat_interval: HEARTBEAT_INTERVAL,
             allow_faults: false,
             faults: Faults::default(),
+            edge: EdgeLimits::default(),
             log_json: false,
         }
     }
@@ -127,126 +104,51 @@ impl TryFrom<Args> for Config {
     type Error = ConfigError;
 
     fn try_from(args: Args) -> Result<Config, ConfigError> {
-        let mut problems = Vec::new();
-        let listen = check_listen(args.listen.clone(), &mut problems);
-        let log = checked("--log", args.log.parse(), &mut problems);
-        let name = args.name(&mut problems);
-        let durability = args.durability(&mut problems);
-        let heartbeat_interval = args.heartbeat_interval(&mut problems);
-        let faults = args.faults(&mut problems);
-        let nats = args.nats(&mut problems);
-        let log_json = args.log_json(&mut problems);
-        match (log, name, durability) {
-            (Some(log), Some(name), Some(durability)) if problems.is_empty() => {
-                let allow_faults = args.allow_faults;
-                Ok(Config {
-                    listen,
-                    nats,
-                    log,
-                    name,
-                    durability,
-                    heartbeat_interval,
-                    allow_faults,
-                    faults,
-                    log_json,
-                })
-            }
-            _ => Err(ConfigError(problems)),
-        }
+        let mut problems = Problems::default();
+        let config = args.check(&mut problems);
+        problems.finish(config)
     }
 }
 
 impl Args {
-    fn name(&self, problems: &mut Vec<String>) -> Option<NodeName> {
-        let Some(name) = &self.name else {
-            problems
-                .push("--name is missing: give this node's name, one of the master's --secondaries".into());
-            return None;
-        };
-        checked("--name", name.parse(), problems)
+    fn check(self, problems: &mut Problems) -> Option<Config> {
+        let common = self.common.check(self.name.as_deref().unwrap_or_default(), problems);
+        let name = self.name(problems);
+        let faults = self.faults(common.as_ref().is_none_or(|common| common.allow_faults), problems);
+        let listen = check_listen(self.listen, problems);
+        let common = common?;
+        Some(Config {
+            listen,
+            nats: common.nats,
+            log: common.log,
+            name: name?,
+            storage: common.storage,
+            heartbeat_interval: common.heartbeat_interval,
+            allow_faults: common.allow_faults,
+            faults: faults?,
+            edge: common.edge,
+            log_json: common.log_json,
+        })
     }
 
-    fn log_json(&self, problems: &mut Vec<String>) -> bool {
-        if !matches!(self.log_format.as_str(), "text" | "json") {
-            problems.push(format!("--log-format must be text or json, not `{}`", self.log_format));
+    fn name(&self, problems: &mut Problems) -> Option<NodeName> {
+        let missing = "is missing: give this node's name, one of the master's --secondaries";
+        let name = self.name.as_ref().ok_or_else(|| missing.to_owned());
+        problems
+            .check("name", name.and_then(|name| name.parse::<NodeName>().map_err(|error| error.to_string())))
+    }
+
+    fn faults(&self, allowed: bool, problems: &mut Problems) -> Option<Faults> {
+        let delay = problems.number("fault-delay-ms", &self.fault_delay_ms, 0..=MAX_FAULT_DELAY_MS);
+        let error_rate = problems.share("fault-error-rate", &self.fault_error_rate);
+        let drop_rate = problems.share("fault-drop-rate", &self.fault_drop_rate);
+        let delay = Duration::from_millis(delay?);
+        let faults = Faults { delay, error_rate: error_rate?, drop_rate: drop_rate? };
+        if faults != Faults::default() && !allowed {
+            problems.add("allow-faults", "is needed for the faults that are given");
         }
-        self.log_format == "json"
+        Some(faults)
     }
-
-    fn durability(&self, problems: &mut Vec<String>) -> Option<Durability> {
-        let level = checked("--durability", self.durability.parse(), problems)?;
-        if level != Durability::Memory {
-            problems.push(format!("--durability {level} is not there yet: use --durability memory"));
-        }
-        Some(level)
-    }
-
-    fn heartbeat_interval(&self, problems: &mut Vec<String>) -> Duration {
-        if !HEARTBEAT_INTERVALS_MS.contains(&self.heartbeat_interval_ms) {
-            let (least, most) = (HEARTBEAT_INTERVALS_MS.start(), HEARTBEAT_INTERVALS_MS.end());
-            problems.push(format!("--heartbeat-interval-ms must be from {least} to {most}"));
-        }
-        Duration::from_millis(self.heartbeat_interval_ms)
-    }
-
-    fn faults(&self, problems: &mut Vec<String>) -> Faults {
-        let faults = Faults {
-            delay: Duration::from_millis(self.fault_delay_ms),
-            error_rate: self.fault_error_rate,
-            drop_rate: self.fault_drop_rate,
-        };
-        for (flag, rate) in
-            [("--fault-error-rate", faults.error_rate), ("--fault-drop-rate", faults.drop_rate)]
-        {
-            if !(0.0..=1.0).contains(&rate) {
-                problems.push(format!("{flag} must be from 0 to 1, not {rate}"));
-            }
-        }
-        if self.fault_delay_ms > MAX_FAULT_DELAY_MS {
-            problems.push(format!("--fault-delay-ms must be at most {MAX_FAULT_DELAY_MS}"));
-        }
-        if faults != Faults::default() && !self.allow_faults {
-            problems.push("faults need --allow-faults".into());
-        }
-        faults
-    }
-
-    fn nats(&self, problems: &mut Vec<String>) -> NatsOptions {
-        let urls = self.nats_url.split(',').map(|url| url.trim().to_owned()).collect();
-        let name = self.name.as_deref().unwrap_or_default();
-        let options = NatsOptions {
-            urls,
-            name: format!("replog {} {name}", self.log),
-            credentials_file: self.nats_creds.clone(),
-            nkey_file: self.nats_nkey.clone(),
-            user: self.nats_user.clone(),
-            password_file: self.nats_password_file.clone(),
-            tls_ca_file: self.nats_ca.clone(),
-            tls_cert_file: self.nats_cert.clone(),
-            tls_key_file: self.nats_key.clone(),
-        };
-        problems.extend(options.problems());
-        options
-    }
-}
-
-/// The value, or a problem that names the flag.
-fn checked<T, E: std::fmt::Display>(
-    flag: &str,
-    value: Result<T, E>,
-    problems: &mut Vec<String>,
-) -> Option<T> {
-    value.map_err(|error| problems.push(format!("{flag}: {error}"))).ok()
-}
-
-/// A host, possibly a name, and a port.
-fn check_listen(listen: String, problems: &mut Vec<String>) -> String {
-    let parts = listen.rsplit_once(':');
-    let fine = parts.is_some_and(|(host, port)| !host.is_empty() && port.parse::<u16>().is_ok());
-    if !fine {
-        problems.push(format!("--listen must be HOST:PORT, not `{listen}`"));
-    }
-    listen
 }
 
 #[cfg(test)]
@@ -261,7 +163,7 @@ mod tests {
     fn the_least_that_works() {
         let config = check(&["--name", "s1", "--durability", "memory"]).unwrap();
         assert_eq!(config.name.as_str(), "s1");
-        assert_eq!((config.log.as_str(), config.durability), ("main", Durability::Memory));
+        assert_eq!((config.log.as_str(), config.storage), ("main", StorageOptions::MEMORY));
     }
 
     #[test]
@@ -270,10 +172,23 @@ mod tests {
             check(&["--listen", "5001", "--log", "a.b", "--fault-drop-rate", "2", "--nats-url", ""]);
         let problems = problems.unwrap_err().0;
         for word in
-            ["--listen", "--log", "--name", "--durability memory", "--fault-drop-rate", "--allow-faults"]
+            ["--listen:", "--log:", "--name:", "--durability memory", "--fault-drop-rate:", "--nats-url:"]
         {
             assert!(problems.iter().any(|problem| problem.contains(word)), "{word} in {problems:?}");
         }
-        assert!(problems.len() >= 7, "{problems:?}");
+        assert_eq!(problems.len(), 6, "{problems:?}");
+    }
+
+    #[test]
+    fn faults_are_numbers_and_have_to_be_allowed() {
+        let least = ["--name", "s1", "--durability", "memory"];
+        let problems = |faults: &[&str]| check(&[&least, faults].concat()).unwrap_err().0;
+        let wrong =
+            problems(&["--fault-delay-ms", "-1", "--fault-error-rate", "x", "--fault-drop-rate", "1.1"]);
+        assert_eq!(wrong.len(), 3, "{wrong:?}");
+        assert!(problems(&["--fault-delay-ms", "5"])[0].starts_with("--allow-faults:"));
+        let fine =
+            check(&[&least[..], &["--fault-delay-ms", "5", "--allow-faults", "--allow-clean"]].concat());
+        assert_eq!(fine.unwrap().faults.delay, Duration::from_millis(5));
     }
 }

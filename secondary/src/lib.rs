@@ -12,4 +12,4 @@ mod node;
 mod notices;
 
 pub use app::{Running, run, start};
-pub use config::{Config, ConfigError};
+pub use config::Config;

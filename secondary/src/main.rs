@@ -2,15 +2,14 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-use replog_host::{runtime, telemetry};
+use replog_host::{config::parse, runtime, telemetry};
 use replog_secondary::{Config, app, config::Args};
 
 /// The configuration is wrong: nothing was opened.
 const EXIT_CONFIG: u8 = 2;
 
 fn main() -> ExitCode {
-    let config = match Config::try_from(Args::parse()) {
+    let config = match Config::try_from(parse::<Args>()) {
         Ok(config) => config,
         Err(error) => return telemetry::fail(&error, EXIT_CONFIG),
     };

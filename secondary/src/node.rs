@@ -1,20 +1,21 @@
 //! The one task that owns core, store and bus.
 
-use std::{collections::BTreeMap, time::Instant};
+use std::{collections::BTreeMap, sync::Arc, time::Instant};
 
 use replog_host::{
     bus::{Bus, BusEvent, Incoming, Outgoing},
     pages::Shown,
+    storage::{Keeper, Storage},
 };
 use replog_shared::{
     Moment, Place,
-    limits::ENVELOPE_BYTES,
-    store::{Reader, Store},
+    limits::{DEFAULT_MAX_PAYLOAD_BYTES, ENVELOPE_BYTES, ENVELOPE_OVERHEAD_BYTES},
+    store::{Cut, Reader, Store, StoreError},
     wire,
 };
 use tokio::{
     select,
-    sync::{mpsc, oneshot, watch},
+    sync::{Notify, mpsc, oneshot, watch},
     time::sleep_until,
 };
 use tokio_util::sync::CancellationToken;
@@ -45,6 +46,8 @@ pub(crate) struct Report {
     pub(crate) status: Status,
     /// Whether NATS is connected.
     pub(crate) connected: bool,
+    /// What the bus refused this node since it was connected, if it did.
+    pub(crate) denied: Option<String>,
     /// Envelopes that were not understood, by kind.
     pub(crate) refused: BTreeMap<&'static str, u64>,
 }
@@ -52,8 +55,6 @@ pub(crate) struct Report {
 /// What HTTP must know besides what is shown, told after every burst.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Facts {
-    /// How often the log was cut: a read that began before the last cut must not go on.
-    pub(crate) cuts: u64,
     /// Where the master takes appends, if it told.
     pub(crate) master_http: Option<String>,
     /// Whether NATS is connected.
@@ -115,10 +116,34 @@ impl Handle {
     }
 }
 
+/// The node cannot go on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NodeFailure {
+    /// Its log can neither be written nor relied on.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// What it must not forget could not be saved.
+    #[error("what this node must not forget cannot be saved: {0}")]
+    Identity(String),
+}
+
+/// What wakes the node.
+enum Wake {
+    Bus(BusEvent),
+    Command(Command),
+    /// The store, or the clock.
+    News,
+}
+
 /// Owns everything that changes.
 pub(crate) struct Node<B, S: Store> {
     core: SecondaryCore,
     store: S,
+    keeper: Keeper,
+    /// The store has news.
+    news: Arc<Notify>,
+    /// Why this node must stop.
+    failure: Option<NodeFailure>,
     reader: S::Reader,
     bus: B,
     translator: Translator,
@@ -127,42 +152,83 @@ pub(crate) struct Node<B, S: Store> {
     facts: watch::Sender<Facts>,
     started: Instant,
     connected: bool,
+    denied: Option<String>,
+    /// The most bytes that NATS takes in one packet.
+    max_payload: usize,
 }
 
 impl<B: Bus, S: Store> Node<B, S> {
     /// A node and the handle to it; it works once [`Node::run`] is polled.
-    pub(crate) fn new(core: SecondaryCore, store: S, bus: B, translator: Translator) -> (Self, Handle) {
+    pub(crate) fn new(
+        core: SecondaryCore,
+        storage: Storage<S>,
+        bus: B,
+        translator: Translator,
+    ) -> (Self, Handle) {
+        let Storage { store, keeper, news, .. } = storage;
         let (sender, commands) = mpsc::channel(COMMAND_QUEUE);
         let (shown, shown_receiver) = watch::channel(Shown::default());
         let (facts, facts_receiver) = watch::channel(Facts::default());
         let handle = Handle { commands: sender, shown: shown_receiver, facts: facts_receiver };
-        let (reader, started) = (store.reader(), Instant::now());
-        let connected = false;
-        let node = Node { core, store, reader, bus, translator, commands, shown, facts, started, connected };
+        let node = Node {
+            core,
+            reader: store.reader(),
+            store,
+            keeper,
+            news,
+            failure: None,
+            bus,
+            translator,
+            commands,
+            shown,
+            facts,
+            started: Instant::now(),
+            connected: false,
+            denied: None,
+            max_payload: DEFAULT_MAX_PAYLOAD_BYTES,
+        };
         (node, handle)
     }
 
-    /// Works until `stop`, then sends what is queued and leaves the bus.
-    pub(crate) async fn run(mut self, stop: CancellationToken) {
-        while self.turn(&stop).await {
-            self.drain();
-            self.do_what_is_due();
-            self.end_burst();
+    /// Works until `stop`, then sends what is queued, leaves the bus and makes the log durable.
+    ///
+    /// # Errors
+    /// The node cannot go on, and has stopped at once.
+    pub(crate) async fn run(mut self, stop: CancellationToken) -> Result<(), NodeFailure> {
+        while let Some(wake) = self.wake(&stop).await {
+            self.turn(wake)?;
         }
         self.bus.close().await;
+        self.store.close()?;
+        self.keeper.close().map_err(|error| NodeFailure::Identity(error.to_string()))
     }
 
-    /// Waits for something to happen, and takes it in. `false`: the node is to stop.
-    async fn turn(&mut self, stop: &CancellationToken) -> bool {
+    /// Waits for something to happen; none: the node is to stop.
+    async fn wake(&mut self, stop: &CancellationToken) -> Option<Wake> {
         let deadline = self.core.next_deadline();
         let instant = self.started + deadline.unwrap_or_default().since_start();
+        let news = self.news.clone();
         select! {
-            () = stop.cancelled() => return false,
-            event = self.bus.next() => self.on_bus_event(event),
-            Some(command) = self.commands.recv() => self.on_command(command),
-            () = sleep_until(instant.into()), if deadline.is_some() => {}
+            () = stop.cancelled() => None,
+            event = self.bus.next() => Some(Wake::Bus(event)),
+            Some(command) = self.commands.recv() => Some(Wake::Command(command)),
+            () = news.notified() => Some(Wake::News),
+            () = sleep_until(instant.into()), if deadline.is_some() => Some(Wake::News),
         }
-        true
+    }
+
+    /// Takes in what woke this node, and all else that is there.
+    fn turn(&mut self, wake: Wake) -> Result<(), NodeFailure> {
+        self.store.refresh()?;
+        match wake {
+            Wake::Bus(event) => self.on_bus_event(event),
+            Wake::Command(command) => self.on_command(command),
+            Wake::News => {}
+        }
+        self.drain();
+        self.do_what_is_due();
+        self.end_burst();
+        self.failure.take().map_or(Ok(()), Err)
     }
 
     /// Takes what is there already, so that one ack covers a burst.
@@ -197,13 +263,17 @@ impl<B: Bus, S: Store> Node<B, S> {
     fn on_bus_event(&mut self, event: BusEvent) {
         match event {
             BusEvent::Message(packet) => self.on_packet(packet),
-            BusEvent::Up { .. } => {
+            BusEvent::Up { max_payload } => {
+                self.max_payload = max_payload;
                 self.connected = true;
+                self.denied = None;
                 self.core.on_connected(self.now());
             }
             BusEvent::Down => self.connected = false,
+            // The bus has logged it.
+            BusEvent::Denied { what } => self.denied = Some(what),
             // The bus has logged it; what is missing shows as a gap.
-            BusEvent::Denied { .. } | BusEvent::Overrun => {}
+            BusEvent::Overrun => {}
         }
     }
 
@@ -240,21 +310,32 @@ impl<B: Bus, S: Store> Node<B, S> {
 
     fn report(&self) -> Report {
         let status = self.core.status(self.now(), &self.store);
-        Report { status, connected: self.connected, refused: self.translator.refused().clone() }
+        let (connected, denied) = (self.connected, self.denied.clone());
+        Report { status, connected, denied, refused: self.translator.refused().clone() }
     }
 
+    /// What the core decided over a log that could not be read is no decision.
     fn execute(&mut self) {
-        for effect in self.core.take_effects() {
-            self.on_effect(effect);
+        let effects = self.core.take_effects();
+        if let Some(failure) = self.store.failure() {
+            self.failure.get_or_insert(failure.into());
+        }
+        for effect in effects {
+            if self.failure.is_none() {
+                self.on_effect(effect);
+            }
         }
     }
 
     fn on_effect(&mut self, effect: Effect) {
         match effect {
-            // With `memory` durability nothing outlives the process.
-            Effect::Save(_) => {}
+            Effect::Save(identity) => {
+                if let Err(error) = self.keeper.save(&identity) {
+                    self.failure = Some(NodeFailure::Identity(error.to_string()));
+                }
+            }
             Effect::Append(lines) => {
-                if !self.store.append(&lines) {
+                if !self.store.append(&lines) && self.store.failure().is_none() {
                     let from = lines.from();
                     tracing::error!(%from, "a run did not continue the log: a bug, please report it");
                 }
@@ -271,9 +352,17 @@ impl<B: Bus, S: Store> Node<B, S> {
 
     /// Readers learn of the cut before it happens, so that none mixes two histories.
     fn truncate(&mut self, place: Place) {
-        self.facts.send_modify(|facts| facts.cuts += 1);
-        self.shown.send_modify(|shown| shown.length = shown.length.min(place.length));
-        self.store.truncate(place);
+        self.shown.send_modify(|shown| {
+            shown.cuts += 1;
+            shown.length = shown.length.min(place.length);
+        });
+        match self.store.truncate(place, Cut::Quarantine) {
+            Ok(Some(file)) => {
+                tracing::warn!(file = %file.display(), "what was cut is kept in quarantine");
+            }
+            Ok(None) => {}
+            Err(error) => self.failure = Some(error.into()),
+        }
     }
 
     fn send(&mut self, packet: Outgoing) {
@@ -286,7 +375,8 @@ impl<B: Bus, S: Store> Node<B, S> {
     fn answer_read(&mut self, answer: ReadAnswer) {
         let ReadAnswer { reply, sender, request, epoch, from } = answer;
         let length = self.store.durable().length;
-        let page = match self.reader.read(from, length, ENVELOPE_BYTES) {
+        let bytes = ENVELOPE_BYTES.min(self.max_payload.saturating_sub(ENVELOPE_OVERHEAD_BYTES));
+        let page = match self.reader.read(from, length, bytes) {
             Ok(page) => page,
             Err(error) => {
                 tracing::error!(%error, "a page that a promoting master asked for was not read");
@@ -305,8 +395,8 @@ impl<B: Bus, S: Store> Node<B, S> {
         let place = self.store.durable();
         let last = (place.marks as usize).checked_sub(1).and_then(|last| self.store.marks().get(last));
         let epoch = last.map(|placed| placed.mark.epoch.number());
-        let is = Shown { length: place.length, log_id: self.core.log_id(), epoch };
         self.shown.send_if_modified(|shown| {
+            let is = Shown { length: place.length, log_id: self.core.log_id(), epoch, cuts: shown.cuts };
             let changed = *shown != is;
             *shown = is;
             changed

@@ -5,7 +5,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
-use replog_host::bus::{Bus as _, BusEvent, InProcessBus, InProcessHub, Incoming, Outgoing};
+use replog_host::bus::{Bus, BusEvent, InProcessBus, InProcessHub, Incoming, Outgoing, Refused};
 use replog_secondary::{Config, Running, app};
 use replog_shared::{
     Digest, Epoch, Incarnation, Lines, LogId, LogName, Mark, MarkKind, Message, MessageId, NodeName, Order,
@@ -15,6 +15,7 @@ use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
+    sync::mpsc,
     time::timeout,
 };
 
@@ -29,11 +30,22 @@ fn name() -> NodeName {
     "s1".parse().unwrap()
 }
 
-/// A master whose log is one mark and one entry.
+/// A master that has shown its secondary one mark and one entry.
 struct Master {
     bus: InProcessBus,
     subjects: Subjects,
     lines: Lines,
+}
+
+/// The lines of `Msg<order>` for these orders, behind `tip`.
+fn entries(orders: std::ops::Range<u64>, tip: &Tip) -> Lines {
+    let mut bytes = Vec::new();
+    for order in orders {
+        let message = Message::from_json(Bytes::from(format!("\"Msg{order}\""))).unwrap();
+        let id = MessageId::new(&format!("id{order}")).unwrap();
+        entry::encode(&mut bytes, Order::new(order), epoch().number(), &id, &message);
+    }
+    Lines::checked(bytes.into(), tip).unwrap()
 }
 
 impl Master {
@@ -102,6 +114,22 @@ impl Master {
         self.send(packet.reply.unwrap(), wire::encode(&answer));
     }
 
+    /// Pushes these lines, as the newest that there are.
+    fn push(&mut self, lines: &Lines) {
+        let (from, end) = (lines.from(), lines.tip());
+        let header = wire::EntriesHeader {
+            sender: self.sender(name()),
+            epoch: epoch(),
+            from,
+            count: end.place.length.since(from),
+            length: end.place.length,
+            digest: end.digest,
+            request: None,
+        };
+        let envelope = wire::encode_entries(&header, lines.bytes());
+        self.send(self.subjects.entries(&name()), envelope);
+    }
+
     async fn serve_fetch(&mut self) {
         let packet = self.expect(".fetch.").await;
         let fetch: wire::Fetch = wire::decode(&packet.payload).unwrap();
@@ -124,11 +152,41 @@ fn epoch() -> Epoch {
 }
 
 async fn secondary(hub: &InProcessHub, allow_faults: bool) -> Running {
-    let mut config = Config::in_process(SocketAddr::from(([127, 0, 0, 1], 0)), log(), name());
-    config.allow_faults = allow_faults;
+    let config = Config { allow_faults, ..config() };
     let translator = app::translator(&config);
     let bus = hub.connect(translator.subscriptions(), translator.inbox());
     app::start(config, bus).await.unwrap()
+}
+
+fn config() -> Config {
+    Config::in_process(SocketAddr::from(([127, 0, 0, 1], 0)), log(), name())
+}
+
+/// A bus that tells of what the test says, beside what happens on it.
+struct ToldBus {
+    bus: InProcessBus,
+    told: mpsc::Receiver<BusEvent>,
+}
+
+impl Bus for ToldBus {
+    fn send(&mut self, packet: Outgoing) -> Result<(), Refused> {
+        self.bus.send(packet)
+    }
+
+    async fn next(&mut self) -> BusEvent {
+        tokio::select! {
+            Some(event) = self.told.recv() => event,
+            event = self.bus.next() => event,
+        }
+    }
+
+    fn try_next(&mut self) -> Option<BusEvent> {
+        self.bus.try_next()
+    }
+
+    async fn close(self) {
+        self.bus.close().await;
+    }
 }
 
 /// The status, the head, and the body as it came.
@@ -186,7 +244,97 @@ async fn it_joins_fetches_acks_and_shows() {
     assert_eq!(json_of(running.addr, "/messages?from=7").await, json!({"messages": []}));
     let health = json_of(running.addr, "/health").await;
     assert_eq!((&health["status"], &health["length"], &health["lag"]), (&json!("ok"), &json!(1), &json!(0)));
-    timeout(DEADLINE, running.stop()).await.unwrap();
+    timeout(DEADLINE, running.stop()).await.unwrap().unwrap();
+}
+
+/// The condition holds soon: asks `/health` until it does.
+async fn health_until(addr: SocketAddr, what: &str, holds: impl Fn(&Value) -> bool) -> Value {
+    let seen = async {
+        loop {
+            let health = json_of(addr, "/health").await;
+            if holds(&health) {
+                return health;
+            }
+        }
+    };
+    timeout(DEADLINE, seen).await.unwrap_or_else(|_| panic!("waited in vain until {what}"))
+}
+
+#[tokio::test]
+async fn what_stands_behind_a_gap_is_not_shown_until_the_gap_is_filled() {
+    let hub = InProcessHub::new();
+    let mut master = Master::on(&hub);
+    let running = secondary(&hub, false).await;
+    master.heartbeat();
+    master.admit().await;
+    master.serve_fetch().await;
+    health_until(running.addr, "it streams", |health| health["state"] == "streaming").await;
+    let (second, third) = {
+        let second = entries(1..2, master.lines.tip());
+        (second.clone(), entries(2..3, second.tip()))
+    };
+    let fourth = entries(3..4, third.tip());
+    master.push(&second);
+    master.push(&fourth);
+    health_until(running.addr, "the fourth has come", |health| health["counters"]["out_of_order"] == 1).await;
+    assert_eq!(json_of(running.addr, "/messages").await, json!({"messages": ["Msg0", "Msg1"]}));
+    assert_eq!(json_of(running.addr, "/full_messages?from=2").await, json!({"messages": []}));
+    master.push(&third);
+    let (status, _, body) = http(running.addr, "GET", "/messages?min_order=3&timeout_ms=10000", "").await;
+    assert_eq!((status, body.as_str()), (200, "{\"messages\": [\"Msg0\",\"Msg1\",\"Msg2\",\"Msg3\"]}\n"));
+}
+
+#[tokio::test]
+async fn a_subject_that_nats_denies_is_told_until_the_next_connection() {
+    let hub = InProcessHub::new();
+    let mut master = Master::on(&hub);
+    let (tell, told) = mpsc::channel(2);
+    let translator = app::translator(&config());
+    let bus = ToldBus { bus: hub.connect(translator.subscriptions(), translator.inbox()), told };
+    let running = app::start(config(), bus).await.unwrap();
+    master.heartbeat();
+    master.admit().await;
+    master.serve_fetch().await;
+    health_until(running.addr, "it streams", |health| health["state"] == "streaming").await;
+
+    let what = "Permissions Violation for Publish to \"replog.main.acks.s1\"";
+    tell.send(BusEvent::Denied { what: what.into() }).await.unwrap();
+    let health = health_until(running.addr, "it is told", |health| health["nats_denied"] == what).await;
+    assert_eq!(health["status"], "degraded");
+    assert!(health["reason"].as_str().unwrap().contains("replog.main.acks.s1"), "{health}");
+    // Reads are as good as before.
+    assert_eq!(http(running.addr, "GET", "/readyz", "").await.0, 200);
+
+    tell.send(BusEvent::Up { max_payload: 1_048_576 }).await.unwrap();
+    let fine = health_until(running.addr, "it is fine", |health| health.get("nats_denied").is_none()).await;
+    assert_eq!(fine["nats_connected"], true);
+}
+
+#[tokio::test]
+async fn probes_and_health_say_the_same_on_every_node() {
+    let hub = InProcessHub::new();
+    let running = secondary(&hub, false).await;
+    health_until(running.addr, "it is connected", |health| health["nats_connected"] == true).await;
+    for path in ["/livez", "/readyz"] {
+        let (status, head, body) = http(running.addr, "GET", path, "").await;
+        assert_eq!((status, body.as_str()), (200, "{\"status\":\"ok\"}\n"));
+        assert!(head.contains("content-type: application/json"), "{head}");
+    }
+    let health = json_of(running.addr, "/health").await;
+    assert_eq!((&health["status"], &health["role"]), (&json!("degraded"), &json!("secondary")));
+    assert_eq!((&health["reason"], &health["durability"]), (&json!("no master is heard"), &json!("memory")));
+}
+
+#[tokio::test]
+async fn head_and_options_are_answered() {
+    let hub = InProcessHub::new();
+    let running = secondary(&hub, false).await;
+    for path in ["/messages", "/full_messages", "/health", "/livez"] {
+        let (status, _, body) = http(running.addr, "HEAD", path, "").await;
+        assert_eq!((status, body.as_str()), (200, ""), "{path}");
+    }
+    let (status, head, _) = http(running.addr, "OPTIONS", "/messages", "").await;
+    assert!(status == 405 && head.contains("allow: "), "{status} {head}");
 }
 
 #[tokio::test]
@@ -201,6 +349,11 @@ async fn appends_are_sent_to_the_master() {
     let (status, _, body) = http(running.addr, "POST", "/messages/batch", "{}").await;
     let problem: Value = serde_json::from_str(&body).unwrap();
     assert_eq!((status, &problem["master"]), (421, &json!("http://the-master:5000")));
+    for (method, path) in [("GET", "/messages/0"), ("POST", "/clean"), ("POST", "/messages")] {
+        let (status, _, body) = http(running.addr, method, path, "").await;
+        let problem: Value = serde_json::from_str(&body).unwrap();
+        assert_eq!((status, &problem["master"]), (421, &json!("http://the-master:5000")), "{method} {path}");
+    }
 }
 
 #[tokio::test]
@@ -213,8 +366,21 @@ async fn faults_are_changed_only_where_they_are_allowed() {
     let (status, _, body) = http(open.addr, "PUT", "/faults", r#"{"delay_ms": 5, "drop_rate": 0.5}"#).await;
     assert_eq!((status, body.as_str()), (200, r#"{"delay_ms":5,"error_rate":0.0,"drop_rate":0.5}"#));
     assert_eq!(json_of(open.addr, "/faults").await["delay_ms"], 5);
-    for bad in [r#"{"drop_rate": 2}"#, r#"{"delay": 1}"#, r#"{"delay_ms": -1}"#, "[1"] {
-        assert_eq!(http(open.addr, "PUT", "/faults", bad).await.0, 400, "{bad}");
+    let (delay, share) = ("a whole number from 0 to 3600000", "a number from 0 to 1");
+    for (bad, allowed) in [
+        (r#"{"drop_rate": 2}"#, json!(share)),
+        (r#"{"error_rate": -0.1}"#, json!(share)),
+        (r#"{"error_rate": "1"}"#, json!(share)),
+        (r#"{"error_rate": 1e400}"#, json!(share)),
+        (r#"{"delay_ms": -1}"#, json!(delay)),
+        (r#"{"delay_ms": null}"#, json!(delay)),
+        (r#"{"delay_ms": 3600001}"#, json!(delay)),
+        (r#"{"delay": 1}"#, json!(["delay_ms", "error_rate", "drop_rate"])),
+        ("[1", Value::Null),
+    ] {
+        let (status, _, body) = http(open.addr, "PUT", "/faults", bad).await;
+        let problem: Value = serde_json::from_str(&body).unwrap();
+        assert_eq!((status, &problem["allowed"]), (400, &allowed), "{bad}");
     }
 }
 
@@ -233,5 +399,5 @@ async fn who_waits_is_told_when_the_node_stops() {
     let mut answer = String::new();
     timeout(DEADLINE, waiting.read_to_string(&mut answer)).await.unwrap().unwrap();
     assert!(answer.starts_with("HTTP/1.1 503"), "{answer}");
-    timeout(DEADLINE, stopping).await.unwrap().unwrap();
+    timeout(DEADLINE, stopping).await.unwrap().unwrap().unwrap();
 }

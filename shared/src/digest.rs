@@ -24,6 +24,16 @@ impl Digest {
         step[8..].copy_from_slice(&XxHash3_64::oneshot(line).to_le_bytes());
         Digest(XxHash3_64::oneshot(&step))
     }
+
+    /// Its 64 bits, for storage.
+    pub const fn to_bits(self) -> u64 {
+        self.0
+    }
+
+    /// The digest with these bits: read from where [`Digest::to_bits`] were stored.
+    pub const fn from_bits(bits: u64) -> Digest {
+        Digest(bits)
+    }
 }
 
 impl fmt::Display for Digest {

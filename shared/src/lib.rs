@@ -39,7 +39,7 @@ pub use epoch::{Epoch, EpochNumber};
 pub use identity::Identity;
 pub use lines::Lines;
 pub use mark::{Mark, MarkKind, PlacedMark};
-pub use message::{Message, MessageId};
+pub use message::{Message, MessageError, MessageId};
 pub use moment::Moment;
 pub use names::{Incarnation, LogId, LogName, NodeName};
 pub use order::{Order, OrderRange};

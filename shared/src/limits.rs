@@ -98,3 +98,7 @@ pub const MAX_CONNECTIONS: usize = 10_000;
 
 /// Bytes of lines that a reader takes from the store at one time.
 pub const READ_PAGE_BYTES: usize = 256 * 1024;
+
+/// Bytes of lines in a store that wait to become durable, above which a node refuses appends as overloaded.
+/// A disk that takes 100 MB/s needs half a second for them: longer queues only turn into time-outs.
+pub const STORE_PENDING_BYTES: usize = 64 * 1024 * 1024;

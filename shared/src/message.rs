@@ -24,13 +24,26 @@ pub enum MessageError {
     /// Half of a UTF-16 pair in an escape: it stands for no character.
     #[error("message has a lone surrogate (an escape \\ud800 to \\udfff without its other half)")]
     LoneSurrogate,
+    /// A number beyond the largest double: JSON has it, readers do not.
+    #[error("message has a number beyond what a 64-bit float holds (about 1.8e308)")]
+    NumberTooLarge,
+}
+
+impl MessageError {
+    /// What a message may be, for who sent something else.
+    pub fn allowed() -> String {
+        format!(
+            "any JSON value, nested at most {MAX_JSON_DEPTH} levels deep, without lone surrogates, numbers up to about 1.8e308"
+        )
+    }
 }
 
 impl Message {
     /// The message with this text, which a JSON parser has found to be one well-formed value in UTF-8.
     ///
     /// # Errors
-    /// Too deep, or a lone surrogate: most JSON readers would stumble over every answer that contains it.
+    /// Too deep, a lone surrogate, or a number that is too large: most JSON readers would stumble over every
+    /// answer that contains it.
     pub fn from_json(text: Bytes) -> Result<Message, MessageError> {
         let plain_string = text.first() == Some(&b'"') && memchr::memchr(b'\\', &text).is_none();
         if plain_string {
@@ -65,6 +78,7 @@ fn scan(text: &[u8]) -> Result<Shape, MessageError> {
     while let Some(&byte) = text.get(at) {
         at = match byte {
             b'"' => check_string(text, at)?,
+            b'-' | b'0'..=b'9' => check_number(text, at)?,
             _ => at + 1,
         };
         match byte {
@@ -78,6 +92,26 @@ fn scan(text: &[u8]) -> Result<Shape, MessageError> {
         }
     }
     Ok(Shape { has_white_space })
+}
+
+/// Digits that a double holds whatever they are, unless an exponent follows.
+const SAFE_DIGITS: usize = 300;
+
+/// Checks the number that begins at `start`; the place behind it.
+///
+/// Asks serde_json itself, the reader of our own tools, and the standard library: at the very edge they differ.
+fn check_number(text: &[u8], start: usize) -> Result<usize, MessageError> {
+    let of_number = |byte: &u8| matches!(byte, b'-' | b'+' | b'.' | b'e' | b'E' | b'0'..=b'9');
+    let length = text[start..].iter().take_while(|byte| of_number(byte)).count();
+    let number = &text[start..start + length];
+    let may_be_large = length > SAFE_DIGITS || memchr::memchr2(b'e', b'E', number).is_some();
+    if may_be_large {
+        let finite = std::str::from_utf8(number).is_ok_and(|text| text.parse().is_ok_and(f64::is_finite));
+        if !finite || serde_json::from_slice::<f64>(number).is_err() {
+            return Err(MessageError::NumberTooLarge);
+        }
+    }
+    Ok(start + length)
 }
 
 /// Checks the escapes of the string that begins at `start`; the place behind its closing quote.
@@ -202,8 +236,21 @@ mod tests {
 
     #[test]
     fn numbers_keep_their_spelling() {
-        assert_eq!(message("1e400").unwrap().as_json(), b"1e400");
-        assert_eq!(message("1.10").unwrap().as_json(), b"1.10");
+        for number in ["1.10", "1E3", "-0", "1e-400", "0e9999999999", "123456789012345678901234567890"] {
+            assert_eq!(message(number).unwrap().as_json(), number.as_bytes());
+        }
+    }
+
+    #[test]
+    fn numbers_that_no_double_holds_are_refused() {
+        let many_digits = "9".repeat(400);
+        for bad in ["1e400", "-1E+400", "[1, {\"a\": 2e308}]", "1e99999999999999999999", &many_digits] {
+            assert_eq!(message(bad), Err(MessageError::NumberTooLarge), "{bad}");
+        }
+        for fine in ["\"1e400\"", "1e308", &format!("0.{many_digits}"), "{\"1e400\": 1}"] {
+            assert!(message(fine).is_ok(), "{fine}");
+            assert!(serde_json::from_str::<serde_json::Value>(fine).is_ok(), "{fine}");
+        }
     }
 
     #[test]

@@ -55,16 +55,41 @@ async fn delivery_errors_neither_repeat_nor_reorder() {
         cluster.secondary(number).client.set_faults(faults).await;
     }
     let names: Vec<String> = (0..30).map(|nth| format!("Msg{nth}")).collect();
-    for (name, w) in names.iter().zip([1, 2, 3].into_iter().cycle()) {
-        client.write(name, w).await;
-    }
+    let writing = async {
+        for (name, w) in names.iter().zip([1, 2, 3].into_iter().cycle()) {
+            client.write(name, w).await;
+        }
+    };
+    let (parts, ()) = futures_util::join!(read_until_all(&cluster.secondary(1).client, &names), writing);
     expect_everywhere(&cluster, &names.iter().map(String::as_str).collect::<Vec<_>>()).await;
+    assert!(parts > 1, "nothing was read while the faults were on");
     let counters = cluster.secondary(1).client.health().await["counters"].clone();
     let happened = |name: &str| counters[name].as_u64() > Some(0);
     assert!(
         happened("error_acks") && happened("fault_drops"),
         "no fault fired: the test proves nothing: {counters}"
     );
+    assert!(
+        happened("out_of_order") || happened("duplicates"),
+        "nothing came early or twice: the test proves nothing: {counters}"
+    );
+    let retried = client.health().await["secondaries"]["secondary1"]["retries"].as_u64() > Some(0);
+    assert!(retried || happened("fetches"), "nothing was sent again: {counters}");
+}
+
+/// Reads again and again until all is there, and checks that each read is a beginning of it, without repetition or hole.
+/// How many reads of different length there were.
+async fn read_until_all(reader: &Client, names: &[String]) -> usize {
+    let mut lengths = std::collections::BTreeSet::new();
+    wait_until("a reader has read everything", SOON, async || {
+        let shown = reader.messages().await.unwrap_or_default();
+        let expected: Vec<Value> = names.iter().take(shown.len()).map(|name| json!(name)).collect();
+        assert_eq!(shown, expected, "a secondary shows something else than a beginning of the log");
+        lengths.insert(shown.len());
+        shown.len() == names.len()
+    })
+    .await;
+    lengths.len()
 }
 
 #[tokio::test]

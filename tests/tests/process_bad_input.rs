@@ -28,6 +28,7 @@ fn member(name: &'static str, members: &str, field: &'static str) -> Row {
 fn rows() -> Vec<Row> {
     let long_id = format!(r#""id": "{}""#, "x".repeat(129));
     let deep = format!(r#"{{"message": {}1{}}}"#, "[".repeat(125), "]".repeat(125));
+    let many = format!(r#"{{"messages": [{}]}}"#, vec![r#"{"message": 1}"#; 10_001].join(","));
     let batch = |name, body: &str, field| Row {
         path: "/messages/batch",
         ..row(name, body, "invalid_field", Some(field))
@@ -44,6 +45,11 @@ fn rows() -> Vec<Row> {
         member("w a fraction", r#""w": 1.5"#, "w"),
         member("w a string", r#""w": "2""#, "w"),
         member("w a truth", r#""w": true"#, "w"),
+        member("w one point zero", r#""w": 1.0"#, "w"),
+        member("w with an exponent", r#""w": 1e0"#, "w"),
+        member("w minus zero", r#""w": -0"#, "w"),
+        member("w beyond any number", r#""w": 1e400"#, "w"),
+        member("id a lone surrogate", r#""id": "\ud800""#, "id"),
         member("id a number", r#""id": 7"#, "id"),
         member("id null", r#""id": null"#, "id"),
         member("id empty", r#""id": """#, "id"),
@@ -69,6 +75,7 @@ fn rows() -> Vec<Row> {
             None,
         ),
         row("lone surrogate", r#"{"message": "\ud800"}"#, "invalid_field", Some("message")),
+        row("a number that no reader takes", r#"{"message": [1e400]}"#, "invalid_field", Some("message")),
         row("too deep", deep, "invalid_field", Some("message")),
         batch("batch without messages", r#"{"w": 1}"#, "messages"),
         batch("batch of none", r#"{"messages": []}"#, "messages"),
@@ -82,6 +89,7 @@ fn rows() -> Vec<Row> {
             r#"{"messages": [{"message": 1}, {"id": "a"}]}"#,
             "messages[1].message",
         ),
+        batch("batch of too many", &many, "messages"),
         query("unknown query parameter", "/messages?w=1"),
     ]
 }
@@ -129,6 +137,9 @@ async fn bad_appends_are_refused_with_the_field_and_store_nothing() {
         if row.field.is_some_and(|field| answer.body["field"] != field) {
             wrong.push(format!("field is not {:?}", row.field));
         }
+        if row.field.is_some() && answer.body["allowed"].is_null() {
+            wrong.push("it does not say what is allowed".to_owned());
+        }
         if !wrong.is_empty() {
             failures.push(format!("{}: {} in {answer:?}", row.name, wrong.join(", ")));
         }
@@ -159,6 +170,13 @@ async fn wrong_places_methods_and_types_are_refused_on_both_kinds_of_node() {
         (&master, Method::POST, "/messages", huge, 413),
         (&master, Method::POST, "/messages", br#"{"message": "x", "expect_order": 9}"#.to_vec(), 412),
         (&master, Method::GET, "/messages?from=x", Vec::new(), 400),
+        (&master, Method::GET, "/messages/007", Vec::new(), 400),
+        (&master, Method::GET, "/messages/%ff", Vec::new(), 400),
+        (&master, Method::GET, "/messages/0?w=abc", Vec::new(), 400),
+        (&master, Method::GET, "/faults", Vec::new(), 403),
+        (&master, Method::OPTIONS, "/messages", Vec::new(), 405),
+        (&secondary, Method::GET, "/messages/0", Vec::new(), 421),
+        (&secondary, Method::POST, "/clean", Vec::new(), 421),
         (&secondary, Method::GET, "/messages?from=-1", Vec::new(), 400),
         (&secondary, Method::GET, "/messages?from=1&from=2", Vec::new(), 400),
         (&secondary, Method::GET, "/full_messages?unknown=1", Vec::new(), 400),
@@ -234,21 +252,30 @@ async fn malformed_requests_get_a_problem_and_a_closed_connection() {
 
 #[tokio::test]
 async fn slow_clients_cost_a_connection_and_nothing_else() {
-    let cluster = Cluster::running().await;
-    let address = &cluster.master.address;
-    let slow_head =
-        raw::exchange(address, b"POST /messages HTTP/1.1\r\nHost: x\r\n", Duration::from_secs(20));
-    let begun = "POST /messages HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 20\r\n\r\n{\"mess";
-    let slow_body = raw::exchange(address, begun.as_bytes(), Duration::from_secs(45));
-    let client = cluster.client();
-    let others = async {
-        for nth in 0..50 {
-            client.write(&format!("quick {nth}"), 3).await;
-        }
+    // Long enough for the others on a machine that is busy, and short enough to wait for.
+    let master_args = vec!["--header-timeout-ms", "15000", "--body-silence-ms", "15000"];
+    let cluster = Cluster::start(Options { master_args, ..Options::default() }).await;
+    let slow = |request: &'static str| {
+        let address = cluster.master.address.clone();
+        tokio::spawn(
+            async move { raw::exchange(&address, request.as_bytes(), Duration::from_secs(45)).await },
+        )
     };
-    let (head, body, ()) = futures_util::join!(slow_head, slow_body, others);
-    head.expect("a connection whose head does not end is closed");
-    let body = body.expect("a body that falls silent is refused");
+    let heads: Vec<_> = (0..200).map(|_| slow("POST /messages HTTP/1.1\r\nHost: x\r\n")).collect();
+    let body = slow(
+        "POST /messages HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: 20\r\n\r\n{\"mess",
+    );
+    let client = cluster.client();
+    for nth in 0..50 {
+        client.write(&format!("quick {nth}"), 3).await;
+    }
+    let waited_for = heads.iter().chain([&body]).filter(|slow| slow.is_finished()).count();
+    assert_eq!(waited_for, 0, "the others were done only after slow clients were");
+    for head in heads {
+        let answer = head.await.expect("no panic").expect("a connection whose head does not end is closed");
+        assert_eq!(answer, "");
+    }
+    let body = body.await.expect("no panic").expect("a body that falls silent is refused");
     let (status, problem) = raw::parse(&body).unwrap_or_else(|| panic!("no answer but {body:?}"));
     assert_eq!(
         (status, &problem["code"], &problem["applied"]),

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use replog_tests::harness::{Client, Cluster, Entry, SOON, wait_until};
+use replog_tests::harness::{Client, Cluster, Entry, Options, SOON, wait_until};
 use serde_json::json;
 
 /// Appends `count` messages at `w`, each named after `what`.
@@ -103,13 +103,15 @@ async fn a_nats_server_that_comes_and_goes_costs_nothing() {
 
 #[tokio::test]
 async fn a_paused_secondary_is_suspected_then_unhealthy_and_blocks_only_what_needs_it() {
-    let mut cluster = Cluster::running().await;
+    // Suspected lasts 8 heartbeats: 4 s, so that a busy machine cannot look past it.
+    let heartbeat_interval = Duration::from_millis(500);
+    let mut cluster = Cluster::start(Options { heartbeat_interval, ..Options::default() }).await;
     let client = cluster.client();
     client.write("before", 3).await;
     cluster.secondary(2).process.pause();
+    cluster.wait_for_status(2, "suspected").await;
     let blocked = blocked_write(&client, "needs all", 3).await;
     write_many(&client, "meanwhile", 20, 2).await;
-    cluster.wait_for_status(2, "suspected").await;
     cluster.wait_for_status(2, "unhealthy").await;
     assert_eq!(client.health().await["status"], "degraded");
     assert!(!blocked.is_finished());
@@ -139,6 +141,25 @@ async fn a_nats_server_that_hangs_blocks_only_what_needs_it() {
     cluster.nats.kill();
     cluster.start_nats().await;
     client.write("after", 3).await;
+}
+
+#[tokio::test]
+async fn a_master_that_waits_for_a_secondary_refuses_appends_and_says_what_it_waits_for() {
+    let mut cluster = Cluster::running().await;
+    let client = cluster.client();
+    client.write("before", 3).await;
+    cluster.secondary(2).process.kill();
+    cluster.master.process.kill();
+    cluster.master.process.start();
+    let recovers = async || client.health().await["status"] == "recovering";
+    wait_until("the master recovers", SOON, recovers).await;
+    let answer = client.append(json!({"message": "too early", "w": 1})).await;
+    answer.expect_problem(503, "recovering", false);
+    assert_eq!(answer.retry_after.as_deref(), Some("1"));
+    assert!(
+        client.health().await["reason"].as_str().is_some_and(|reason| reason.contains("does not lead yet"))
+    );
+    client.get("/readyz").await.expect_problem(503, "not_ready", false);
 }
 
 #[tokio::test]

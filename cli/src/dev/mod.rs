@@ -152,9 +152,13 @@ impl Dev {
 
 impl Cluster {
     async fn stop(self) {
-        self.master.stop().await;
+        if let Err(failure) = self.master.stop().await {
+            output::say(format_args!("the master did not stop well: {failure}"));
+        }
         for secondary in self.secondaries {
-            secondary.stop().await;
+            if let Err(failure) = secondary.stop().await {
+                output::say(format_args!("a secondary did not stop well: {failure}"));
+            }
         }
     }
 }

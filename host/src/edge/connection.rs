@@ -1,26 +1,42 @@
 //! One connection from its first byte to its close.
 
-use std::{pin::pin, sync::Arc, task::Poll, time::Instant};
+use std::{net::SocketAddr, pin::pin, sync::Arc, task::Poll, time::Instant};
 
-use hyper::{server::conn::http1, service::service_fn};
+use http::Request;
+use http_body::Body as _;
+use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpStream, select, time};
 use tokio_util::sync::CancellationToken;
 
-use super::{EdgeLimits, service::Service, watch::Watch, wire::Wire};
+use super::{
+    EdgeLimits,
+    framing::BodyLength,
+    service::Service,
+    watch::{MIN_BUFFER_BYTES, Watch},
+    wire::Wire,
+};
 
-/// hyper's buffers are at least this long.
-const MIN_BUFFER_BYTES: usize = 64 * 1024;
+/// The other end of the connection on which a request came, as an extension of the request. Behind a proxy it is
+/// the proxy.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientAddress(pub SocketAddr);
 
 /// Serves requests until the client leaves, a deadline passes, or, after `shutdown`, the running request
 /// is answered.
-pub(super) async fn serve(socket: TcpStream, service: Arc<Service>, shutdown: CancellationToken) {
+pub(super) async fn serve(
+    socket: TcpStream,
+    client: SocketAddr,
+    service: Arc<Service>,
+    shutdown: CancellationToken,
+) {
     let watch = Arc::new(Watch::new(Arc::clone(service.limits())));
     let io = TokioIo::new(Wire::new(socket, Arc::clone(&watch)));
     let answer = service_fn({
         let watch = Arc::clone(&watch);
-        move |request| {
-            watch.on_request();
+        move |mut request| {
+            watch.on_request(request.method(), body_length(&request));
+            request.extensions_mut().insert(ClientAddress(client));
             Arc::clone(&service).answer(request, Arc::clone(&watch))
         }
     });
@@ -42,6 +58,11 @@ pub(super) async fn serve(socket: TcpStream, service: Arc<Service>, shutdown: Ca
             }
         }
     }
+}
+
+/// hyper tells the exact length of every body but a chunked one.
+fn body_length(request: &Request<Incoming>) -> BodyLength {
+    request.body().size_hint().exact().map_or(BodyLength::Chunked, BodyLength::Known)
 }
 
 fn parser(limits: &EdgeLimits) -> http1::Builder {

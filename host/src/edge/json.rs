@@ -192,16 +192,33 @@ fn invalid_json(detail: impl Into<String>) -> Problem {
 /// Says what is wrong with `text`. Parses it a second time to learn which field it is: that costs only
 /// those who are refused.
 fn refuse<'a, T: Deserialize<'a>>(text: &'a str, error: &serde_json::Error) -> Problem {
-    if !error.is_data() {
+    let reason = in_words(&error.to_string());
+    if !error.is_data() && !is_of_one_value(&reason) {
         return invalid_json(format!("The body is not valid JSON: {error}."));
     }
-    let reason = in_words(&error.to_string());
     let detail = format!("The body has a mistake: {reason}.");
-    match field_to_blame::<T>(text, &reason) {
+    let problem = match field_to_blame::<T>(text, &reason) {
         None => Problem::new(StatusCode::BAD_REQUEST, "invalid_body", detail),
         Some(field) if reason.contains(&format!("`{field}`")) => Problem::invalid_field(&field, detail),
         Some(field) => Problem::invalid_field(&field, format!("`{field}` has a mistake: {reason}.")),
+    };
+    match known_fields(&reason) {
+        Some(known) => problem.with("allowed", known),
+        None => problem,
     }
+}
+
+/// Whether it is the value of a field that cannot be read, in a document that is well-formed: the grammar of JSON
+/// has `1e400` and `"\ud800"`.
+fn is_of_one_value(reason: &str) -> bool {
+    let reasons = ["number out of range", "lone leading surrogate", "unexpected end of hex escape"];
+    reasons.iter().any(|of_value| reason.starts_with(of_value))
+}
+
+/// The fields there are, if serde names them because another one was sent.
+fn known_fields(reason: &str) -> Option<Vec<&str>> {
+    let (_, known) = reason.strip_prefix("unknown field `")?.split_once("`, expected ")?;
+    Some(known.split('`').skip(1).step_by(2).collect())
 }
 
 /// The path to what is wrong, such as `w` or `messages[3].id`.
@@ -304,12 +321,27 @@ mod tests {
         );
         assert_blames(r#"{"w": 2}"#, "message", "missing field `message`");
         assert_blames(r#"{"message": 1, "w": 1, "w": 2}"#, "w", "duplicate field `w`");
-        for value in ["null", "-1", "1.5", "true", "[]"] {
+        for value in ["null", "-1", "1.5", "true", "[]", "1.0", "1e0", "-0", "18446744073709551616"] {
             let text: &'static str = format!(r#"{{"message": 1, "w": {value}}}"#).leak();
             assert_blames(text, "w", "expected a whole number");
         }
         assert_blames(r#"{"message": 1, "w": "2"}"#, "w", "expected a whole number");
         assert_blames(r#"{"message": 1, "id": 7}"#, "id", "expected a string");
+    }
+
+    #[test]
+    fn a_value_that_json_has_and_no_type_of_ours_is_named() {
+        assert_blames(r#"{"message": 1, "w": 1e400}"#, "w", "number out of range");
+        for id in [r#""\ud800""#, r#""\ud800x""#, r#""\udc00""#, r#""\ud800\u0041""#] {
+            let text: &'static str = format!(r#"{{"message": 1, "id": {id}}}"#).leak();
+            assert_blames(text, "id", "`id` has a mistake");
+        }
+    }
+
+    #[test]
+    fn an_unknown_field_is_refused_with_those_that_are_known() {
+        let problem = body(r#"{"message": 1, "ww": 2}"#).parse::<Append>().unwrap_err();
+        assert_eq!(problem.member("allowed"), Some(&serde_json::json!(["message", "w", "id"])));
     }
 
     #[test]

@@ -21,6 +21,10 @@ pub struct EdgeLimits {
     pub max_arriving_bytes: usize,
     /// The longest time in which a client that is being answered takes no byte. Then the connection is closed.
     pub answer_silence: Duration,
+    /// How long a client that has closed its sending side (`nc -N`) still gets an answer, from the last byte of
+    /// it that it took. Then it counts as hung up: a client that was killed looks the same until it is written to,
+    /// and a write that waits for its nodes would wait for nobody.
+    pub half_close_wait: Duration,
     /// How long a connection may be kept between two requests.
     pub idle_timeout: Duration,
     /// Connections at one time; one more is answered with 503 and closed at once.
@@ -42,6 +46,7 @@ impl Default for EdgeLimits {
             body_silence: Duration::from_secs(30),
             max_arriving_bytes: 32 * MAX_BODY_BYTES,
             answer_silence: Duration::from_secs(60),
+            half_close_wait: Duration::from_secs(1),
             idle_timeout: Duration::from_secs(75),
             max_connections: MAX_CONNECTIONS,
             linger: Duration::from_secs(2),

@@ -6,11 +6,13 @@
 //! - [`json`], [`query`] read what a client sent, strictly; [`stream`] writes what is too large to build up.
 //!
 //! A connection, from the outside in: `connection` drives it and holds its deadlines, `wire` is its
-//! socket, `watch` knows what it is doing, `service` checks a request, routes it, and sees to it that
-//! every refusal is a problem document, `body` meters what comes in and notices when an answer is out.
+//! socket, `watch` knows what it is doing and `framing` where each request begins, `service` checks a request,
+//! routes it, and sees to it that every refusal is a problem document, `body` meters what comes in and notices
+//! when an answer is out.
 
 mod body;
 mod connection;
+mod framing;
 pub mod json;
 mod limits;
 pub mod problem;
@@ -21,6 +23,7 @@ pub mod stream;
 mod watch;
 mod wire;
 
+pub use connection::ClientAddress;
 pub use limits::EdgeLimits;
 pub use problem::{Applied, Problem};
 pub use serve::serve;

@@ -42,6 +42,10 @@ impl Serialize for Applied {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Problem(Box<Document>);
 
+/// The code of a refusal, beside its answer: for the log.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ProblemCode(pub(super) &'static str);
+
 #[derive(Clone, Debug, PartialEq)]
 struct Document {
     status: StatusCode,
@@ -75,6 +79,12 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, "invalid_field", detail).with("field", field)
     }
 
+    /// 503: this node stops, and what was asked for changes nothing.
+    pub fn stopping() -> Self {
+        let detail = "This node is stopping. Ask another one, or this one when it is back.";
+        Self::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", detail).retry_after(Duration::from_secs(1))
+    }
+
     /// Says whether the request took effect all the same.
     #[must_use]
     pub fn applied(mut self, applied: Applied) -> Self {
@@ -103,6 +113,17 @@ impl Problem {
         self.0.members.retain(|(present, _)| *present != name);
         self.0.members.push((name, value.into()));
         self
+    }
+
+    /// Adds the member `allowed` to the refusal of a field's value, unless it says so already: `of` knows what is
+    /// allowed, by the field's own name, such as `w` or, for `messages[3].id`, `id`.
+    #[must_use]
+    pub fn allowing(self, of: impl FnOnce(&str) -> Option<String>) -> Self {
+        let own_name = self.field().map(|field| field.rsplit('.').next().unwrap_or(field));
+        match own_name.and_then(of) {
+            Some(allowed) if self.member("allowed").is_none() => self.with("allowed", allowed),
+            _ => self,
+        }
     }
 
     /// Adds a header to the answer (`Allow`, `Location`, …), or replaces the one of that name.
@@ -194,6 +215,7 @@ impl IntoResponse for Problem {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
         headers.extend(std::mem::take(&mut self.0.headers));
+        response.extensions_mut().insert(ProblemCode(self.0.code));
         response
     }
 }

@@ -98,12 +98,7 @@ impl<'q> Params<'q> {
     /// # Errors
     /// 400 that names the range.
     pub fn number(&mut self, name: &'static str, range: RangeInclusive<u64>) -> Result<Option<u64>, Problem> {
-        let Some(text) = self.text(name) else { return Ok(None) };
-        let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-        match text.parse() {
-            Ok(number) if digits && range.contains(&number) => Ok(Some(number)),
-            _ => Err(not_in_range(name, &text, &range)),
-        }
+        self.text(name).map(|text| number_in(name, &text, range)).transpose()
     }
 
     fn finish(self) -> Result<(), Problem> {
@@ -118,12 +113,28 @@ impl<'q> Params<'q> {
     }
 }
 
-fn not_in_range(name: &str, text: &str, range: &RangeInclusive<u64>) -> Problem {
-    let allowed = match (*range.start(), *range.end()) {
-        (0, u64::MAX) => "a whole number".to_owned(),
-        (least, u64::MAX) => format!("a whole number, at least {least}"),
+/// Reads the whole number of the parameter `name`: for a range that is known to the route only.
+///
+/// # Errors
+/// 400 that names the range.
+pub fn number_in(name: &str, text: &str, range: RangeInclusive<u64>) -> Result<u64, Problem> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    match text.parse() {
+        Ok(number) if digits && range.contains(&number) => Ok(number),
+        _ => Err(not_in_range(name, text, &range)),
+    }
+}
+
+/// A range in words, as the member `allowed` of a refusal shows it.
+pub fn whole_number(range: &RangeInclusive<u64>) -> String {
+    match (*range.start(), *range.end()) {
+        (least, u64::MAX) => format!("a whole number from {least}"),
         (least, most) => format!("a whole number from {least} to {most}"),
-    };
+    }
+}
+
+fn not_in_range(name: &str, text: &str, range: &RangeInclusive<u64>) -> Problem {
+    let allowed = whole_number(range);
     let detail = format!("The query parameter `{name}` is `{text}`; it must be {allowed}.");
     invalid(name, "invalid_parameter", detail).with("allowed", allowed)
 }

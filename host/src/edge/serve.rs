@@ -85,7 +85,7 @@ impl Server {
             tracing::debug!(%error, %client, "a client left before it was served");
             return;
         }
-        let served = connection::serve(socket, Arc::clone(&self.service), self.shutdown.clone());
+        let served = connection::serve(socket, client, Arc::clone(&self.service), self.shutdown.clone());
         self.connections.spawn(served);
     }
 

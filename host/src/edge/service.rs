@@ -10,8 +10,9 @@ use hyper::body::Incoming;
 use tower_service::Service as _;
 
 use super::{
-    Applied, EdgeLimits, Problem,
+    Applied, ClientAddress, EdgeLimits, Problem,
     body::{AnswerBody, Arriving, RequestBody, too_large},
+    problem::ProblemCode,
     watch::Watch,
 };
 
@@ -40,6 +41,7 @@ impl Service {
         request: Request<Incoming>,
         watch: Arc<Watch>,
     ) -> Result<Response<AnswerBody>, Infallible> {
+        let asked = Asked::of(&request);
         let response = match self.check(&request, &watch) {
             Ok(()) => self.route(request, &watch).await,
             Err(problem) => {
@@ -48,6 +50,7 @@ impl Service {
                 problem.header(header::CONNECTION, HeaderValue::from_static("close")).into_response()
             }
         };
+        note_refusal(asked, &response);
         Ok(response.map(|body| AnswerBody::new(body, watch)))
     }
 
@@ -56,7 +59,7 @@ impl Service {
     fn check(&self, request: &Request<Incoming>, watch: &Watch) -> Result<(), Problem> {
         check_host(request.version(), request.headers())?;
         if request.headers().contains_key(header::TRANSFER_ENCODING) {
-            check_one_length(watch.content_lengths(request.method()))?;
+            check_one_length(watch.content_lengths())?;
         }
         let limit = self.limits.max_body_bytes;
         let announced = request.body().size_hint().lower();
@@ -76,6 +79,32 @@ impl Service {
     }
 }
 
+/// What the log says of a request that was refused: here, and nowhere else.
+struct Asked {
+    client: Option<ClientAddress>,
+    method: Method,
+    uri: Uri,
+}
+
+impl Asked {
+    fn of(request: &Request<Incoming>) -> Option<Self> {
+        let wanted = tracing::enabled!(tracing::Level::DEBUG);
+        let client = request.extensions().get().copied();
+        wanted.then(|| Self { client, method: request.method().clone(), uri: request.uri().clone() })
+    }
+}
+
+/// A failure of our own has been logged where it happened.
+fn note_refusal(asked: Option<Asked>, response: &Response<Body>) {
+    let status = response.status();
+    let refused = status.is_client_error() || status == StatusCode::SERVICE_UNAVAILABLE;
+    if let Some(Asked { client, method, uri }) = asked.filter(|_| refused) {
+        let code = response.extensions().get::<ProblemCode>().map(|code| code.0);
+        let (client, path) = (client.map(|client| tracing::field::display(client.0)), quoted(uri.path()));
+        tracing::debug!(client, %method, path, status = status.as_u16(), code, "refused a request");
+    }
+}
+
 fn check_host(version: Version, headers: &HeaderMap) -> Result<(), Problem> {
     let mut hosts = headers.get_all(header::HOST).iter();
     let fine = match (hosts.next(), hosts.next()) {
@@ -91,7 +120,7 @@ fn check_one_length(content_lengths: Option<usize>) -> Result<(), Problem> {
     let detail = match content_lengths {
         Some(0) => return Ok(()),
         Some(_) => "Both Content-Length and Transfer-Encoding are given. Send one of them.",
-        None => "A chunked request was sent before the last answer was read. Wait for it, then send.",
+        None => "It is not known where this chunked request begins. Send it on a new connection.",
     };
     Err(Problem::new(StatusCode::BAD_REQUEST, "ambiguous_length", detail))
 }
@@ -133,6 +162,7 @@ async fn explain(response: Response<Body>, (method, uri): (Method, Uri)) -> Resp
         parts.headers.remove(stale);
     }
     parts.headers.extend(explained.headers().clone());
+    parts.extensions.extend(explained.extensions().clone());
     Response::from_parts(parts, explained.into_body())
 }
 

@@ -7,13 +7,19 @@ use std::{
 
 use http::Method;
 
-use super::EdgeLimits;
+use super::{
+    EdgeLimits,
+    framing::{BodyLength, Framing},
+};
+
+/// hyper's buffers are at least this long.
+pub(super) const MIN_BUFFER_BYTES: usize = 64 * 1024;
 
 /// What a connection's driver, its socket and its service know in common.
 ///
 /// hyper tells a service of requests only, and a socket of bytes only. Together they tell what neither
-/// sees: that a head is late, that bytes are written which no request has asked for, what a head said
-/// before hyper tidied it. No timer is touched here: deadlines are noted, [`super::connection`] keeps them.
+/// sees: that a head is late, that bytes are written which no request has asked for, where a request begins,
+/// and what its head said before hyper tidied it. No timer is touched here: deadlines are noted, [`super::connection`] keeps them.
 pub(super) struct Watch {
     limits: Arc<EdgeLimits>,
     state: Mutex<State>,
@@ -23,8 +29,7 @@ struct State {
     phase: Phase,
     /// The client has taken no byte for a while; the time at which that is too long.
     stalled_until: Option<Instant>,
-    /// What has been read since the last answer was out: the next head, and what came with it.
-    head: Vec<u8>,
+    framing: Framing,
     /// Something of the client's may be left unread when the connection closes.
     unread: bool,
 }
@@ -57,7 +62,9 @@ impl Watch {
     /// A new connection; its first head is due within the header time.
     pub(super) fn new(limits: Arc<EdgeLimits>) -> Self {
         let phase = Phase::Idle { until: Instant::now() + limits.header_timeout };
-        let state = State { phase, stalled_until: None, head: Vec::new(), unread: false };
+        // What hyper holds, and one read more.
+        let framing = Framing::new(2 * limits.max_header_bytes.max(MIN_BUFFER_BYTES));
+        let state = State { phase, stalled_until: None, framing, unread: false };
         Self { limits, state: Mutex::new(state) }
     }
 
@@ -81,20 +88,17 @@ impl Watch {
     /// Bytes have come from the client.
     pub(super) fn on_read(&self, bytes: &[u8]) {
         let mut state = self.state();
-        match state.phase {
-            Phase::Idle { .. } => {
-                state.phase = Phase::Head { until: Instant::now() + self.limits.header_timeout };
-            }
-            Phase::Head { .. } => {}
-            Phase::Serving | Phase::Flushing | Phase::Closing { .. } => return,
+        state.framing.on_read(bytes);
+        if matches!(state.phase, Phase::Idle { .. }) {
+            state.phase = Phase::Head { until: Instant::now() + self.limits.header_timeout };
         }
-        let room = self.limits.max_header_bytes.saturating_sub(state.head.len());
-        state.head.extend_from_slice(&bytes[..bytes.len().min(room)]);
     }
 
     /// A head was complete and fine.
-    pub(super) fn on_request(&self) {
-        self.state().phase = Phase::Serving;
+    pub(super) fn on_request(&self, method: &Method, body: BodyLength) {
+        let mut state = self.state();
+        state.framing.on_request(method, body);
+        state.phase = Phase::Serving;
     }
 
     /// The service has given all of its answer.
@@ -106,8 +110,11 @@ impl Watch {
     pub(super) fn on_flushed(&self) {
         let mut state = self.state();
         if state.phase == Phase::Flushing {
-            state.phase = Phase::Idle { until: Instant::now() + self.limits.idle_timeout };
-            state.head.clear();
+            state.phase = if state.framing.has_begun_next() {
+                Phase::Head { until: Instant::now() + self.limits.header_timeout }
+            } else {
+                Phase::Idle { until: Instant::now() + self.limits.idle_timeout }
+            };
         }
     }
 
@@ -135,32 +142,22 @@ impl Watch {
         matches!(self.state().phase, Phase::Idle { .. } | Phase::Head { .. })
     }
 
-    /// How often the head of the request that begins with `method` named a content length, counted in the
-    /// bytes as they came. `None`: the head did not come on its own, but behind an earlier request.
-    ///
-    /// hyper drops `Content-Length` beside `Transfer-Encoding`, so the parsed head does not tell.
-    pub(super) fn content_lengths(&self, method: &Method) -> Option<usize> {
+    /// Whether a request has come whole and its answer is not out yet.
+    pub(super) fn owes_answer(&self) -> bool {
         let state = self.state();
-        let head = state.head.trim_ascii_start();
-        let own = head.strip_prefix(method.as_str().as_bytes()).is_some_and(|rest| rest.starts_with(b" "));
-        own.then(|| head_lines(head).filter(|line| names_content_length(line)).count())
+        matches!(state.phase, Phase::Serving | Phase::Flushing) && state.framing.is_whole()
+    }
+
+    /// How often the head of the request that is served named a content length. `None`: its body is not chunked,
+    /// or its head was not seen from its beginning.
+    pub(super) fn content_lengths(&self) -> Option<usize> {
+        self.state().framing.content_lengths()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
         // No panic can leave the state half changed.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-/// The lines of a head, without the request line and without what follows the empty line.
-fn head_lines(head: &[u8]) -> impl Iterator<Item = &[u8]> {
-    let lines = head.split(|&byte| byte == b'\n').skip(1);
-    lines.take_while(|line| !line.trim_ascii().is_empty())
-}
-
-fn names_content_length(line: &[u8]) -> bool {
-    let name = line.split(|&byte| byte == b':').next().unwrap_or_default();
-    name.trim_ascii().eq_ignore_ascii_case(b"content-length")
 }
 
 #[cfg(test)]
@@ -171,32 +168,13 @@ mod tests {
         Watch::new(Arc::new(EdgeLimits::default()))
     }
 
-    fn lengths_in(reads: &[&[u8]]) -> Option<usize> {
-        let watch = watch();
-        reads.iter().for_each(|read| watch.on_read(read));
-        watch.content_lengths(&Method::POST)
-    }
-
-    #[test]
-    fn content_lengths_are_counted_in_the_head_only() {
-        assert_eq!(lengths_in(&[b"POST / HTTP/1.1\r\nHost: a\r\n\r\nContent-Length: 1\r\n"]), Some(0));
-        assert_eq!(lengths_in(&[b"\r\nPOST / HTTP/1.1\r\ncontent-", b"LENGTH : 1\r\n\r\n"]), Some(1));
-    }
-
-    #[test]
-    fn a_head_that_did_not_come_alone_is_not_judged() {
-        assert_eq!(lengths_in(&[b"Transfer-Encoding: chunked\r\n\r\n"]), None);
-        assert_eq!(lengths_in(&[b"POSTER: x\r\n\r\n"]), None);
-        assert_eq!(lengths_in(&[]), None);
-    }
-
     #[test]
     fn a_life_of_two_requests() {
         let watch = watch();
         assert!(watch.is_waiting());
         watch.on_read(b"GET / HTTP/1.1\r\n\r\n");
         assert!(matches!(watch.phase(), Phase::Head { .. }));
-        watch.on_request();
+        watch.on_request(&Method::GET, BodyLength::Known(0));
         assert_eq!((watch.is_waiting(), watch.deadline()), (false, None));
         watch.on_flushed();
         assert_eq!(watch.phase(), Phase::Serving, "a flush within an answer does not end it");
@@ -204,13 +182,24 @@ mod tests {
         watch.on_flushed();
         assert!(matches!(watch.phase(), Phase::Idle { .. }));
         watch.on_read(b"POST / HTTP/1.1\r\ncontent-length: 1\r\n\r\n");
-        assert_eq!(watch.content_lengths(&Method::POST), Some(1), "the first head is forgotten");
+        watch.on_request(&Method::POST, BodyLength::Chunked);
+        assert_eq!(watch.content_lengths(), Some(1), "the first head is forgotten");
+    }
+
+    #[test]
+    fn a_head_that_began_before_the_answer_was_out_is_due_like_any_other() {
+        let watch = watch();
+        watch.on_read(b"GET / HTTP/1.1\r\n\r\nGET");
+        watch.on_request(&Method::GET, BodyLength::Known(0));
+        watch.on_answered();
+        watch.on_flushed();
+        assert!(matches!(watch.phase(), Phase::Head { .. }));
     }
 
     #[test]
     fn a_client_that_takes_nothing_has_a_deadline() {
         let watch = watch();
-        watch.on_request();
+        watch.on_request(&Method::GET, BodyLength::Known(0));
         watch.on_stall(true);
         assert!(watch.deadline().is_some());
         watch.on_stall(false);

@@ -12,28 +12,34 @@ use http::StatusCode;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
     net::TcpStream,
+    time::{Instant, Sleep, sleep},
 };
 
 use super::{service, watch::Watch};
 
-/// A socket that tells the [`Watch`] what passes, and that does two things hyper does not:
+/// A socket that tells the [`Watch`] what passes, and that does three things hyper does not:
 ///
 /// - hyper answers a head it cannot parse by an empty 400, 414 or 431 before any service is asked. Those
 ///   bytes are replaced by a problem document with the same status.
 /// - A socket closed with unread bytes in it is reset, and the client may lose the answer to the very
 ///   request that was refused for its size. So closing waits until the client has closed, too, for at most
 ///   [`super::EdgeLimits::linger`].
+/// - hyper gives a request up at once when the client has closed its sending side, or, with its `half_close`,
+///   not before it writes. Here the end is told when no byte of the answer was taken for
+///   [`super::EdgeLimits::half_close_wait`].
 pub(super) struct Wire {
     socket: TcpStream,
     watch: Arc<Watch>,
     /// What is left to write of a problem document that stands for hyper's own answer.
     own: Bytes,
     stalled: bool,
+    /// Runs when the client has closed its sending side while it is answered.
+    ended: Option<Pin<Box<Sleep>>>,
 }
 
 impl Wire {
     pub(super) fn new(socket: TcpStream, watch: Arc<Watch>) -> Self {
-        Self { socket, watch, own: Bytes::new(), stalled: false }
+        Self { socket, watch, own: Bytes::new(), stalled: false, ended: None }
     }
 
     /// Writes by `write`, unless no request has asked for these bytes.
@@ -48,14 +54,28 @@ impl Wire {
         }
         let written = write(Pin::new(&mut self.socket), cx);
         self.note_stall(written.is_pending());
+        if let (Some(ended), Poll::Ready(Ok(_))) = (&mut self.ended, &written) {
+            ended.as_mut().reset(Instant::now() + self.watch.limits().half_close_wait);
+        }
         written
+    }
+
+    /// The client sends nothing more. Ready when hyper shall know.
+    fn poll_end(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        if !self.watch.owes_answer() {
+            return Poll::Ready(());
+        }
+        let wait = self.watch.limits().half_close_wait;
+        self.ended.get_or_insert_with(|| Box::pin(sleep(wait))).as_mut().poll(cx)
     }
 
     /// Takes hyper's own answer, and keeps a problem document in its place.
     fn replace(&mut self, bufs: &[IoSlice<'_>]) -> usize {
         if self.own.is_empty() {
             let answer = bufs.iter().find(|buf| !buf.is_empty()).map_or(&[][..], |buf| &**buf);
-            self.own = service::unparsable(status_of(answer), self.watch.limits()).to_http1().into();
+            let problem = service::unparsable(status_of(answer), self.watch.limits());
+            tracing::debug!(status = problem.status().as_u16(), code = problem.code(), "refused a head");
+            self.own = problem.to_http1().into();
             self.watch.on_unread();
         }
         bufs.iter().map(|buf| buf.len()).sum()
@@ -97,10 +117,13 @@ impl AsyncRead for Wire {
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         ready!(Pin::new(&mut self.socket).poll_read(cx, buf))?;
-        if let read @ [_, ..] = &buf.filled()[before..] {
-            self.watch.on_read(read);
+        match &buf.filled()[before..] {
+            [] => self.poll_end(cx).map(Ok),
+            read => {
+                self.watch.on_read(read);
+                Poll::Ready(Ok(()))
+            }
         }
-        Poll::Ready(Ok(()))
     }
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::json;
 
-use crate::support::{Answer, Server, get_of, patient};
+use crate::support::{Answer, Server, append, get_of, patient};
 
 async fn ask(request: impl AsRef<[u8]>) -> Answer {
     Server::start(patient()).await.ask(request).await
@@ -46,21 +46,58 @@ async fn both_lengths_are_refused_on_a_used_connection_and_in_pieces() {
     assert_eq!(client.answer().await.status, 200);
     let request = chunked("", "Content-Length: 14\r\n");
     let (first, second) = request.split_at(90);
-    client.send(first).await;
-    tokio::task::yield_now().await;
+    client.send_piece(first).await;
     client.send(second).await;
     client.answer().await.problem(400, "ambiguous_length");
     client.closed().await;
 }
 
+/// A head with two lengths whose beginning stands in `X-A`: judged by its later half, it has one.
+const TWO_LENGTHS: [&str; 2] = [
+    "POST /append HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\nContent-Length: 5\r\nX-A: ",
+    "POST x\r\nTransfer-Encoding: chunked\r\n\r\nE\r\n{\"message\": 1}\r\n0\r\n\r\n",
+];
+
 #[tokio::test]
-async fn a_chunked_request_behind_an_unanswered_one_is_refused() {
+async fn both_lengths_are_refused_when_the_head_begins_behind_a_body() {
     let server = Server::start(patient()).await;
     let mut client = server.connect().await;
-    client.send(format!("{}{}", get_of("/page"), chunked("", ""))).await;
+    let first = String::from_utf8(append(r#"{"message": 1}"#)).unwrap();
+    let (head, body) = first.split_at(first.len() - 5);
+    client.send_piece(head).await;
+    client.send(format!("{body}{}", TWO_LENGTHS[0])).await;
     assert_eq!(client.answer().await.status, 200);
+    client.send(TWO_LENGTHS[1]).await;
     client.answer().await.problem(400, "ambiguous_length");
     client.closed().await;
+}
+
+#[tokio::test]
+async fn both_lengths_are_refused_when_the_head_begins_behind_chunks() {
+    let server = Server::start(patient()).await;
+    let mut client = server.connect().await;
+    let first = chunked("", "");
+    let (head, body) = first.split_at(first.len() - 20);
+    client.send_piece(head).await;
+    client.send(format!("{body}{}", TWO_LENGTHS[0])).await;
+    assert_eq!(client.answer().await.status, 200);
+    client.send(TWO_LENGTHS[1]).await;
+    client.answer().await.problem(400, "ambiguous_length");
+}
+
+#[tokio::test]
+async fn a_chunked_request_is_fine_behind_any_other() {
+    let server = Server::start(patient()).await;
+    let mut client = server.connect().await;
+    let plain = String::from_utf8(append(r#"{"message": 1}"#)).unwrap();
+    for first in [get_of("/page"), plain, chunked("", "")] {
+        let (head, rest) = first.split_at(first.len() - 12);
+        client.send_piece(head).await;
+        client.send(rest).await;
+        assert_eq!(client.answer().await.status, 200);
+        client.send(format!("{first}{}", chunked("", ""))).await;
+        assert_eq!((client.answer().await.status, client.answer().await.status), (200, 200));
+    }
 }
 
 #[tokio::test]

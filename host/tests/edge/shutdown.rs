@@ -1,8 +1,8 @@
-//! Stopping: what is idle goes at once, what runs may finish, nothing runs for ever.
+//! Stopping and hanging up: what is idle goes at once, what runs may finish, nothing runs for ever.
 
 use replog_host::edge::EdgeLimits;
 
-use crate::support::{SOON, Server, get_of, patient, within};
+use crate::support::{SOON, Server, append, get_of, patient, within};
 
 #[tokio::test]
 async fn idle_connections_do_not_hold_a_stop_up() {
@@ -60,4 +60,54 @@ async fn a_client_that_hangs_up_ends_its_request() {
     within("the end of the answer", server.signals.dropped.notified()).await;
     server.shutdown.cancel();
     server.stopped().await;
+}
+
+#[tokio::test]
+async fn a_client_that_hangs_up_ends_its_wait_though_nothing_is_written() {
+    let server = Server::start(EdgeLimits { half_close_wait: SOON, ..patient() }).await;
+    let mut client = server.connect().await;
+    client.send(get_of("/hold")).await;
+    within("the request", server.signals.held.notified()).await;
+    drop(client);
+    within("the end of the wait", server.signals.dropped.notified()).await;
+}
+
+#[tokio::test]
+async fn a_client_that_sends_nothing_more_is_still_answered() {
+    let server = Server::start(patient()).await;
+    for request in [get_of("/hold").into_bytes(), hold_with_body()] {
+        let mut client = server.connect().await;
+        client.send(request).await;
+        client.half_close().await;
+        within("the request", server.signals.held.notified()).await;
+        server.signals.release.add_permits(1);
+        assert_eq!(client.answer().await.status, 200);
+        client.closed().await;
+    }
+}
+
+fn hold_with_body() -> Vec<u8> {
+    b"POST /hold HTTP/1.1\r\nHost: a\r\nContent-Length: 2\r\n\r\n{}".to_vec()
+}
+
+#[tokio::test]
+async fn a_long_answer_goes_on_while_a_client_that_sends_nothing_more_takes_it() {
+    let server = Server::start(patient()).await;
+    let mut client = server.connect().await;
+    client.send(get_of("/endless")).await;
+    client.half_close().await;
+    client.takes(20_000_000).await;
+    drop(client);
+    within("the end of the answer", server.signals.dropped.notified()).await;
+}
+
+#[tokio::test]
+async fn half_a_body_and_a_close_is_no_request() {
+    let server = Server::start(patient()).await;
+    let mut client = server.connect().await;
+    let request = append(r#"{"message": 1}"#);
+    client.send(&request[..request.len() - 5]).await;
+    client.half_close().await;
+    let answer = client.rest().await;
+    assert!(!answer.starts_with("HTTP/1.1 200"), "{answer}");
 }

@@ -42,6 +42,7 @@ pub(crate) fn patient() -> EdgeLimits {
         header_timeout: NEVER,
         body_silence: NEVER,
         answer_silence: NEVER,
+        half_close_wait: NEVER,
         idle_timeout: NEVER,
         grace: NEVER,
         ..EdgeLimits::default()
@@ -59,7 +60,7 @@ pub(crate) struct Signals {
     pub(crate) held: Notify,
     /// Each permit lets one request leave `GET /hold`.
     pub(crate) release: Semaphore,
-    /// The answer of `GET /endless` was given up.
+    /// `/hold` is over or was given up, or the answer of `GET /endless` was.
     pub(crate) dropped: Notify,
 }
 
@@ -149,6 +150,23 @@ impl Client {
         within("room to send", self.socket.write_all(bytes.as_ref())).await.unwrap();
     }
 
+    /// Sends a piece, and waits until the server has read it: what is sent next is another read of it.
+    pub(crate) async fn send_piece(&mut self, bytes: impl AsRef<[u8]>) {
+        self.send(bytes).await;
+        let (own, server) = (self.socket.local_addr().unwrap(), self.socket.peer_addr().unwrap());
+        let read = async {
+            while unread_bytes(server.port(), own.port()) != Some(0) {
+                tokio::task::yield_now().await;
+            }
+        };
+        within("the server to read", read).await;
+    }
+
+    /// Sends nothing more, and still reads.
+    pub(crate) async fn half_close(&mut self) {
+        self.socket.shutdown().await.unwrap();
+    }
+
     /// Sends what the server may refuse to take; gives the status, if there is an answer.
     pub(crate) async fn try_ask(&mut self, bytes: impl AsRef<[u8]>) -> Option<u16> {
         let _ = self.socket.write_all(bytes.as_ref()).await;
@@ -178,6 +196,13 @@ impl Client {
         assert!(read > 0, "closed after: {}", String::from_utf8_lossy(&self.read));
     }
 
+    /// Reads so many bytes of an answer.
+    pub(crate) async fn takes(&mut self, bytes: u64) {
+        let (mut answer, mut sink) = ((&mut self.socket).take(bytes), tokio::io::sink());
+        let taken = within("the answer", tokio::io::copy(&mut answer, &mut sink)).await;
+        assert_eq!(taken.unwrap(), bytes);
+    }
+
     /// What comes until the server closes; a reset counts as a close.
     pub(crate) async fn rest(&mut self) -> String {
         let mut rest = std::mem::take(&mut self.read);
@@ -189,6 +214,18 @@ impl Client {
     pub(crate) async fn closed(&mut self) {
         assert_eq!(self.rest().await, "");
     }
+}
+
+/// What waits in the socket between these two ports of this machine to be read, as Linux tells.
+fn unread_bytes(local: u16, remote: u16) -> Option<u64> {
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let port = |address: &str| u16::from_str_radix(address.split(':').nth(1)?, 16).ok();
+    table.lines().skip(1).find_map(|line| {
+        let mut columns = line.split_whitespace().skip(1);
+        let ends = (port(columns.next()?)?, port(columns.next()?)?);
+        let queues = columns.nth(1)?;
+        (ends == (local, remote)).then(|| u64::from_str_radix(queues.split(':').nth(1)?, 16).ok())?
+    })
 }
 
 fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
@@ -238,7 +275,7 @@ fn routes(signals: Arc<Signals>) -> Router {
         .route("/append", post(on_append))
         .route("/ignore", post(async || Json(json!({"ok": true}))))
         .route("/optional", post(async |body: Option<JsonBody>| Json(json!({"body": body.is_some()}))))
-        .route("/hold", get(on_hold))
+        .route("/hold", get(on_hold).post(on_hold))
         .route("/endless", get(on_endless))
         .route("/broken", get(on_broken))
         .route("/page", get(async |Query(page): Query<Page>| Json(json!({"limit": page.limit}))))
@@ -254,18 +291,22 @@ async fn on_append(_: Query<()>, body: JsonBody) -> Result<Json<Value>, Problem>
 }
 
 async fn on_hold(State(signals): State<Arc<Signals>>) -> Json<Value> {
+    let _given_up = Dropped(Arc::clone(&signals));
     signals.held.notify_one();
     signals.release.acquire().await.unwrap().forget();
     Json(json!({"ok": true}))
 }
 
-async fn on_endless(State(signals): State<Arc<Signals>>) -> Body {
-    struct Dropped(Arc<Signals>);
-    impl Drop for Dropped {
-        fn drop(&mut self) {
-            self.0.dropped.notify_one();
-        }
+/// Tells that a request is over, or was given up.
+struct Dropped(Arc<Signals>);
+
+impl Drop for Dropped {
+    fn drop(&mut self) {
+        self.0.dropped.notify_one();
     }
+}
+
+async fn on_endless(State(signals): State<Arc<Signals>>) -> Body {
     let dropped = Dropped(signals);
     let page = Bytes::from(vec![b'1'; 64 * 1024]);
     let pages = stream::repeat(page).map(move |page| {

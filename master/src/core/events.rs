@@ -147,6 +147,8 @@ pub enum Refusal {
         /// Configured nodes.
         nodes: usize,
     },
+    /// More waits to become durable than this node's storage can take in for a while.
+    Overloaded,
     /// No entry has this order.
     NoSuchOrder {
         /// How long the log is.

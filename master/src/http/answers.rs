@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::{body::Body, response::Response};
 use http::{HeaderValue, StatusCode, header};
 use replog_host::edge::{Applied, Problem};
-use replog_shared::{EpochNumber, MessageId, Order, json};
+use replog_shared::{EpochNumber, MessageId, NodeName, Order, json, store::ReadError};
 
 use super::Context;
 use crate::core::events::{Holders, Interruption, NotLeading, Refusal, WriteOutcome, Written};
@@ -43,12 +43,21 @@ pub(super) fn push_nodes<R>(out: &mut Vec<u8>, context: &Context<R>, holders: Ho
     out.extend_from_slice(b"\"]");
 }
 
-/// Appends what every answer to a write ends with: `"w":…,"nodes":[…],"duplicate":…,"epoch":"…"}`.
+/// How many whole nodes a promotion must reach to keep for sure what `holders` and this node hold: any that many
+/// of the n nodes have one of the holders among them.
+fn kept_if_reached<R>(context: &Context<R>, holders: Holders) -> u64 {
+    u64::from(context.nodes()) - u64::from(holders.count())
+}
+
+/// Appends what every answer to a write ends with:
+/// `"w":…,"nodes":[…],"kept_if_reached":…,"duplicate":…,"epoch":"…"}`.
 fn push_tail<R>(out: &mut Vec<u8>, context: &Context<R>, met: &Met) {
     out.extend_from_slice(b",\"w\":");
     json::push_number(out, met.written.w.get().into());
     out.push(b',');
     push_nodes(out, context, met.holders);
+    out.extend_from_slice(b",\"kept_if_reached\":");
+    json::push_number(out, kept_if_reached(context, met.holders));
     out.extend_from_slice(if met.written.duplicate {
         b",\"duplicate\":true"
     } else {
@@ -119,26 +128,79 @@ pub(super) fn gone() -> Problem {
         .retry_after(RETRY_AFTER)
 }
 
+/// The node has stopped while the caller of a clean waited.
+pub(super) fn gone_clean() -> Problem {
+    gone().detail(
+        "The node stopped before it could answer; read the log once it is back, to see whether it is empty.",
+    )
+}
+
+/// The clean that w nodes followed, or the problem that tells what became of it.
+pub(super) fn met_clean<R>(context: &Context<R>, outcome: WriteOutcome) -> Result<Met, Problem> {
+    let (status, code, detail) = match outcome {
+        WriteOutcome::Unconfirmed { written: Written { w, .. }, holders } => {
+            let nodes = 1 + holders.count();
+            let detail = format!(
+                "The log is empty, but {w} nodes had not followed in time: {nodes} had. The others follow when they are back; there is no need to ask again."
+            );
+            let problem = Problem::new(StatusCode::GATEWAY_TIMEOUT, "unconfirmed", detail);
+            let problem = problem.applied(Applied::Yes).with("w", w.get());
+            return Err(problem.with("nodes", holder_names(context, holders)));
+        }
+        WriteOutcome::Interrupted { by: Interruption::Stopping, .. } => {
+            let detail = "The node is stopping. Its log is empty; the other nodes follow when it is back.";
+            (StatusCode::SERVICE_UNAVAILABLE, "stopping", detail.to_owned())
+        }
+        WriteOutcome::Interrupted { by: Interruption::Cleaned, .. } => {
+            let detail = "The log was emptied once more while this clean waited for its nodes.";
+            (StatusCode::CONFLICT, "cleaned", detail.to_owned())
+        }
+        WriteOutcome::Interrupted { by: Interruption::NotLeading(why), .. } => {
+            let detail = format!(
+                "The log was emptied here, but {}; whether the other nodes follow is not known here.",
+                words(&why)
+            );
+            let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, code(&why), detail);
+            return Err(problem.applied(Applied::Unknown));
+        }
+        WriteOutcome::Refused(Refusal::NotLeading(why)) => {
+            let detail = format!("The log was not emptied: {}.", words(&why));
+            return Err(not_leading(&why).detail(detail));
+        }
+        WriteOutcome::Met { .. } | WriteOutcome::Refused(_) => return met(context, outcome),
+    };
+    Err(Problem::new(status, code, detail).applied(Applied::Yes))
+}
+
+/// The entry that w nodes hold, or the problem that tells why it is not shown.
+pub(super) fn met_wait<R>(context: &Context<R>, outcome: WriteOutcome) -> Result<Met, Problem> {
+    match outcome {
+        WriteOutcome::Refused(Refusal::NotLeading(why)) => {
+            let detail = format!("Which nodes hold it is not known here: {}.", words(&why));
+            Err(not_leading(&why).detail(detail))
+        }
+        outcome => met(context, outcome),
+    }
+}
+
+/// The names of this node and of the secondaries in `holders`.
+fn holder_names<R>(context: &Context<R>, holders: Holders) -> Vec<&str> {
+    let secondaries = context.secondaries.iter().enumerate();
+    let holding = secondaries.filter(|(index, _)| holders.contains(*index)).map(|(_, node)| node);
+    std::iter::once(&context.name).chain(holding).map(NodeName::as_str).collect()
+}
+
 fn unconfirmed<R>(context: &Context<R>, written: &Written, holders: Holders) -> Problem {
     let (order, w) = (written.first, written.w);
     let detail = format!(
         "The entry is in the log at order {order}, but {w} nodes did not hold it in time. It keeps replicating; GET /messages/{order}?w={w} waits for it."
     );
-    let nodes = std::iter::once(&context.name).chain(
-        context
-            .secondaries
-            .iter()
-            .enumerate()
-            .filter(|(index, _)| holders.contains(*index))
-            .map(|(_, node)| node),
-    );
-    let nodes: Vec<&str> = nodes.map(replog_shared::NodeName::as_str).collect();
     Problem::new(StatusCode::GATEWAY_TIMEOUT, "unconfirmed", detail)
         .applied(Applied::Yes)
         .retryable()
         .with("order", order.get())
         .with("w", w.get())
-        .with("nodes", nodes)
+        .with("nodes", holder_names(context, holders))
 }
 
 fn interrupted(written: &Written, by: &Interruption) -> Problem {
@@ -199,6 +261,10 @@ fn refused(refusal: Refusal) -> Problem {
             );
             Problem::new(StatusCode::SERVICE_UNAVAILABLE, "read_only", detail).retry_after(RETRY_AFTER)
         }
+        Refusal::Overloaded => {
+            let detail = "More entries wait to become durable than this node's storage takes in for a while.";
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail).retry_after(RETRY_AFTER)
+        }
         Refusal::NoSuchOrder { length } => {
             let detail = format!("The log has no such order; its length is {length}.");
             Problem::new(StatusCode::NOT_FOUND, "no_such_order", detail).with("length", length.get())
@@ -254,6 +320,12 @@ pub(super) fn words(why: &NotLeading) -> String {
         }
         NotLeading::Stopping => "the node is stopping".into(),
     }
+}
+
+/// 500: the store does not give the entry.
+pub(super) fn unreadable(error: &ReadError) -> Problem {
+    let detail = format!("The entry is in the log, but cannot be read: {error}.");
+    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "unreadable", detail)
 }
 
 /// 404: the log was emptied between the wait and the read.

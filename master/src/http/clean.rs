@@ -1,19 +1,20 @@
 //! `/clean`: empties the log on every node.
 
-use axum::{extract::State as Extract, response::Response};
+use axum::{Extension, extract::State as Extract, response::Response};
 use http::StatusCode;
-use replog_host::edge::{Problem, json::JsonBody, query::Query};
+use replog_host::edge::{ClientAddress, Problem, json::JsonBody, query::Query};
 use replog_shared::store::Reader;
 
 use super::{
     State,
-    answers::{cleaned, gone, met},
+    answers::{cleaned, gone_clean, met_clean},
     requests,
 };
 
 /// `POST /clean`.
 pub(super) async fn clean<R: Reader>(
     Extract(context): State<R>,
+    Extension(ClientAddress(client)): Extension<ClientAddress>,
     Query(()): Query<()>,
     body: Option<JsonBody>,
 ) -> Result<Response, Problem> {
@@ -22,7 +23,7 @@ pub(super) async fn clean<R: Reader>(
         return Err(Problem::new(StatusCode::FORBIDDEN, "clean_not_allowed", detail));
     }
     let request = requests::clean(body.as_ref(), context.nodes())?;
-    let outcome = context.node.clean(request.append, request.timeout).await.map_err(|_| gone())?;
-    let met = met(&context, outcome)?;
+    let outcome = context.node.clean(request.append, client, request.timeout).await;
+    let met = met_clean(&context, outcome.map_err(|_| gone_clean())?)?;
     Ok(cleaned(&context, &met))
 }

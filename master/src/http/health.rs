@@ -3,18 +3,17 @@
 use std::collections::BTreeMap;
 
 use axum::{Json, extract::State as Extract, response::Response};
-use http::StatusCode;
-use replog_host::edge::{Problem, query::Query};
+use replog_host::{
+    edge::{Problem, query::Query},
+    probes,
+};
 use replog_shared::{Digest, Durability, EpochNumber, LogId, NodeName, Order, store::Reader};
 use serde::Serialize;
 
-use super::{
-    State,
-    answers::{gone, json_response, words},
-};
+use super::{State, answers::words};
 use crate::{
     core::events::NotLeading,
-    node::{DURABILITY, HealthReport},
+    node::{HealthReport, SecondaryReport},
 };
 
 /// `GET /health` of a master.
@@ -49,6 +48,17 @@ struct SecondaryAnswer {
     /// Entries that it has not acked.
     lag: u64,
     retries: u64,
+    /// The order of an entry that is larger than what nats-server takes: nothing from there on is sent.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    too_large_at: Option<Order>,
+}
+
+impl From<(SecondaryReport, Order)> for SecondaryAnswer {
+    fn from((report, length): (SecondaryReport, Order)) -> SecondaryAnswer {
+        let SecondaryReport { status, stage, acked_through, retries, too_large, .. } = report;
+        let lag = length.since(acked_through);
+        SecondaryAnswer { status, stage, acked_through, lag, retries, too_large_at: too_large }
+    }
 }
 
 /// `GET /health`: always 200 while the node runs; what is wrong stands in `status`.
@@ -56,14 +66,12 @@ pub(super) async fn health<R: Reader>(
     Extract(context): State<R>,
     Query(()): Query<()>,
 ) -> Result<Json<HealthAnswer>, Problem> {
-    let report = context.node.health().await.map_err(|_| gone())?;
+    let report = context.node.health().await.map_err(|_| Problem::stopping())?;
     let (status, reason) = status(&report, context.read_only_without_majority, context.nodes());
     let length = report.length;
-    let secondaries = report.secondaries.into_iter().map(|secondary| {
-        let lag = length.since(secondary.acked_through);
-        let (status, stage, acked_through) = (secondary.status, secondary.stage, secondary.acked_through);
-        (secondary.node, SecondaryAnswer { status, stage, acked_through, lag, retries: secondary.retries })
-    });
+    let secondaries = report.secondaries.into_iter();
+    let secondaries =
+        secondaries.map(|secondary| (secondary.node.clone(), SecondaryAnswer::from((secondary, length))));
     Ok(Json(HealthAnswer {
         status,
         reason,
@@ -73,7 +81,7 @@ pub(super) async fn health<R: Reader>(
         epoch: report.epoch,
         length,
         digest: report.digest,
-        durability: DURABILITY,
+        durability: context.durability,
         nodes: context.nodes(),
         healthy_nodes: report.healthy_nodes,
         pending_writes: report.pending_writes,
@@ -84,45 +92,64 @@ pub(super) async fn health<R: Reader>(
     }))
 }
 
-/// What `/health` says of the whole, the worst first.
+/// What `/health` says of the whole, the worst first, and why it is not ok.
 fn status(
     report: &HealthReport,
     read_only_without_majority: bool,
     nodes: u16,
 ) -> (&'static str, Option<String>) {
-    let word = match &report.not_leading {
-        Some(NotLeading::Recovering { .. }) => "recovering",
-        Some(NotLeading::Fenced { .. }) => "fenced",
-        Some(NotLeading::NotPromoted { .. }) => "not_promoted",
-        Some(NotLeading::Diverged { .. }) => "diverged",
-        Some(NotLeading::Stopping) => "stopping",
-        None if read_only_without_majority && 2 * report.healthy_nodes <= usize::from(nodes) => "read_only",
-        None if !report.bus_is_up || report.denied.is_some() => "degraded",
-        None => {
-            let well = |stage| stage != "foreign" && stage != "diverged";
-            let all = report.secondaries.iter().all(|one| one.status == "healthy" && well(one.stage));
-            if all { "ok" } else { "degraded" }
-        }
-    };
-    (word, report.not_leading.as_ref().map(words))
+    if let Some(why) = &report.not_leading {
+        return (not_leading(why), Some(words(why)));
+    }
+    let healthy = report.healthy_nodes;
+    if read_only_without_majority && 2 * healthy <= usize::from(nodes) {
+        return ("read_only", Some(format!("{healthy} of {nodes} nodes are healthy, which is no majority")));
+    }
+    let rival =
+        || report.rival.as_ref().map(|rival| format!("another master, {rival}, leads a log of this name"));
+    let trouble = probes::bus_trouble(report.bus_is_up, report.denied.as_deref()).or_else(rival);
+    match trouble.or_else(|| trouble_of_secondaries(&report.secondaries)) {
+        Some(reason) => ("degraded", Some(reason)),
+        None => ("ok", None),
+    }
 }
 
-/// `GET /livez`: the process answers.
-pub(super) async fn livez(Query(()): Query<()>) -> Response {
-    json_response(b"{\"status\":\"ok\"}\n".to_vec())
+const fn not_leading(why: &NotLeading) -> &'static str {
+    match why {
+        NotLeading::Recovering { .. } => "recovering",
+        NotLeading::Fenced { .. } => "fenced",
+        NotLeading::NotPromoted { .. } => "not_promoted",
+        NotLeading::Diverged { .. } => "diverged",
+        NotLeading::Stopping => "stopping",
+    }
+}
+
+fn trouble_of_secondaries(secondaries: &[SecondaryReport]) -> Option<String> {
+    let too_large = |secondary: &SecondaryReport| {
+        let order = secondary.too_large?;
+        Some(format!(
+            "the entry at order {order} is larger than what nats-server takes: raise its max_payload, {} gets nothing from there on",
+            secondary.node
+        ))
+    };
+    if let Some(reason) = secondaries.iter().find_map(too_large) {
+        return Some(reason);
+    }
+    let ill = secondaries.iter().filter_map(|secondary| match (secondary.status, secondary.stage) {
+        (_, stage @ ("foreign" | "diverged")) => Some(format!("{} is {stage}", secondary.node)),
+        ("healthy", _) => None,
+        (status, _) => Some(format!("{} is {status}", secondary.node)),
+    });
+    let ill = ill.collect::<Vec<_>>();
+    (!ill.is_empty()).then(|| ill.join(", "))
 }
 
 /// `GET /readyz`: this node leads and its bus is connected. Local facts only: never who is absent.
-pub(super) async fn readyz<R: Reader>(
-    Extract(context): State<R>,
-    Query(()): Query<()>,
-) -> Result<Response, Problem> {
+pub(super) async fn readyz<R: Reader>(Extract(context): State<R>, Query(()): Query<()>) -> Response {
     let readiness = *context.node.readiness.borrow();
-    let missing = match (readiness.bus_is_up, readiness.leading) {
-        (true, true) => return Ok(json_response(b"{\"status\":\"ok\"}\n".to_vec())),
-        (false, _) => "NATS is not connected",
-        (true, false) => "this master does not lead yet",
-    };
-    Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", format!("Not ready: {missing}."))
-        .retryable())
+    probes::ready(match (readiness.bus_is_up, readiness.leading) {
+        (true, true) => None,
+        (false, _) => Some("NATS is not connected"),
+        (true, false) => Some("this master does not lead yet"),
+    })
 }

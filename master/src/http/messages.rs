@@ -1,21 +1,21 @@
 //! `/messages`, `/messages/batch`, `/messages/{order}`, `/full_messages`.
 
-use axum::{
-    extract::{Path, State as Extract},
-    response::Response,
-};
-use http::StatusCode;
+use axum::{extract::State as Extract, response::Response};
+use http::Uri;
 use replog_host::{
     edge::{Problem, json::JsonBody, query::Query},
-    pages::{self, Element, PageQuery},
+    pages::{self, Element, PageQuery, Shown, SteadyReader},
 };
-use replog_shared::{MessageId, Order, store::Reader};
+use replog_shared::{MessageId, store::Reader};
+
+use tracing::debug;
 
 use super::{
     State,
     answers::{self, appended, batch_appended, gone, met},
     requests::{self, WaitQuery},
 };
+use crate::core::events::{WriteOutcome, Written};
 
 /// `POST /messages`.
 pub(super) async fn append<R: Reader>(
@@ -27,6 +27,7 @@ pub(super) async fn append<R: Reader>(
     let id = request.append.messages[0].id.clone();
     drop(body);
     let outcome = context.node.append(request.append, request.timeout).await.map_err(|_| gone())?;
+    note_answer(&id, &outcome);
     let met = met(&context, outcome)?;
     Ok(appended(&context, &id, &met))
 }
@@ -41,8 +42,22 @@ pub(super) async fn append_batch<R: Reader>(
     let ids: Vec<MessageId> = request.append.messages.iter().map(|new| new.id.clone()).collect();
     drop(body);
     let outcome = context.node.append(request.append, request.timeout).await.map_err(|_| gone())?;
+    note_answer(&ids[0], &outcome);
     let met = met(&context, outcome)?;
     Ok(batch_appended(&context, &ids, &met))
+}
+
+/// One line for each append that got a place, when its caller is answered. `id` is that of its first message.
+fn note_answer(id: &MessageId, outcome: &WriteOutcome) {
+    let (written, became) = match outcome {
+        WriteOutcome::Met { written, .. } => (written, "met"),
+        WriteOutcome::Unconfirmed { written, .. } => (written, "unconfirmed"),
+        WriteOutcome::Interrupted { written, .. } => (written, "interrupted"),
+        // Logged with all refusals.
+        WriteOutcome::Refused(_) => return,
+    };
+    let Written { first, count, duplicate, w } = written;
+    debug!(message.id = %id, entry.order = %first, count, write.w = %w, duplicate, became, "answered an append");
 }
 
 /// `GET /messages`.
@@ -66,24 +81,25 @@ async fn pages<R: Reader>(
     query: &PageQuery,
     element: Element,
 ) -> Result<Response, Problem> {
-    pages::wait_for_order(context.node.shown.clone(), query).await?;
-    let shown = context.node.shown.borrow().clone();
-    Ok(pages::answer(context.node.reader.clone(), element, query, &shown, context.stop.clone()))
+    let (reader, shown) = (context.node.reader.clone(), &context.node.shown);
+    pages::wait_for_order(shown.clone(), query, &context.stopping).await?;
+    Ok(pages::answer(reader, element, query, shown, context.stopped.clone()))
 }
 
 /// `GET /messages/{order}`: the entry and who holds it; with `w`, waits for it.
 pub(super) async fn one<R: Reader>(
     Extract(context): State<R>,
-    Path(order): Path<String>,
+    uri: Uri,
     Query(query): Query<WaitQuery>,
 ) -> Result<Response, Problem> {
-    let order = order.parse().map(Order::new).map_err(|_| {
-        Problem::invalid_field("order", "The order in the path must be a whole number, counted from 0.")
+    let order = requests::path_order(&uri)?;
+    let reader = SteadyReader::new(context.node.reader.clone(), context.node.shown.clone());
+    let w = requests::query_write_concern(query.w.as_deref(), context.nodes())?;
+    let outcome = context.node.wait(order, w, query.timeout).await.map_err(|_| Problem::stopping())?;
+    let met = answers::met_wait(&context, outcome)?;
+    let page = reader.read(order, order.next(), 0).map_err(|error| {
+        if reader.was_cut() { answers::too_late(order) } else { answers::unreadable(&error) }
     })?;
-    let w = requests::write_concern(Some(query.w.unwrap_or(1)), context.nodes())?;
-    let outcome = context.node.wait(order, w, query.timeout).await.map_err(|_| gone())?;
-    let met = met(&context, outcome)?;
-    let page = context.node.reader.read(order, order.next(), 0).map_err(unreadable)?;
     let line =
         page.bytes.split_inclusive(|byte| *byte == b'\n').rfind(|line| line.starts_with(b"{\"order\""));
     let Some(entry) = line.and_then(|line| line.strip_suffix(b"}\n")) else {
@@ -93,13 +109,6 @@ pub(super) async fn one<R: Reader>(
     out.push(b',');
     answers::push_nodes(&mut out, &context, met.holders);
     out.extend_from_slice(b"}\n");
-    Ok(answers::json_response(out))
-}
-
-fn unreadable(error: replog_shared::store::ReadError) -> Problem {
-    Problem::new(
-        StatusCode::INTERNAL_SERVER_ERROR,
-        "unreadable",
-        format!("The entry cannot be read: {error}."),
-    )
+    let shown = Shown { epoch: Some(met.epoch), ..context.node.shown.borrow().clone() };
+    Ok(pages::with_epoch(answers::json_response(out), &shown))
 }

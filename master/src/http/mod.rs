@@ -2,6 +2,7 @@
 
 mod answers;
 mod clean;
+mod faults;
 mod health;
 mod messages;
 mod requests;
@@ -12,7 +13,8 @@ use axum::{
     Router,
     routing::{get, post},
 };
-use replog_shared::{NodeName, store::Reader};
+use replog_host::probes;
+use replog_shared::{Durability, NodeName, store::Reader};
 use tokio_util::sync::CancellationToken;
 
 use crate::node::Handle;
@@ -26,12 +28,18 @@ pub struct Context<R> {
     pub name: NodeName,
     /// The configured secondaries.
     pub secondaries: Vec<NodeName>,
+    /// What holding an entry means.
+    pub durability: Durability,
     /// Whether appends are refused while no majority of the nodes is healthy.
     pub read_only_without_majority: bool,
     /// Whether the log may be emptied.
     pub allow_clean: bool,
-    /// Breaks streams off when the node can no longer be read.
-    pub stop: CancellationToken,
+    /// Whether faults are allowed: a master has none, and says so.
+    pub allow_faults: bool,
+    /// The node stops: whoever waits for something to be shown is told so.
+    pub stopping: CancellationToken,
+    /// The node has stopped: what is still being answered is broken off.
+    pub stopped: CancellationToken,
 }
 
 impl<R> Context<R> {
@@ -51,8 +59,9 @@ pub fn router<R: Reader>(context: Context<R>) -> Router {
         .route("/messages/{order}", get(messages::one::<R>))
         .route("/full_messages", get(messages::list_full::<R>))
         .route("/clean", post(clean::clean::<R>))
+        .route("/faults", get(faults::elsewhere::<R>).put(faults::elsewhere::<R>))
         .route("/health", get(health::health::<R>))
-        .route("/livez", get(health::livez))
+        .route("/livez", get(probes::livez))
         .route("/readyz", get(health::readyz::<R>))
         .with_state(Arc::new(context))
 }

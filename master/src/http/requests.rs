@@ -2,13 +2,14 @@
 
 use std::{borrow::Cow, collections::BTreeSet, time::Duration};
 
+use http::Uri;
 use replog_host::edge::{
     Problem,
     json::{JsonBody, Object, present},
-    query::{Params, QueryParams},
+    query::{Params, QueryParams, number_in, whole_number},
 };
 use replog_shared::{
-    Message, MessageId, Order, WriteConcern,
+    Message, MessageError, MessageId, Order, WriteConcern,
     limits::{MAX_BATCH_MESSAGES, MAX_ID_CHARS},
 };
 use serde::Deserialize;
@@ -74,22 +75,22 @@ pub(super) struct Request {
 
 /// Reads one append.
 pub(super) fn append(body: &JsonBody, nodes: u16) -> Result<Request, Problem> {
-    let parsed: AppendBody<'_> = body.parse()?;
-    let message = new_message(body, parsed.message, parsed.id.as_deref(), "message", "id")?;
+    let parsed: AppendBody<'_> = parse(body, nodes)?;
+    let message = new_message(body, parsed.message, parsed.id.as_deref(), "message", "id", nodes)?;
     request(vec![message], parsed.w, parsed.timeout_ms, parsed.expect_order, nodes)
 }
 
 /// Reads a batch.
 pub(super) fn batch(body: &JsonBody, nodes: u16) -> Result<Request, Problem> {
-    let parsed: BatchBody<'_> = body.parse()?;
+    let parsed: BatchBody<'_> = parse(body, nodes)?;
     let count = parsed.messages.len();
     if !(1..=MAX_BATCH_MESSAGES).contains(&count) {
         let detail = format!("A batch has 1 to {MAX_BATCH_MESSAGES} messages; this one has {count}.");
-        return Err(Problem::invalid_field("messages", detail));
+        return Err(Problem::invalid_field("messages", detail).allowing(|field| allowed(field, nodes)));
     }
     let messages = parsed.messages.iter().enumerate().map(|(nth, Object(item))| {
         let field = |name| format!("messages[{nth}].{name}");
-        new_message(body, item.message, item.id.as_deref(), &field("message"), &field("id"))
+        new_message(body, item.message, item.id.as_deref(), &field("message"), &field("id"), nodes)
     });
     let messages = messages.collect::<Result<Vec<_>, _>>()?;
     check_ids_differ(&parsed.messages)?;
@@ -98,8 +99,25 @@ pub(super) fn batch(body: &JsonBody, nodes: u16) -> Result<Request, Problem> {
 
 /// Reads a clean; without a body it has every default.
 pub(super) fn clean(body: Option<&JsonBody>, nodes: u16) -> Result<Request, Problem> {
-    let parsed: CleanBody = body.map(JsonBody::parse).transpose()?.unwrap_or_default();
+    let parsed: CleanBody = body.map(|body| parse(body, nodes)).transpose()?.unwrap_or_default();
     request(Vec::new(), parsed.w, parsed.timeout_ms, None, nodes)
+}
+
+/// The body as a `T`. What is refused in it is told with what is allowed there.
+fn parse<'a, T: Deserialize<'a>>(body: &'a JsonBody, nodes: u16) -> Result<T, Problem> {
+    body.parse().map_err(|problem| problem.allowing(|field| allowed(field, nodes)))
+}
+
+/// What the field of this name may be.
+fn allowed(field: &str, nodes: u16) -> Option<String> {
+    match field {
+        "message" => Some(MessageError::allowed()),
+        "messages" => Some(format!("an array of 1 to {MAX_BATCH_MESSAGES} messages")),
+        "id" => Some(format!("a string of 1 to {MAX_ID_CHARS} characters")),
+        "w" => Some(whole_number(&(1..=nodes.into()))),
+        "timeout_ms" | "expect_order" => Some(whole_number(&(0..=u64::MAX))),
+        _ => None,
+    }
 }
 
 fn request(
@@ -118,14 +136,20 @@ fn request(
     Ok(Request { append, timeout: timeout_ms.map(Duration::from_millis) })
 }
 
-pub(super) fn write_concern(asked: Option<u64>, nodes: u16) -> Result<WriteConcern, Problem> {
+fn write_concern(asked: Option<u64>, nodes: u16) -> Result<WriteConcern, Problem> {
     WriteConcern::checked(asked, nodes).map_err(|error| {
         let detail = format!(
             "`w` is {}; it must be a whole number from 1 to {}, the configured nodes.",
             error.asked, error.nodes
         );
-        Problem::invalid_field("w", detail).with("allowed", format!("1 to {}", error.nodes))
+        Problem::invalid_field("w", detail).allowing(|field| allowed(field, nodes))
     })
+}
+
+/// The `w` of a query.
+pub(super) fn query_write_concern(asked: Option<&str>, nodes: u16) -> Result<WriteConcern, Problem> {
+    let asked = asked.map_or(Ok(1), |text| number_in("w", text, 1..=nodes.into()))?;
+    write_concern(Some(asked), nodes)
 }
 
 fn new_message(
@@ -134,12 +158,14 @@ fn new_message(
     id: Option<&str>,
     message_field: &str,
     id_field: &str,
+    nodes: u16,
 ) -> Result<NewMessage, Problem> {
     let message = Message::from_json(body.slice(message.get()))
-        .map_err(|error| Problem::invalid_field(message_field, format!("The {error}.")))?;
+        .map_err(|error| Problem::invalid_field(message_field, format!("The {error}.")))
+        .map_err(|problem| problem.allowing(|field| allowed(field, nodes)))?;
     let id = id.map_or_else(|| Ok(MessageId::generate()), MessageId::new).map_err(|_| {
         let detail = format!("`{id_field}` must be a string of 1 to {MAX_ID_CHARS} characters.");
-        Problem::invalid_field(id_field, detail).with("allowed", format!("1 to {MAX_ID_CHARS} characters"))
+        Problem::invalid_field(id_field, detail).allowing(|field| allowed(field, nodes))
     })?;
     Ok(NewMessage { id, message })
 }
@@ -152,21 +178,35 @@ fn check_ids_differ(messages: &[Object<BatchItem<'_>>]) -> Result<(), Problem> {
         if !seen.insert(id) {
             let detail =
                 format!("The id {id:?} stands twice in this batch; every message needs an id of its own.");
-            return Err(Problem::invalid_field(&format!("messages[{nth}].id"), detail));
+            let problem = Problem::invalid_field(&format!("messages[{nth}].id"), detail);
+            return Err(problem.with("allowed", "an id that no other message of the batch has"));
         }
     }
     Ok(())
 }
 
+/// The order in the path of `GET /messages/{order}`, in the one way in which it can be written: an address that can
+/// be written in many ways is many entries to a cache.
+pub(super) fn path_order(uri: &Uri) -> Result<Order, Problem> {
+    let text = uri.path().rsplit('/').next().unwrap_or_default();
+    let order = text.parse().ok().filter(|order: &u64| order.to_string() == text);
+    order.map(Order::new).ok_or_else(|| {
+        let allowed = "a whole number from 0 in decimal digits, without sign, leading zeros and escapes";
+        let detail = format!("The order in the path must be {allowed}.");
+        Problem::invalid_field("order", detail).with("allowed", allowed)
+    })
+}
+
 /// The query of `GET /messages/{order}`.
 pub(super) struct WaitQuery {
-    pub(super) w: Option<u64>,
+    /// Not read yet: how much is allowed depends on the configuration.
+    pub(super) w: Option<String>,
     pub(super) timeout: Option<Duration>,
 }
 
 impl QueryParams for WaitQuery {
     fn read(params: &mut Params<'_>) -> Result<Self, Problem> {
-        let w = params.number("w", 0..=u64::MAX)?;
+        let w = params.text("w").map(Cow::into_owned);
         let timeout = params.number("timeout_ms", 0..=u64::MAX)?.map(Duration::from_millis);
         Ok(WaitQuery { w, timeout })
     }

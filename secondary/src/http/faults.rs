@@ -4,8 +4,14 @@ use std::time::Duration;
 
 use ::http::StatusCode;
 use axum::{Json, extract::State};
-use replog_host::edge::{Problem, json::JsonBody, query::Query};
+use replog_host::edge::{
+    Problem,
+    json::JsonBody,
+    query::{Query, whole_number},
+};
 use serde::{Deserialize, Serialize};
+
+use replog_shared::store::Reader;
 
 use super::Context;
 use crate::{config::MAX_FAULT_DELAY_MS, core::Faults};
@@ -21,17 +27,27 @@ pub(super) struct FaultsBody {
 
 impl FaultsBody {
     fn check(self) -> Result<Faults, Problem> {
-        if self.delay_ms > MAX_FAULT_DELAY_MS {
-            let detail = format!("`delay_ms` must be a whole number from 0 to {MAX_FAULT_DELAY_MS}.");
-            return Err(Problem::invalid_field("delay_ms", detail));
-        }
-        for (field, rate) in [("error_rate", self.error_rate), ("drop_rate", self.drop_rate)] {
-            if !(0.0..=1.0).contains(&rate) {
-                return Err(Problem::invalid_field(field, format!("`{field}` must be from 0 to 1.")));
-            }
-        }
         let FaultsBody { delay_ms, error_rate, drop_rate } = self;
+        let share = 0.0..=1.0;
+        let checks = [
+            ("delay_ms", delay_ms <= MAX_FAULT_DELAY_MS),
+            ("error_rate", share.contains(&error_rate)),
+            ("drop_rate", share.contains(&drop_rate)),
+        ];
+        if let Some((field, _)) = checks.iter().find(|(_, fine)| !fine) {
+            let allowed = allowed_value(field).unwrap_or_default();
+            return Err(Problem::invalid_field(field, format!("`{field}` must be {allowed}.")));
+        }
         Ok(Faults { delay: Duration::from_millis(delay_ms), error_rate, drop_rate })
+    }
+}
+
+/// What the field of this name may be.
+fn allowed_value(field: &str) -> Option<String> {
+    match field {
+        "delay_ms" => Some(whole_number(&(0..=MAX_FAULT_DELAY_MS))),
+        "error_rate" | "drop_rate" => Some("a number from 0 to 1".to_owned()),
+        _ => None,
     }
 }
 
@@ -43,8 +59,8 @@ impl From<Faults> for FaultsBody {
 }
 
 /// The faults that are injected.
-pub(super) async fn get(
-    State(context): State<Context>,
+pub(super) async fn get<R: Reader>(
+    State(context): State<Context<R>>,
     Query(()): Query<()>,
 ) -> Result<Json<FaultsBody>, Problem> {
     allowed(&context)?;
@@ -52,18 +68,19 @@ pub(super) async fn get(
 }
 
 /// Injects other faults from now on.
-pub(super) async fn put(
-    State(context): State<Context>,
+pub(super) async fn put<R: Reader>(
+    State(context): State<Context<R>>,
     Query(()): Query<()>,
     body: JsonBody,
 ) -> Result<Json<FaultsBody>, Problem> {
     allowed(&context)?;
-    let faults = body.parse::<FaultsBody>()?.check()?;
+    let faults = body.parse::<FaultsBody>().and_then(FaultsBody::check);
+    let faults = faults.map_err(|problem| problem.allowing(allowed_value))?;
     context.node.set_faults(faults).await?;
     Ok(Json(faults.into()))
 }
 
-fn allowed(context: &Context) -> Result<(), Problem> {
+fn allowed<R>(context: &Context<R>) -> Result<(), Problem> {
     if context.allow_faults {
         return Ok(());
     }

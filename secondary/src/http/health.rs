@@ -2,11 +2,15 @@
 
 use std::collections::BTreeMap;
 
-use ::http::StatusCode;
-use axum::{Json, extract::State};
-use replog_host::edge::{Problem, query::Query};
-use replog_shared::{Digest, Epoch, EpochNumber, LogId, NodeName, Order, wire::SecondaryState};
+use axum::{Json, extract::State, response::Response};
+use replog_host::{
+    edge::{Problem, query::Query},
+    probes,
+};
+use replog_shared::{Digest, Durability, Epoch, EpochNumber, LogId, NodeName, Order, wire::SecondaryState};
 use serde::Serialize;
+
+use replog_shared::store::Reader;
 
 use super::Context;
 use crate::{
@@ -19,6 +23,8 @@ use crate::{
 pub(super) struct Health {
     /// `ok` only when streaming from a master that was heard of late.
     status: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
     role: &'static str,
     node: NodeName,
     state: SecondaryState,
@@ -27,10 +33,13 @@ pub(super) struct Health {
     fence: Option<Epoch>,
     length: Order,
     digest: Digest,
+    durability: Durability,
     /// Entries of the master that are not shown yet; none before a master was heard.
     lag: Option<u64>,
     whole: bool,
     nats_connected: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nats_denied: Option<String>,
     master: Master,
     #[serde(skip_serializing_if = "Option::is_none")]
     diverged: Option<Diverged>,
@@ -60,19 +69,21 @@ struct Diverged {
 }
 
 /// The node's own state; always 200 while it runs.
-pub(super) async fn health(
-    State(context): State<Context>,
+pub(super) async fn health<R: Reader>(
+    State(context): State<Context<R>>,
     Query(()): Query<()>,
 ) -> Result<Json<Health>, Problem> {
     let report = context.node.status().await?;
-    Ok(Json(Health::of(context.name, report)))
+    Ok(Json(Health::of(context.name, context.durability, report)))
 }
 
 impl Health {
-    fn of(node: NodeName, report: Report) -> Health {
-        let Report { status, connected, refused } = report;
+    fn of(node: NodeName, durability: Durability, report: Report) -> Health {
+        let (word, reason) = word(&report);
+        let Report { status, connected, denied, refused } = report;
         Health {
-            status: word(&status),
+            status: word,
+            reason,
             role: "secondary",
             node,
             state: status.state,
@@ -80,9 +91,11 @@ impl Health {
             epoch: status.epoch.as_ref().map(Epoch::number),
             length: status.length,
             digest: status.digest,
+            durability,
             lag: status.lag(),
             whole: status.whole,
             nats_connected: connected,
+            nats_denied: denied,
             diverged: status.diverged.map(|orders| Diverged { from: orders.from, to: orders.to }),
             foreign_log_id: status.foreign,
             buffered_bytes: status.buffered_bytes,
@@ -95,28 +108,40 @@ impl Health {
     }
 }
 
-fn word(status: &Status) -> &'static str {
+/// What `/health` says of the whole, the worst first, and why it is not ok.
+fn word(report: &Report) -> (&'static str, Option<String>) {
+    let status = &report.status;
     match status.state {
-        SecondaryState::Streaming if status.hears.is_some() => "ok",
-        SecondaryState::Streaming | SecondaryState::Joining | SecondaryState::Syncing => "degraded",
-        SecondaryState::Diverged => "diverged",
-        SecondaryState::Foreign => "foreign",
+        SecondaryState::Diverged => ("diverged", Some(diverged(status))),
+        SecondaryState::Foreign => ("foreign", Some("the master has another log than this node".to_owned())),
+        SecondaryState::Streaming | SecondaryState::Joining | SecondaryState::Syncing => {
+            let trouble = probes::bus_trouble(report.connected, report.denied.as_deref());
+            match trouble.or_else(|| waits_for(status)) {
+                Some(reason) => ("degraded", Some(reason)),
+                None => ("ok", None),
+            }
+        }
     }
 }
 
-/// The process answers.
-pub(super) async fn livez(Query(()): Query<()>) -> &'static str {
-    "ok\n"
+fn diverged(status: &Status) -> String {
+    let orders = status.diverged.map_or_else(String::new, |orders| format!(" at {orders}"));
+    format!("this node and the master differ{orders}, an operator must decide")
+}
+
+/// What is missing to a node that follows its master from entry to entry.
+fn waits_for(status: &Status) -> Option<String> {
+    let waits_for = match status.state {
+        _ if status.hears.is_none() => "no master is heard",
+        SecondaryState::Joining => "the master has not admitted this node yet",
+        SecondaryState::Syncing => "this node fetches what it missed",
+        _ => return None,
+    };
+    Some(waits_for.to_owned())
 }
 
 /// The log can be read and NATS is connected. Never says anything of lag or of other nodes.
-pub(super) async fn readyz(
-    State(context): State<Context>,
-    Query(()): Query<()>,
-) -> Result<&'static str, Problem> {
-    if context.node.facts().borrow().connected {
-        return Ok("ok\n");
-    }
-    let detail = "There is no connection to NATS.";
-    Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", detail).retryable())
+pub(super) async fn readyz<R: Reader>(State(context): State<Context<R>>, Query(()): Query<()>) -> Response {
+    let connected = context.node.facts().borrow().connected;
+    probes::ready((!connected).then_some("NATS is not connected"))
 }

@@ -4,33 +4,24 @@ mod faults;
 mod health;
 mod misdirected;
 mod read;
-mod steady;
 
-use std::time::Duration;
-
-use ::http::StatusCode;
 use axum::{
     Router,
     routing::{get, post},
 };
-use replog_host::edge::Problem;
-use replog_shared::{
-    NodeName,
-    store::{MemoryStore, Store},
-};
+use replog_host::{edge::Problem, probes};
+use replog_shared::{Durability, NodeName, store::Reader};
 use tokio_util::sync::CancellationToken;
 
 use crate::node::{Handle, Stopped};
 
-/// How this node's log is read.
-type LogReader = <MemoryStore as Store>::Reader;
-
 /// What the routes share.
 #[derive(Clone)]
-pub(crate) struct Context {
+pub(crate) struct Context<R> {
     pub(crate) node: Handle,
-    pub(crate) reader: LogReader,
+    pub(crate) reader: R,
     pub(crate) name: NodeName,
+    pub(crate) durability: Durability,
     pub(crate) allow_faults: bool,
     /// The server stops: whoever waits is told so.
     pub(crate) stopping: CancellationToken,
@@ -39,27 +30,22 @@ pub(crate) struct Context {
 }
 
 /// All routes.
-pub(crate) fn router(context: Context) -> Router {
+pub(crate) fn router<R: Reader>(context: Context<R>) -> Router {
     Router::new()
-        .route("/messages", get(read::messages).post(misdirected::to_master))
-        .route("/messages/batch", post(misdirected::to_master))
-        .route("/clean", post(misdirected::to_master))
-        .route("/full_messages", get(read::full_messages))
-        .route("/health", get(health::health))
-        .route("/livez", get(health::livez))
-        .route("/readyz", get(health::readyz))
-        .route("/faults", get(faults::get).put(faults::put))
+        .route("/messages", get(read::messages::<R>).post(misdirected::to_master::<R>))
+        .route("/messages/batch", post(misdirected::to_master::<R>))
+        .route("/messages/{order}", get(misdirected::to_master::<R>))
+        .route("/clean", post(misdirected::to_master::<R>))
+        .route("/full_messages", get(read::full_messages::<R>))
+        .route("/health", get(health::health::<R>))
+        .route("/livez", get(probes::livez))
+        .route("/readyz", get(health::readyz::<R>))
+        .route("/faults", get(faults::get::<R>).put(faults::put::<R>))
         .with_state(context)
-}
-
-/// 503: the node stops.
-fn stopping() -> Problem {
-    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", "This node is stopping. Ask another one.")
-        .retry_after(Duration::from_secs(1))
 }
 
 impl From<Stopped> for Problem {
     fn from(_: Stopped) -> Problem {
-        stopping()
+        Problem::stopping()
     }
 }

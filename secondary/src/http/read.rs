@@ -6,30 +6,32 @@ use replog_host::{
     pages::{self, Element, PageQuery},
 };
 
-use super::{Context, steady::SteadyReader, stopping};
+use replog_shared::store::Reader;
+
+use super::Context;
 
 /// The bare messages, in order.
-pub(super) async fn messages(
-    State(context): State<Context>,
+pub(super) async fn messages<R: Reader>(
+    State(context): State<Context<R>>,
     Query(query): Query<PageQuery>,
 ) -> Result<Response, Problem> {
     answer(context, &query, Element::Message).await
 }
 
 /// The entries, in order.
-pub(super) async fn full_messages(
-    State(context): State<Context>,
+pub(super) async fn full_messages<R: Reader>(
+    State(context): State<Context<R>>,
     Query(query): Query<PageQuery>,
 ) -> Result<Response, Problem> {
     answer(context, &query, Element::Entry).await
 }
 
-async fn answer(context: Context, query: &PageQuery, element: Element) -> Result<Response, Problem> {
-    let Context { node, reader, stopping: stop, stopped, .. } = context;
-    let waited = stop.run_until_cancelled(pages::wait_for_order(node.shown(), query));
-    waited.await.unwrap_or_else(|| Err(stopping()))?;
-    // The reader first: a cut between the two is noticed then.
-    let reader = SteadyReader::new(reader, node.facts());
-    let shown = node.shown().borrow().clone();
-    Ok(pages::answer(reader, element, query, &shown, stopped))
+async fn answer<R: Reader>(
+    context: Context<R>,
+    query: &PageQuery,
+    element: Element,
+) -> Result<Response, Problem> {
+    let Context { node, reader, stopping, stopped, .. } = context;
+    pages::wait_for_order(node.shown(), query, &stopping).await?;
+    Ok(pages::answer(reader, element, query, &node.shown(), stopped))
 }

@@ -5,7 +5,7 @@ use std::hash::BuildHasher;
 use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 
-use crate::Order;
+use crate::{Lines, Order, entry::EntryLine};
 
 /// Bytes of a hash that are kept in a slot.
 const HASH_BYTES: usize = 4;
@@ -15,21 +15,27 @@ const ORDER_BYTES: usize = 5;
 /// A piece of the id's hash and the order, packed.
 type Slot = [u8; HASH_BYTES + ORDER_BYTES];
 
+/// The piece of an id's hash that the index keeps. Not for storage: it may change with the program.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IdHash(u32);
+
+impl IdHash {
+    /// The hash of an id's text.
+    pub fn of(id: &[u8]) -> IdHash {
+        let hash = FixedState::default().hash_one(id);
+        IdHash((hash >> 32) as u32 ^ hash as u32)
+    }
+}
+
 /// Which entry may carry an id. The ids themselves are in the log: a hit must be compared with the entry.
 ///
 /// At most 23 bytes an entry, 12 when full.
 #[derive(Clone, Debug, Default)]
-pub(super) struct IdIndex {
+pub struct IdIndex {
     slots: HashTable<Slot>,
 }
 
 impl IdIndex {
-    /// The hash of an id's text.
-    fn hash(id: &[u8]) -> u32 {
-        let hash = FixedState::default().hash_one(id);
-        (hash >> 32) as u32 ^ hash as u32
-    }
-
     /// Spreads the kept piece over the 64 bits that the table wants.
     fn spread(hash: u32) -> u64 {
         u64::from(hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
@@ -54,22 +60,35 @@ impl IdIndex {
         Order::new(u64::from_le_bytes(order))
     }
 
-    /// Notes that the entry at `order` carries the id with this text.
-    pub(super) fn insert(&mut self, id: &[u8], order: Order) {
-        let hash = Self::hash(id);
+    /// Makes room for `entries` more, so that a log that is opened is indexed without moving anything.
+    pub fn reserve(&mut self, entries: usize) {
+        self.slots.reserve(entries, |slot| Self::spread(Self::hash_of(slot)));
+    }
+
+    /// Notes that the entry at `order` carries an id with this hash.
+    pub fn insert(&mut self, id: IdHash, order: Order) {
         let rehash = |slot: &Slot| Self::spread(Self::hash_of(slot));
-        self.slots.insert_unique(Self::spread(hash), Self::pack(hash, order), rehash);
+        self.slots.insert_unique(Self::spread(id.0), Self::pack(id.0, order), rehash);
+    }
+
+    /// Notes the ids of all entries in a run.
+    pub fn insert_lines(&mut self, lines: &Lines) {
+        for line in lines.entry_lines() {
+            if let Ok(entry) = EntryLine::parse(line) {
+                self.insert(IdHash::of(&entry.id_text()), entry.order);
+            }
+        }
     }
 
     /// The order whose entry `is_it` accepts, among those that may carry the id with this text.
-    pub(super) fn find(&self, id: &[u8], mut is_it: impl FnMut(Order) -> bool) -> Option<Order> {
-        let hash = Self::hash(id);
+    pub fn find(&self, id: &[u8], mut is_it: impl FnMut(Order) -> bool) -> Option<Order> {
+        let hash = IdHash::of(id).0;
         let same = |slot: &Slot| Self::hash_of(slot) == hash && is_it(Self::order_of(slot));
         self.slots.find(Self::spread(hash), same).map(Self::order_of)
     }
 
     /// Forgets every entry from `length` on.
-    pub(super) fn truncate(&mut self, length: Order) {
+    pub fn truncate(&mut self, length: Order) {
         self.slots.retain(|slot| Self::order_of(slot) < length);
     }
 }
@@ -82,7 +101,7 @@ mod tests {
     fn ids_are_found_until_they_are_cut() {
         let mut index = IdIndex::default();
         for order in 0..10_000u64 {
-            index.insert(order.to_string().as_bytes(), Order::new(order));
+            index.insert(IdHash::of(order.to_string().as_bytes()), Order::new(order));
         }
         let find =
             |index: &IdIndex, id: u64| index.find(id.to_string().as_bytes(), |order| order.get() == id);
@@ -95,7 +114,7 @@ mod tests {
     #[test]
     fn a_hit_is_only_a_candidate() {
         let mut index = IdIndex::default();
-        index.insert(b"a", Order::new(1));
+        index.insert(IdHash::of(b"a"), Order::new(1));
         assert_eq!(index.find(b"a", |_| false), None);
     }
 
@@ -103,7 +122,7 @@ mod tests {
     fn an_entry_costs_at_most_24_bytes() {
         let mut index = IdIndex::default();
         for order in 0..1_000_000u64 {
-            index.insert(&order.to_le_bytes(), Order::new(order));
+            index.insert(IdHash::of(&order.to_le_bytes()), Order::new(order));
         }
         assert!(index.slots.allocation_size() <= 24 * 1_000_000, "{}", index.slots.allocation_size());
     }

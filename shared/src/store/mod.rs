@@ -3,11 +3,16 @@
 //! [`LogView`] is what a core may ask of the log, [`Store`] what a node does to it, [`Reader`] what HTTP
 //! reads from it while the node works on.
 
+mod chunks;
 mod id_index;
 mod memory;
 
+use std::path::PathBuf;
+
 use bytes::Bytes;
 
+pub use chunks::LineChunks;
+pub use id_index::{IdHash, IdIndex};
 pub use memory::MemoryStore;
 
 use crate::{Digest, Lines, MessageId, Order, Place, PlacedMark, lines::Tip};
@@ -17,7 +22,8 @@ pub trait LogView {
     /// The end of the log.
     fn tip(&self) -> &Tip;
 
-    /// The place up to which the log is held at the store's durability level.
+    /// The place up to which the log is held at the store's durability level. Moves only in
+    /// [`Store::refresh`] and [`Store::truncate`], never in the middle of an event.
     fn durable(&self) -> Place;
 
     /// The marks, in order.
@@ -36,7 +42,7 @@ pub trait LogView {
     fn size(&self, from: Order, to: Order) -> usize;
 
     /// The largest `end` for which the lines of `from..end` have at most `bytes` bytes, but at least one
-    /// entry; `from` if nothing is behind it.
+    /// entry; `from` if nothing is behind it. May be smaller where two pieces of the storage meet.
     fn fit(&self, from: Order, bytes: usize) -> Order;
 }
 
@@ -71,8 +77,41 @@ pub struct ReadError {
     pub reason: String,
 }
 
+/// What becomes of the lines that [`Store::truncate`] cuts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// They are kept in a file of their own, durable before anything is cut.
+    Quarantine,
+    /// They are gone.
+    Drop,
+}
+
+/// Why a store refuses.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum StoreError {
+    /// The storage failed or gave back damaged bytes. Nothing is written any more; the node has to stop.
+    /// What was durable stays so; what was appended since may or may not be there after a restart.
+    #[error("the log's storage failed, and nothing more is written to it: {reason}")]
+    Failed {
+        /// What failed, and where.
+        reason: String,
+    },
+    /// The log has no such place. Nothing was changed.
+    #[error("the log has no place behind {} entries and {} marks", place.length, place.marks)]
+    NoSuchPlace {
+        /// The place asked for.
+        place: Place,
+    },
+}
+
 /// A log that a node writes. All writes take effect in the order of the calls; [`LogView::durable`] tells how
 /// far they are held at the durability level.
+///
+/// A store on disk works on after [`Store::append`] has returned. It wakes its node when there is news; the
+/// node then calls [`Store::refresh`], before it asks its core anything. The view of the log is one and the
+/// same from one refresh to the next.
+///
+/// Invariant: a store that failed once never moves `durable` again and takes no more lines.
 pub trait Store: LogView + Send + 'static {
     /// Its reader.
     type Reader: Reader;
@@ -81,10 +120,55 @@ pub trait Store: LogView + Send + 'static {
     fn reader(&self) -> Self::Reader;
 
     /// Appends a run that was checked against this log's tip. Returns at once; a run that does not continue
-    /// the log is not appended.
+    /// the log, or that comes after a failure, is not appended. After a crash a run is there whole or not at
+    /// all.
     #[must_use = "a run that does not continue the log is not appended"]
     fn append(&mut self, lines: &Lines) -> bool;
 
-    /// Cuts everything behind `place`, a place of this log.
-    fn truncate(&mut self, place: Place);
+    /// Takes in how far the storage has come: moves [`LogView::durable`].
+    ///
+    /// # Errors
+    /// The storage failed, now or at any time before.
+    fn refresh(&mut self) -> Result<(), StoreError>;
+
+    /// Why the store takes no more lines; `None` while it does. To be asked after the core has looked into
+    /// the log and before its decisions are executed: an entry that could not be read is no entry that does
+    /// not exist.
+    fn failure(&self) -> Option<StoreError>;
+
+    /// Bytes of lines that were appended and are not durable yet. A node refuses appends while there are
+    /// more than [`crate::limits::STORE_PENDING_BYTES`].
+    fn pending_bytes(&self) -> usize;
+
+    /// Cuts everything behind `place`, a place of this log. When it returns, the cut and all that is left
+    /// are durable; with [`Cut::Quarantine`], the answer names the file that has what was cut (`None` if
+    /// nothing was, or in memory).
+    ///
+    /// # Errors
+    /// There is no such place, and nothing was changed; or the storage failed, and the log ends at `place` or
+    /// later when it is opened again.
+    fn truncate(&mut self, place: Place, cut: Cut) -> Result<Option<PathBuf>, StoreError>;
+
+    /// Makes everything durable and marks the clean end. Dropping a store does the same and tells nobody
+    /// whether it worked.
+    ///
+    /// # Errors
+    /// The storage failed, now or before.
+    fn close(self) -> Result<(), StoreError>
+    where
+        Self: Sized;
+}
+
+/// What the marks tell about [`LogView::digest_at`]: `None` if the log that ends at `tip` has no such place,
+/// the digest if the place is behind a mark, `Some(None)` if it is the digest through the entry before.
+pub fn digest_at_mark(tip: &Tip, marks: &[PlacedMark], place: Place) -> Option<Option<Digest>> {
+    let (before, behind) = marks.split_at_checked(place.marks as usize)?;
+    if place.length > tip.place.length || behind.first().is_some_and(|next| next.at < place.length) {
+        return None;
+    }
+    match before.last() {
+        Some(last) if last.at > place.length => None,
+        Some(last) if last.at == place.length => Some(Some(last.digest)),
+        _ => Some(None),
+    }
 }

@@ -24,6 +24,8 @@ const SHOWN_LOG_LINES: usize = 40;
 pub struct Options {
     /// How many secondaries are configured: `secondary1`, `secondary2`, …
     pub secondaries: usize,
+    /// Between two heartbeats, and two acks of an idle secondary.
+    pub heartbeat_interval: Duration,
     /// Further arguments of the master.
     pub master_args: Vec<&'static str>,
     /// Further arguments of each secondary.
@@ -34,7 +36,7 @@ impl Default for Options {
     /// Two secondaries; everything allowed that has to be allowed.
     fn default() -> Options {
         let (master_args, secondary_args) = (vec!["--allow-clean"], vec!["--allow-faults"]);
-        Options { secondaries: 2, master_args, secondary_args }
+        Options { secondaries: 2, heartbeat_interval: HEARTBEAT_INTERVAL, master_args, secondary_args }
     }
 }
 
@@ -85,7 +87,8 @@ impl Cluster {
         let nats_args = ["--addr", "127.0.0.1", "--port", &nats_port.to_string()].map(OsString::from);
         let nats = Process::new("nats", programs::nats_server(), nats_args.into(), log("nats"));
         let names: Vec<String> = (1..=options.secondaries).map(|nth| format!("secondary{nth}")).collect();
-        let place = Place { nats_port, folder: folder.path() };
+        let interval = options.heartbeat_interval;
+        let place = Place { nats_port, interval, folder: folder.path() };
         let all_names = names.join(",");
         let master_args = [&["--secondaries", &all_names], &options.master_args[..]].concat();
         let master = place.node("master", "replog-master", &master_args);
@@ -196,6 +199,7 @@ pub async fn equal_logs(master: &Client, secondaries: &[Client], limit: Duration
 /// What all nodes of a cluster have in common.
 struct Place<'a> {
     nats_port: u16,
+    interval: Duration,
     folder: &'a Path,
 }
 
@@ -203,7 +207,7 @@ impl Place<'_> {
     fn node(&self, name: &str, program: &str, args: &[&str]) -> Node {
         let address = format!("127.0.0.1:{}", ports::free());
         let nats_url = format!("nats://127.0.0.1:{}", self.nats_port);
-        let interval = HEARTBEAT_INTERVAL.as_millis().to_string();
+        let interval = self.interval.as_millis().to_string();
         let common = ["--name", name, "--listen", &address, "--nats-url", &nats_url];
         let pace = ["--durability", "memory", "--heartbeat-interval-ms", &interval];
         let args = common.iter().chain(&pace).chain(args).map(OsString::from).collect();

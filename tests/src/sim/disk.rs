@@ -1,11 +1,13 @@
 //! A node's disk: its name, its identity and its log, of which a crash may keep only a part.
 
+use std::path::PathBuf;
+
 use bytes::Bytes;
 use fastrand::Rng;
 use replog_shared::{
     Digest, Durability, Identity, Lines, MessageId, NodeName, Order, Place, PlacedMark,
     lines::Tip,
-    store::{LogView, MemoryStore, Reader, Store},
+    store::{Cut, LogView, MemoryStore, Reader, Store, StoreError},
 };
 
 /// A log whose lines become durable some time after they were appended.
@@ -111,22 +113,28 @@ impl SimStore {
         let (safe, tip) = (if power { self.synced } else { self.durable }, self.tip().place);
         let keep = random.u64(line_of(safe)..=line_of(tip));
         let place = self.place_of(keep);
-        self.log.truncate(place);
+        self.cut(place);
         self.durable = self.durable.min(place);
         self.synced = self.synced.min(place);
     }
 
     /// Everything is synced: a process that is stopped in good order does so.
-    pub(super) fn close(&mut self) {
+    pub(super) fn seal(&mut self) {
         (self.under_way, self.durable, self.synced) = (None, self.tip().place, self.tip().place);
     }
 
     /// Everything that is durable at the moment, as somebody who copies the directory finds it.
     pub(super) fn copy(&self) -> SimStore {
         let mut copy = self.reopened(false);
-        copy.log.truncate(self.synced);
+        copy.cut(self.synced);
         (copy.durable, copy.synced) = (self.synced, self.synced);
         copy
+    }
+
+    /// Cuts the lines behind a place of this log.
+    fn cut(&mut self, place: Place) {
+        let cut = self.log.truncate(place, Cut::Drop);
+        cut.unwrap_or_else(|error| unreachable!("memory does not fail: {error}"));
     }
 
     /// The place behind so many lines.
@@ -193,15 +201,34 @@ impl Store for SimStore {
     fn append(&mut self, lines: &Lines) -> bool {
         let continues = self.log.append(lines);
         if self.level == Durability::Memory {
-            self.close();
+            self.seal();
         }
         continues
     }
 
     /// Durable when it returns, with all that is left.
-    fn truncate(&mut self, place: Place) {
-        self.log.truncate(place);
-        self.close();
+    fn truncate(&mut self, place: Place, cut: Cut) -> Result<Option<PathBuf>, StoreError> {
+        let cut = self.log.truncate(place, cut);
+        self.seal();
+        cut
+    }
+
+    /// The world moves what is durable between two turns of the node.
+    fn refresh(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn failure(&self) -> Option<StoreError> {
+        None
+    }
+
+    fn pending_bytes(&self) -> usize {
+        0
+    }
+
+    fn close(mut self) -> Result<(), StoreError> {
+        self.seal();
+        Ok(())
     }
 }
 

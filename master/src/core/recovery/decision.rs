@@ -91,14 +91,19 @@ impl Situation<'_> {
         self.others.len() == self.configured.len()
     }
 
+    /// A master that others hear. Not this node's own predecessor, if the log is on a disk: no two processes
+    /// have one directory at a time.
     fn live_master(&self) -> Option<String> {
-        let heard_by = self.others.iter().find_map(|(node, state)| Some((node, state.hears.as_ref()?)));
+        let predecessor = |master: &NodeName| *master == self.own.sender.node && !self.own.marks.is_empty();
+        let heard_by = self.others.iter().find_map(|(node, state)| {
+            Some((node, state.hears.as_ref().filter(|master| !predecessor(master))?))
+        });
         if let Some((node, master)) = heard_by {
             return Some(format!(
                 "{node} hears a live master, {master}: this node leads when that one is gone"
             ));
         }
-        let rival = self.rival?;
+        let rival = self.rival.filter(|rival| !predecessor(rival))?;
         Some(format!("another master, {rival}, is alive: this node leads when that one is gone"))
     }
 

@@ -114,6 +114,15 @@ fn a_live_master_is_never_led_beside() {
 }
 
 #[test]
+fn its_own_predecessor_is_not_waited_for_unless_it_took_the_log_with_it() {
+    let mut other = state("s1", Some((epoch(OWN, 2, 3), 9)));
+    other.hears = Some(name(OWN));
+    let heard = || Case { others: vec![other.clone()], ..case() };
+    assert_eq!(decide(heard()), Decision::Lead { reign: 2, start: 4 });
+    assert_waits(&decide(Case { own: state(OWN, None), ..heard() }), "s1 hears a live master, master");
+}
+
+#[test]
 fn another_nodes_reign_fences() {
     let mut promised = state("s1", Some((epoch(OWN, 2, 3), 9)));
     promised.fence = Some(epoch("s2", 3, 0));

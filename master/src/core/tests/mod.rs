@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use replog_shared::{
     Digest, Durability, Message, MessageId, WriteConcern,
-    store::{MemoryStore, Store as _},
+    store::{Cut, MemoryStore, Store as _},
     wire::{Ack, SecondaryState, Sender, VERSION, Verdict},
 };
 
@@ -85,7 +85,7 @@ impl Told {
             match effect {
                 Effect::Save(identity) => self.saved = identity,
                 Effect::Append(lines) => assert!(self.log.append(&lines)),
-                Effect::Truncate(place) => self.log.truncate(place),
+                Effect::Truncate(place) => assert_eq!(self.log.truncate(place, Cut::Drop), Ok(None)),
                 Effect::Answer { wait, outcome } => self.answers.push((wait.0, outcome)),
                 other => self.sent.push(other),
             }

@@ -13,7 +13,7 @@ use replog_shared::{
     NodeName, Order, Place, entry,
     limits::HEARTBEAT_INTERVAL,
     mark,
-    store::{LogView, MemoryStore, Reader, Store},
+    store::{Cut, LogView, MemoryStore, Reader, Store},
     wire::{self, SecondaryState, Verdict},
 };
 
@@ -177,7 +177,7 @@ impl Secondary {
             match effect {
                 Effect::Save(identity) => self.saved = identity,
                 Effect::Append(lines) => assert!(self.store.append(&lines)),
-                Effect::Truncate(place) => self.store.truncate(place),
+                Effect::Truncate(place) => assert_eq!(self.store.truncate(place, Cut::Drop), Ok(None)),
                 other => self.said.push(other),
             }
         }

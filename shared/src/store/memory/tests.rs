@@ -47,7 +47,7 @@ fn pages_give_the_lines_as_they_were_appended() {
     append_mark(&mut store, 0);
     append_entries(&mut store, 20_000, 100);
     append_mark(&mut store, 1);
-    append_entries(&mut store, 5, 3 * SEGMENT_BYTES / 2);
+    append_entries(&mut store, 5, 3 * crate::store::chunks::CHUNK_BYTES / 2);
     append_mark(&mut store, 2);
     for limit in [1, 1000, 100_000, usize::MAX] {
         let lines = Lines::checked(read_all(&store, limit).into(), &Tip::default()).unwrap();
@@ -83,6 +83,18 @@ fn at_the_end_a_page_has_only_the_marks_there() {
     assert!(store.reader().read(Order::new(3), Order::new(9), 1000).unwrap().bytes.is_empty());
 }
 
+#[test]
+fn marks_between_two_chunks_survive_a_cut_behind_them() {
+    let mut store = MemoryStore::with_ids();
+    append_mark(&mut store, 0);
+    append_entries(&mut store, 1, 3 * crate::store::chunks::CHUNK_BYTES / 2);
+    append_mark(&mut store, 1);
+    let (tip, before) = (store.tip().clone(), read_all(&store, usize::MAX));
+    append_entries(&mut store, 1, 10);
+    assert_eq!(store.truncate(tip.place, Cut::Drop), Ok(None));
+    assert_eq!(read_all(&store, usize::MAX), before);
+}
+
 proptest! {
     /// Cutting at any place gives the log that ended there.
     #[test]
@@ -100,7 +112,7 @@ proptest! {
         }
         let (tip, bytes) = pick.get(&tips);
         prop_assert_eq!(store.digest_at(tip.place), Some(tip.digest));
-        store.truncate(tip.place);
+        prop_assert_eq!(store.truncate(tip.place, Cut::Drop), Ok(None));
         prop_assert_eq!(store.tip(), tip);
         prop_assert_eq!(&read_all(&store, 50), bytes);
         prop_assert_eq!(store.find(&MessageId::new(&format!("id{}", tip.place.length)).unwrap()), None);

@@ -12,7 +12,7 @@ use replog_master::{
 };
 use replog_shared::{
     Lines, MarkKind, Place,
-    store::{LogView, Reader, Store},
+    store::{self, LogView, Reader, Store},
     wire,
 };
 
@@ -147,7 +147,9 @@ impl Master {
     fn truncate(&mut self, place: Place, cut: Cut<'_>, hub: &mut Hub) {
         let index = self.index;
         hub.story.tell(|| format!("n{index} (master) cuts its log at {} ({cut:?})", place.length));
-        self.disk.store.truncate(place);
+        if let Err(error) = self.disk.store.truncate(place, store::Cut::Quarantine) {
+            return hub.oracle.found(|| format!("n{index}: {error}"));
+        }
         self.sent_once.clear();
         self.admitted.clear();
         hub.oracle.on_truncate(index, &self.disk.store, cut);

@@ -5,7 +5,7 @@ use replog_host::bus::Outgoing;
 use replog_secondary::core::{Effect, Notice, ReadAnswer};
 use replog_shared::{
     Lines, Place,
-    store::{LogView, Reader, Store},
+    store::{self, LogView, Reader, Store},
     wire,
 };
 
@@ -84,7 +84,9 @@ impl Secondary {
         }
         hub.story.tell(|| format!("n{index} cuts its log at {}", place.length));
         hub.coverage.hit(Path::SuffixCut);
-        self.disk.store.truncate(place);
+        if let Err(error) = self.disk.store.truncate(place, store::Cut::Quarantine) {
+            return hub.oracle.found(|| format!("n{index}: {error}"));
+        }
         hub.oracle.on_truncate(index, &self.disk.store, Cut::Followed(self.status().fence.as_ref()));
         hub.may_crash();
     }

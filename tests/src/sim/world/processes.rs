@@ -108,7 +108,7 @@ impl World {
         }
         let (whole, lines) = (disk.identity.whole, disk.store.lines().len());
         match fate {
-            Fate::Stopped => disk.store.close(),
+            Fate::Stopped => disk.store.seal(),
             fate => disk.crash(fate == Fate::PowerLost, &mut self.random),
         }
         if self.hub.is(Mutant::WholeAfterPowerLoss) {

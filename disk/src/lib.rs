@@ -1,0 +1,31 @@
+//! The log on disk, and what a node must not forget.
+//!
+//! [`DataDir`] keeps a directory to one process, [`NodeFile`] is the node's own small file in it, and [`open`]
+//! gives the log: a [`DiskStore`], which implements [`replog_shared::store::Store`]. The bytes are described in
+//! docs/FORMAT.md.
+//!
+//! | module | holds |
+//! | --- | --- |
+//! | `files` | the file system behind a trait: the real one, and a simulated one that crashes and lies |
+//! | `format` | segment headers, frames, records; the only code that knows their bytes |
+//! | `open` | from bytes to a log: everything checked, a torn end cut, damage refused |
+//! | `log` | the open log: the store, its readers, the writer's and the syncer's threads, cuts |
+//! | `node_file` | `node.json` |
+
+mod error;
+pub mod files;
+mod format;
+mod limits;
+mod log;
+mod node_file;
+mod open;
+
+pub use error::{Damage, OpenError};
+pub use log::{DiskReader, DiskStore};
+pub use node_file::{NodeFacts, NodeFile, NodeFileError};
+pub use open::{
+    CutAtDamage, DataDir, DataDirError, OpenMode, OpenOptions, OpenReport, SegmentSizes, TornTail, open,
+};
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,131 @@
+//! Cuts the end of the log off, durably, so that a crash at any moment leaves the log as it was, as it is to
+//! be, or between the two.
+
+use std::path::Path;
+
+use replog_shared::{Digest, Mark, Order, Place, PlacedMark};
+
+use super::{
+    segments::Segment,
+    shared::{Shared, write},
+};
+use crate::{
+    error::Failed,
+    files::{Files, read_full, write_full},
+    format::{Frame, RECORD_BYTES, Stretch, SyncRecord, TEMPORARY_SUFFIX, Walker, put_record},
+    limits::{READ_BYTES, SCAN_BYTES},
+};
+
+/// Where a log is cut.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct CutAt {
+    /// What stands behind it goes.
+    pub(super) place: Place,
+    /// The log's digest there.
+    pub(super) digest: Digest,
+    /// How many marks directly before it stand behind the last entry: they have its order and stay.
+    pub(super) marks_that_stay: u32,
+    /// The log's length before.
+    pub(super) length: Order,
+}
+
+impl CutAt {
+    pub(super) fn new(place: Place, digest: Digest, length: Order, marks: &[PlacedMark]) -> CutAt {
+        CutAt { place, digest, marks_that_stay: marks_at_end(&marks[..place.marks as usize], place), length }
+    }
+}
+
+/// How many of `marks`, all before `place`, stand directly before it.
+fn marks_at_end(marks: &[PlacedMark], place: Place) -> u32 {
+    marks.iter().rev().take_while(|placed| placed.at == place.length).count() as u32
+}
+
+impl Shared {
+    /// Cuts. The log must be sealed. Newest segments go first, one by one, so that there is never a hole.
+    ///
+    /// # Errors
+    /// The log ends somewhere between the cut and where it ended before.
+    pub(super) fn cut(&self, cut: &CutAt, marks: &[PlacedMark]) -> Result<(), Failed> {
+        let (files, dir) = (&*self.dir.files, &self.dir.log);
+        let mut segments = write(&self.segments);
+        while let Some(last) = segments.pop_if(|last| last.start() >= cut.place) {
+            files.remove(&last.path).map_err(Failed::removing(&last.path))?;
+            files.sync_dir(dir).map_err(Failed::syncing(dir))?;
+        }
+        let Some(last) = segments.last_mut() else { return Ok(()) };
+        let in_segment = &marks[last.start().marks as usize..cut.place.marks as usize];
+        let at = self.offset_of(last, cut.place.length, marks_at_end(in_segment, cut.place))?;
+        if at >= last.end {
+            return Ok(());
+        }
+        let end = replace_by_prefix(files, dir, last, at, cut.digest)?;
+        last.end = end;
+        last.index.cut(at);
+        Ok(())
+    }
+
+    /// Where in a segment the first line begins behind `length` entries and `marks` marks after them.
+    fn offset_of(&self, segment: &Segment, length: Order, marks: u32) -> Result<u64, Failed> {
+        let reading = || Failed::reading(&segment.path);
+        let file = self.dir.files.open(&segment.path).map_err(reading())?;
+        let (from, mut at) = segment.seek(length);
+        let mut walker =
+            Walker::new(Stretch { file, salt: segment.header.salt, from, to: segment.end }, READ_BYTES);
+        let (mut passed, mut offset) = (0, from);
+        while at < length || passed < marks {
+            let Some(frame) = walker.next().map_err(|error| Failed::Walk(segment.path.clone(), error))?
+            else {
+                return Ok(segment.end);
+            };
+            if let Frame::Line { line, .. } = frame {
+                match Mark::is_mark(line) {
+                    true if at == length => passed += 1,
+                    true => {}
+                    false => at = at.next(),
+                }
+            }
+            offset = walker.offset();
+        }
+        Ok(offset)
+    }
+}
+
+/// Puts the first `keep` bytes of a segment in place of all of it, in one step, and says behind them that
+/// they are synced. Returns where it ends now.
+///
+/// A file that is cut in place could, after a crash, be taken for one with a torn end.
+///
+/// # Errors
+/// The file system refused; the segment is as it was, or as it is to be.
+pub(crate) fn replace_by_prefix(
+    files: &dyn Files,
+    dir: &Path,
+    segment: &Segment,
+    keep: u64,
+    digest: Digest,
+) -> Result<u64, Failed> {
+    let path = &segment.path;
+    let temporary = path.with_extension(&TEMPORARY_SUFFIX[1..]);
+    let old = files.open(path).map_err(Failed::reading(path))?;
+    let new = files.create(&temporary).map_err(Failed::creating(&temporary))?;
+    let (mut buffer, mut at) = (vec![0; SCAN_BYTES], 0);
+    while at < keep {
+        let count = (keep - at).min(SCAN_BYTES as u64) as usize;
+        let got = read_full(&*old, &mut buffer[..count], at).map_err(Failed::reading(path))?;
+        write_full(&*new, &buffer[..got], at).map_err(Failed::writing(&temporary))?;
+        at += got.max(1) as u64;
+    }
+    let record = sealed_end(segment.header.salt, keep, digest);
+    write_full(&*new, &record, keep).map_err(Failed::writing(&temporary))?;
+    new.sync().map_err(Failed::syncing(&temporary))?;
+    files.rename(&temporary, path).map_err(Failed::creating(path))?;
+    files.sync_dir(dir).map_err(Failed::syncing(dir))?;
+    Ok(keep + RECORD_BYTES as u64)
+}
+
+/// The record that says that all before it is synced.
+pub(crate) fn sealed_end(salt: u32, end: u64, digest: Digest) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(RECORD_BYTES);
+    put_record(&mut bytes, salt, end, SyncRecord { synced: end, digest });
+    bytes
+}

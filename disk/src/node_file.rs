@@ -1,0 +1,245 @@
+//! What a node must not forget: `node.json`.
+
+use std::{
+    fmt, io,
+    path::{Path, PathBuf},
+};
+
+use replog_shared::{Durability, Epoch, LogId, NodeName};
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    error::Failed,
+    files::{read_full, write_full},
+    open::DataDir,
+};
+
+/// The version of the file. A program refuses files above its own.
+const FORMAT: u32 = 1;
+/// Where the operating system tells which boot this is.
+const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
+
+/// What a node knows of itself across restarts.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct NodeFacts {
+    /// The version of this file's format.
+    pub format: u32,
+    /// Whose directory it is.
+    pub node: NodeName,
+    /// Which log it holds; none while it holds none.
+    pub log_id: Option<LogId>,
+    /// The highest epoch that the node promised or followed; none before the first.
+    pub fence: Option<Epoch>,
+    /// Whether the node has once held all that its master held when it joined, since it was created, emptied
+    /// or lost its end. Only whole nodes count in a promotion.
+    pub whole: bool,
+    /// The level at which the log was last written.
+    pub durability: Durability,
+    /// The boot in which the directory was last in use; empty if the system does not tell.
+    pub boot_id: String,
+    /// Whether it was closed since.
+    pub clean_stop: bool,
+}
+
+/// Why `node.json` cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum NodeFileError {
+    /// The directory is another node's: two were swapped, or one was copied.
+    #[error("{} belongs to node {found}, and this node is called {expected}", path.display())]
+    AnotherNode {
+        /// The file.
+        path: PathBuf,
+        /// Whose it is.
+        found: NodeName,
+        /// Who asked.
+        expected: NodeName,
+    },
+    /// A newer program wrote it.
+    #[error("{} has format version {found}, and this program knows versions up to {FORMAT}", path.display())]
+    NewerVersion {
+        /// The file.
+        path: PathBuf,
+        /// Its version.
+        found: u32,
+    },
+    /// It is no node file any more. Nothing can be guessed: a forgotten promise could break others' logs.
+    #[error("{} is damaged: {reason}", path.display())]
+    Damaged {
+        /// The file.
+        path: PathBuf,
+        /// How.
+        reason: String,
+    },
+    /// The file system refused.
+    #[error("{0}")]
+    Io(String),
+}
+
+impl From<Failed> for NodeFileError {
+    fn from(failed: Failed) -> NodeFileError {
+        NodeFileError::Io(failed.to_string())
+    }
+}
+
+/// `node.json` of an open data directory. What it holds is always what is on the disk, at every durability
+/// level.
+#[derive(Debug)]
+pub struct NodeFile {
+    dir: DataDir,
+    facts: NodeFacts,
+    tail_may_be_missing: bool,
+}
+
+impl NodeFile {
+    /// Opens the node's file, or begins it: blank, without a log, not whole. It is marked as in use, so that
+    /// the next start knows if this one did not end well.
+    ///
+    /// # Errors
+    /// It is another node's, damaged, or of a newer format; or the file system refused.
+    pub fn open(dir: &DataDir, node: &NodeName, level: Durability) -> Result<NodeFile, NodeFileError> {
+        NodeFile::open_in_boot(dir, node, level, this_boot())
+    }
+
+    /// The same in a boot that the caller names, for tests.
+    ///
+    /// # Errors
+    /// As [`NodeFile::open`].
+    pub fn open_in_boot(
+        dir: &DataDir,
+        node: &NodeName,
+        level: Durability,
+        boot_id: String,
+    ) -> Result<NodeFile, NodeFileError> {
+        let blank = NodeFacts {
+            format: FORMAT,
+            node: node.clone(),
+            log_id: None,
+            fence: None,
+            whole: false,
+            durability: level,
+            boot_id: boot_id.clone(),
+            clean_stop: true,
+        };
+        let facts = read(dir, node)?.unwrap_or(blank);
+        let survived = facts.clean_stop || (facts.boot_id == boot_id && !boot_id.is_empty());
+        let tail_may_be_missing = facts.durability < Durability::Disk && !survived;
+        let mut file = NodeFile { dir: dir.clone(), facts, tail_may_be_missing };
+        file.update(|facts| {
+            facts.whole &= !tail_may_be_missing;
+            facts.durability = level;
+            facts.boot_id = boot_id;
+            facts.clean_stop = false;
+        })?;
+        Ok(file)
+    }
+
+    /// What the node knows.
+    pub fn facts(&self) -> &NodeFacts {
+        &self.facts
+    }
+
+    /// Whether the machine went down while the log was written below level `disk`: its end may be missing, and
+    /// the node is not whole any more.
+    pub fn tail_may_be_missing(&self) -> bool {
+        self.tail_may_be_missing
+    }
+
+    /// Changes the facts, durably when it returns.
+    ///
+    /// # Errors
+    /// The file system refused: the facts here are unchanged, those on the disk are the old ones or the new
+    /// ones. The node has to stop.
+    pub fn update(&mut self, change: impl FnOnce(&mut NodeFacts)) -> Result<(), NodeFileError> {
+        let mut facts = self.facts.clone();
+        change(&mut facts);
+        write(&self.dir, &facts)?;
+        self.facts = facts;
+        Ok(())
+    }
+
+    /// Notes that the node stopped well: to be called behind [`replog_shared::store::Store::close`].
+    ///
+    /// # Errors
+    /// As [`NodeFile::update`].
+    pub fn close(mut self) -> Result<(), NodeFileError> {
+        self.update(|facts| facts.clean_stop = true)
+    }
+}
+
+fn path_in(dir: &DataDir) -> PathBuf {
+    dir.root.join("node.json")
+}
+
+/// The facts as they are in the file, with a checksum over their JSON without it: a flipped bit in a number
+/// is valid JSON, too.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    #[serde(flatten)]
+    facts: NodeFacts,
+    crc32: u32,
+}
+
+impl Stored {
+    fn of(facts: &NodeFacts) -> Stored {
+        let crc32 = crc32fast::hash(&serde_json::to_vec(facts).unwrap_or_default());
+        Stored { facts: facts.clone(), crc32 }
+    }
+}
+
+/// Only the version, whatever else the file has.
+#[derive(Deserialize)]
+struct Version {
+    format: u32,
+}
+
+fn read(dir: &DataDir, node: &NodeName) -> Result<Option<NodeFacts>, NodeFileError> {
+    let path = path_in(dir);
+    let bytes = match content(dir, &path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(Failed::reading(&path)(error).into()),
+    };
+    let damaged =
+        |error: &dyn fmt::Display| NodeFileError::Damaged { path: path.clone(), reason: error.to_string() };
+    let found = serde_json::from_slice::<Version>(&bytes).map_err(|error| damaged(&error))?.format;
+    if found > FORMAT {
+        return Err(NodeFileError::NewerVersion { path, found });
+    }
+    let stored: Stored = serde_json::from_slice(&bytes).map_err(|error| damaged(&error))?;
+    if stored.crc32 != Stored::of(&stored.facts).crc32 {
+        return Err(damaged(&"its checksum does not match"));
+    }
+    let facts = stored.facts;
+    if facts.node != *node {
+        return Err(NodeFileError::AnotherNode { path, found: facts.node, expected: node.clone() });
+    }
+    Ok(Some(facts))
+}
+
+fn content(dir: &DataDir, path: &Path) -> io::Result<Vec<u8>> {
+    let file = dir.files.open(path)?;
+    let mut bytes = vec![0; file.length()? as usize];
+    let got = read_full(&*file, &mut bytes, 0)?;
+    bytes.truncate(got);
+    Ok(bytes)
+}
+
+/// Whole file, synced, then its name, synced: a crash leaves the old facts or the new ones.
+fn write(dir: &DataDir, facts: &NodeFacts) -> Result<(), Failed> {
+    let (path, temporary) = (path_in(dir), dir.root.join("node.json.tmp"));
+    let mut bytes = serde_json::to_vec_pretty(&Stored::of(facts)).unwrap_or_default();
+    bytes.push(b'\n');
+    let file = dir.files.create(&temporary).map_err(Failed::creating(&temporary))?;
+    write_full(&*file, &bytes, 0).map_err(Failed::writing(&temporary))?;
+    file.sync().map_err(Failed::syncing(&temporary))?;
+    dir.files.rename(&temporary, &path).map_err(Failed::creating(&path))?;
+    dir.files.sync_dir(&dir.root).map_err(Failed::syncing(&dir.root))
+}
+
+/// The id of this boot; empty where the system does not tell, which counts as another boot.
+fn this_boot() -> String {
+    std::fs::read_to_string(BOOT_ID).map(|id| id.trim().to_owned()).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,118 @@
+use replog_shared::Incarnation;
+
+use super::*;
+use crate::files::simulated::SimulatedFiles;
+
+const ROOT: &str = "/data";
+
+fn dir(files: &SimulatedFiles) -> DataDir {
+    DataDir::on(files.process(), Path::new(ROOT)).unwrap()
+}
+
+fn open(dir: &DataDir, level: Durability, boot: &str) -> Result<NodeFile, NodeFileError> {
+    NodeFile::open_in_boot(dir, &"secondary1".parse().unwrap(), level, boot.to_owned())
+}
+
+fn fence(reign: u32) -> Epoch {
+    Epoch { reign, owner: "m".parse().unwrap(), start: 0, incarnation: Incarnation::from_random(7) }
+}
+
+fn become_whole(file: &mut NodeFile) {
+    let log_id = Some(LogId::from_random(9));
+    file.update(|facts| (facts.log_id, facts.fence, facts.whole) = (log_id, Some(fence(1)), true)).unwrap();
+}
+
+#[test]
+fn a_fact_is_on_the_disk_when_update_returns() {
+    for seed in 0..200 {
+        let files = SimulatedFiles::new(seed);
+        let data = dir(&files);
+        let mut file = open(&data, Durability::Memory, "boot").unwrap();
+        become_whole(&mut file);
+        let before = file.facts().clone();
+        for reign in 2..5 {
+            file.update(|facts| facts.fence = Some(fence(reign))).unwrap();
+        }
+        drop((file, data));
+        files.crash_power();
+        let file = open(&dir(&files), Durability::Disk, "boot").unwrap();
+        assert_eq!(file.facts().fence, Some(fence(4)));
+        assert_eq!((file.facts().log_id, file.facts().whole), (before.log_id, true));
+    }
+}
+
+#[test]
+fn an_update_that_fails_leaves_the_old_facts() {
+    for seed in 0..200 {
+        let files = SimulatedFiles::new(seed);
+        let data = dir(&files);
+        let mut file = open(&data, Durability::Disk, "boot").unwrap();
+        become_whole(&mut file);
+        files.fail_syncs(1, ".tmp");
+        assert!(file.update(|facts| facts.fence = Some(fence(2))).is_err());
+        assert_eq!(file.facts().fence, Some(fence(1)), "what failed was not promised");
+        drop((file, data));
+        files.crash_power();
+        let file = open(&dir(&files), Durability::Disk, "boot").unwrap();
+        assert_eq!(file.facts().fence, Some(fence(1)), "a file that was not synced never takes the name");
+    }
+}
+
+#[test]
+fn another_nodes_directory_is_refused_in_words() {
+    let files = SimulatedFiles::new(1);
+    let data = dir(&files);
+    drop(open(&data, Durability::Disk, "boot").unwrap());
+    let other = NodeFile::open(&data, &"secondary2".parse().unwrap(), Durability::Disk).unwrap_err();
+    assert_eq!(
+        other.to_string(),
+        "/data/node.json belongs to node secondary1, and this node is called secondary2"
+    );
+}
+
+#[test]
+fn below_disk_another_boot_without_a_clean_stop_costs_the_tail() {
+    use Durability::{Disk, Os};
+    // The level of the run before, the boot of the next one, whether it was closed; is it whole?
+    let cases = [
+        (Os, "other", false, false),
+        (Os, "other", true, true),
+        (Os, "boot", false, true),
+        (Disk, "other", false, true),
+        (Os, "", false, false),
+    ];
+    for (level, boot, closed, whole) in cases {
+        let files = SimulatedFiles::new(1);
+        let data = dir(&files);
+        let mut file = open(&data, level, if boot.is_empty() { "" } else { "boot" }).unwrap();
+        become_whole(&mut file);
+        if closed {
+            file.close().unwrap();
+        } else {
+            drop(file);
+        }
+        let file = open(&data, Disk, boot).unwrap();
+        let found = (file.facts().whole, file.tail_may_be_missing());
+        assert_eq!(found, (whole, !whole), "{level} {boot:?} {closed}");
+    }
+}
+
+#[test]
+fn a_flipped_bit_is_never_a_fact() {
+    let files = SimulatedFiles::new(1);
+    let data = dir(&files);
+    let mut file = open(&data, Durability::Disk, "boot").unwrap();
+    become_whole(&mut file);
+    file.close().unwrap();
+    let path = Path::new(ROOT).join("node.json");
+    let content = files.content(Path::new(ROOT))[&path].clone();
+    let facts = read(&data, &"secondary1".parse().unwrap()).unwrap();
+    for bit in 0..content.len() * 8 {
+        files.damage(&path, |content| content[bit / 8] ^= 1 << (bit % 8));
+        // White space is no fact: it may be any.
+        if let Ok(found) = read(&data, &"secondary1".parse().unwrap()) {
+            assert_eq!(found, facts, "bit {bit}");
+        }
+        files.damage(&path, |now| now.clone_from(&content));
+    }
+}

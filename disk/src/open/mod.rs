@@ -1,0 +1,144 @@
+//! Opening a log: what is on the disk is checked, and becomes a store.
+
+mod data_dir;
+mod parallel;
+mod recover;
+mod repair;
+mod scan;
+
+use std::path::PathBuf;
+
+use replog_shared::{Durability, Place, lines::Tip, store::LineChunks};
+
+pub use data_dir::{DataDir, DataDirError};
+
+use self::recover::Recovered;
+use crate::{
+    error::{Damage, OpenError},
+    limits::{SEGMENT_MAX_BYTES, SEGMENT_MIN_BYTES, SEGMENT_SHARE},
+    log::{DiskStore, Parts},
+};
+
+/// What to do about bytes that were on the disk and are not sound any more.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum OpenMode {
+    /// Refuse, and change nothing: a master's log is nobody's copy.
+    #[default]
+    Strict,
+    /// Keep what is before the damage, move the rest into quarantine, and say so. What was acknowledged is
+    /// missing then: the node is not whole before it has fetched it again.
+    CutAtDamage,
+}
+
+/// How a log is opened.
+#[derive(Clone, Copy, Debug)]
+pub struct OpenOptions {
+    /// `Disk` or `Os`.
+    pub level: Durability,
+    /// Whether entries can be found by their id: about 20 bytes of memory an entry.
+    pub with_ids: bool,
+    /// What to do about damage.
+    pub mode: OpenMode,
+    /// How large segments are. Old segments keep their sizes.
+    pub segments: SegmentSizes,
+}
+
+/// How large segments are, in bytes. A run that is larger gets a segment of its own.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct SegmentSizes {
+    /// The first one.
+    pub first: u64,
+    /// The largest: segments grow with the log.
+    pub largest: u64,
+}
+
+impl Default for SegmentSizes {
+    fn default() -> SegmentSizes {
+        SegmentSizes { first: SEGMENT_MIN_BYTES, largest: SEGMENT_MAX_BYTES }
+    }
+}
+
+impl SegmentSizes {
+    /// The size of the next segment of a log that has so many bytes.
+    pub(crate) fn next(self, log_bytes: u64) -> u64 {
+        let first = self.first.max(1);
+        (log_bytes / SEGMENT_SHARE).next_multiple_of(first).clamp(first, self.largest.max(first))
+    }
+}
+
+/// What was found and done while a log was opened.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct OpenReport {
+    /// The log's end.
+    pub place: Place,
+    /// Segments that were checked.
+    pub segments: usize,
+    /// Their bytes.
+    pub bytes: u64,
+    /// A write that a crash had torn was cut off; it was never acknowledged at level `disk`.
+    pub torn_tail: Option<TornTail>,
+    /// The log was cut where it was damaged ([`OpenMode::CutAtDamage`]).
+    pub cut_at_damage: Option<CutAtDamage>,
+}
+
+/// The end of a write that did not reach the disk.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TornTail {
+    /// The segment.
+    pub file: PathBuf,
+    /// Where in it the log ends now.
+    pub offset: u64,
+    /// Bytes that were cut off.
+    pub bytes: u64,
+    /// What stood there.
+    pub reason: String,
+}
+
+/// What was given up because of damage.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CutAtDamage {
+    /// Where, and what was wrong.
+    pub damage: Damage,
+    /// The raw files that were moved or copied out of the way.
+    pub quarantined: Vec<PathBuf>,
+}
+
+/// Opens the log in a data directory; an empty one begins a new log.
+///
+/// Everything is checked: each checksum, the digest through all lines, that orders are dense. When it returns,
+/// all that the log holds is on the disk, at every level. `wake` is called, from other threads, whenever
+/// [`replog_shared::store::Store::refresh`] has news; it must not block.
+///
+/// # Errors
+/// The log is damaged ([`OpenMode::Strict`]), of a newer format, or the file system refused.
+pub fn open(
+    dir: &DataDir,
+    options: OpenOptions,
+    wake: impl Fn() + Send + Sync + 'static,
+) -> Result<(DiskStore, OpenReport), OpenError> {
+    if options.level == Durability::Memory {
+        return Err(OpenError::NotOnDisk);
+    }
+    let (recovered, report) = recover::recover(dir, options)?;
+    tell(&report);
+    Ok((DiskStore::start(parts(dir, recovered), options, wake), report))
+}
+
+fn parts(dir: &DataDir, recovered: Recovered) -> Parts {
+    let Recovered { segments, marks, ids, place, digest, entry_digest, trailing_marks } = recovered;
+    let epoch = marks.last().map(|placed| placed.mark.epoch.clone());
+    let tail = LineChunks::behind(place.length, entry_digest, &trailing_marks, digest);
+    Parts { dir: dir.clone(), segments, tail, marks, tip: Tip { place, digest, epoch }, ids }
+}
+
+fn tell(report: &OpenReport) {
+    let (length, segments, bytes) = (report.place.length, report.segments, report.bytes);
+    tracing::info!(%length, segments, bytes, "opened the log");
+    if let Some(TornTail { file, offset, bytes, reason }) = &report.torn_tail {
+        let file = file.display();
+        tracing::warn!(%file, offset, bytes, reason, "cut off the torn end of a write that was never synced");
+    }
+    if let Some(CutAtDamage { damage, quarantined }) = &report.cut_at_damage {
+        tracing::error!(%damage, ?quarantined, "the log is damaged; what is behind went into quarantine");
+    }
+}

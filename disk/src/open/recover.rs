@@ -1,0 +1,220 @@
+//! Puts the segments together, and decides what the end of the log is: whole, torn or damaged.
+//!
+//! A torn write and a damaged disk look alike: bytes whose checksum does not match. What tells them apart is
+//! what was known to be on the disk. Records in the log say so, and so does a following segment, which is
+//! begun only when the one before it is synced. Sound frames behind unsound ones say nothing: pages that were
+//! not synced reach the disk in any order.
+
+use std::path::{Path, PathBuf};
+
+use replog_shared::{Digest, Place, PlacedMark, store::IdIndex};
+
+use super::{
+    CutAtDamage, DataDir, OpenMode, OpenOptions, OpenReport, TornTail,
+    parallel::Scans,
+    repair,
+    scan::{Scan, ScanError, scan},
+};
+use crate::{
+    error::{Damage, Failed, OpenError},
+    files::{Files, read_full},
+    format::{HEADER_BYTES, Header, HeaderError, start_of},
+    log::Segment,
+};
+
+/// A log as it was found, sound and durable.
+#[derive(Debug, Default)]
+pub(super) struct Recovered {
+    pub(super) segments: Vec<Segment>,
+    pub(super) marks: Vec<PlacedMark>,
+    pub(super) ids: Option<IdIndex>,
+    pub(super) place: Place,
+    pub(super) digest: Digest,
+    /// The digest through the last entry, and the lines of the marks behind it.
+    pub(super) entry_digest: Digest,
+    pub(super) trailing_marks: Vec<u8>,
+}
+
+/// What a segment turned out to be.
+enum Verdict {
+    Sound(Scan),
+    /// The end of a write is missing. Sound up to here.
+    Torn(Scan, u64),
+    /// What was on the disk is not sound. What is before it, is.
+    Damaged(Damage, Option<Scan>),
+}
+
+/// Checks everything in the directory, repairs what may be repaired, and syncs the rest.
+pub(super) fn recover(dir: &DataDir, options: OpenOptions) -> Result<(Recovered, OpenReport), OpenError> {
+    let paths = dir.segments()?;
+    let mut recovered = Recovered::with_ids(options.with_ids, &paths);
+    let mut report = OpenReport { segments: paths.len(), ..OpenReport::default() };
+    let mut scans = Scans::start(&dir.files, &paths, options.with_ids);
+    for (nth, path) in paths.iter().enumerate() {
+        let scanned =
+            scans.next().ok_or_else(|| OpenError::Io("a thread that checks the log died".into()))?;
+        match recovered.judge(dir, &paths, nth, scanned)? {
+            Verdict::Sound(scan) => recovered.add(dir, path, scan, nth + 1 == paths.len())?,
+            Verdict::Torn(scan, keep) => {
+                report.torn_tail = Some(torn(path, &scan, keep));
+                let kept = rescan(dir, path, scan, keep, options.with_ids)?;
+                recovered.add(dir, path, kept, true)?;
+            }
+            Verdict::Damaged(damage, _) if options.mode == OpenMode::Strict => {
+                return Err(OpenError::Damaged(damage));
+            }
+            Verdict::Damaged(damage, sound) => {
+                report.cut_at_damage = Some(recovered.cut(dir, &paths[nth..], damage, sound)?);
+                break;
+            }
+        }
+    }
+    repair::remove_temporaries(dir)?;
+    (report.place, report.bytes) = (recovered.place, recovered.segments.iter().map(|one| one.end).sum());
+    Ok((recovered, report))
+}
+
+fn torn(path: &Path, scan: &Scan, keep: u64) -> TornTail {
+    let flaw = scan.flaw.as_ref();
+    TornTail {
+        file: path.to_owned(),
+        offset: keep,
+        bytes: scan.end - keep + flaw.map_or(0, |flaw| flaw.bytes),
+        reason: flaw.map_or_else(|| "the rest of its run is missing".to_owned(), |flaw| flaw.reason.clone()),
+    }
+}
+
+/// The scan of what is kept of a segment with a torn end.
+fn rescan(dir: &DataDir, path: &Path, scanned: Scan, keep: u64, with_ids: bool) -> Result<Scan, OpenError> {
+    if keep == scanned.end {
+        return Ok(scanned);
+    }
+    scan(&*dir.files, path, keep, with_ids)
+        .map_err(|error| OpenError::Io(format!("{}: {error}", path.display())))
+}
+
+impl Recovered {
+    fn with_ids(with_ids: bool, paths: &[PathBuf]) -> Recovered {
+        let mut ids = with_ids.then(IdIndex::default);
+        let entries = paths.last().and_then(|last| start_of(&last.file_name()?.to_string_lossy()));
+        if let (Some(ids), Some(place)) = (&mut ids, entries) {
+            // A name may say anything: the files must at least be large enough for so many entries.
+            ids.reserve(place.length.get().min(paths.len() as u64 * MOST_ENTRIES_IN_SEGMENT) as usize);
+        }
+        Recovered { ids, ..Recovered::default() }
+    }
+
+    fn judge(
+        &self,
+        dir: &DataDir,
+        paths: &[PathBuf],
+        nth: usize,
+        scanned: Result<Scan, ScanError>,
+    ) -> Result<Verdict, OpenError> {
+        let path = &paths[nth];
+        let damage = |offset, reason: &str| Damage { file: path.clone(), offset, reason: reason.to_owned() };
+        let scan = match scanned {
+            Ok(scan) => scan,
+            Err(ScanError::Header(error @ HeaderError::NewerVersion { .. })) => {
+                return Err(OpenError::NewerVersion { file: path.clone(), reason: error.to_string() });
+            }
+            Err(ScanError::Header(error)) => {
+                return Ok(Verdict::Damaged(damage(0, &error.to_string()), None));
+            }
+            Err(ScanError::Io(error)) => return Err(Failed::reading(path)(error).into()),
+        };
+        if !self.is_continued_by(path, &scan.header) {
+            return Ok(Verdict::Damaged(damage(0, "it does not continue the log before it"), None));
+        }
+        Ok(match paths.get(nth + 1) {
+            Some(next) => match &scan.flaw {
+                // All lines are there if the next segment continues them: what is behind them is nothing.
+                Some(flaw) if !continues(&*dir.files, next, &scan) => {
+                    Verdict::Damaged(damage(scan.end, &flaw.reason), Some(scan))
+                }
+                _ => Verdict::Sound(scan),
+            },
+            None => judge_last(path, scan),
+        })
+    }
+
+    fn is_continued_by(&self, path: &Path, header: &Header) -> bool {
+        let named = path.file_name().and_then(|name| start_of(&name.to_string_lossy()));
+        named == Some(header.start) && header.start == self.place && header.digest == self.digest
+    }
+
+    /// Adds a sound segment. The last one is made durable and sealed, or removed if it holds nothing.
+    fn add(&mut self, dir: &DataDir, path: &Path, scan: Scan, is_last: bool) -> Result<(), OpenError> {
+        let mut end = scan.end;
+        if is_last {
+            if scan.place == scan.header.start {
+                return Ok(repair::remove(dir, path)?);
+            }
+            end = repair::seal(dir, path, &scan)?;
+        }
+        self.take(path, scan, end);
+        Ok(())
+    }
+
+    fn take(&mut self, path: &Path, scan: Scan, end: u64) {
+        if let Some(ids) = &mut self.ids {
+            let mut order = scan.header.start.length;
+            for id in &scan.ids {
+                ids.insert(*id, order);
+                order = order.next();
+            }
+        }
+        if let Some(digest) = scan.entry_digest {
+            self.entry_digest = digest;
+            self.trailing_marks.clear();
+        }
+        self.trailing_marks.extend_from_slice(&scan.trailing_marks);
+        self.marks.extend(scan.marks);
+        (self.place, self.digest) = (scan.place, scan.digest);
+        self.segments.push(Segment { path: path.to_owned(), header: scan.header, end, index: scan.index });
+    }
+
+    /// Keeps what is sound before the damage, and moves the rest out of the way.
+    fn cut(
+        &mut self,
+        dir: &DataDir,
+        paths: &[PathBuf],
+        damage: Damage,
+        sound: Option<Scan>,
+    ) -> Result<CutAtDamage, OpenError> {
+        let sound = sound.filter(|scan| scan.place != scan.header.start);
+        let quarantined = repair::quarantine(dir, paths, sound.is_some())?;
+        if let Some(scan) = sound {
+            let (keep, digest) = (scan.end, scan.digest);
+            self.take(&paths[0], scan, keep);
+            if let Some(last) = self.segments.last_mut() {
+                last.end = crate::log::replace_by_prefix(&*dir.files, &dir.log, last, keep, digest)?;
+            }
+        }
+        Ok(CutAtDamage { damage, quarantined })
+    }
+}
+
+/// The smallest frame of an entry takes about 64 bytes.
+const MOST_ENTRIES_IN_SEGMENT: u64 = crate::limits::SEGMENT_MAX_BYTES / 64;
+
+/// The end of the log: torn if what is unsound was never known to be on the disk.
+fn judge_last(path: &Path, scan: Scan) -> Verdict {
+    let keep = scan.whole_end.max(scan.synced).min(scan.end);
+    match &scan.flaw {
+        Some(flaw) if scan.synced > scan.end => {
+            let damage = Damage { file: path.to_owned(), offset: scan.end, reason: flaw.reason.clone() };
+            Verdict::Damaged(damage, Some(scan))
+        }
+        None if keep == scan.end => Verdict::Sound(scan),
+        _ => Verdict::Torn(scan, keep),
+    }
+}
+
+/// Whether a segment begins exactly where the lines of `scan` end.
+fn continues(files: &dyn Files, next: &Path, scan: &Scan) -> bool {
+    let mut head = [0; HEADER_BYTES];
+    let got = files.open(next).and_then(|file| read_full(&*file, &mut head, 0)).unwrap_or(0);
+    Header::decode(&head[..got])
+        .is_ok_and(|header| header.start == scan.place && header.digest == scan.digest)
+}

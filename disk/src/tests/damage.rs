@@ -1,0 +1,206 @@
+//! Torn writes are cut off, damage is not: whatever bit flips.
+
+use proptest::prelude::*;
+use replog_shared::{
+    Lines,
+    lines::Tip,
+    store::{LogView, Store},
+};
+
+use super::support::*;
+use crate::{OpenError, files::simulated::SimulatedFiles};
+
+/// A closed log of several segments.
+fn closed(runs: u64) -> (SimulatedFiles, Model) {
+    let files = SimulatedFiles::new(3);
+    let (mut log, mut model) = (Log::open(&files, STRICT).unwrap(), Model::new());
+    for nth in 0..runs {
+        let lines = run(log.store.tip(), 1 + nth % 3, 25, nth % 4 == 0);
+        assert!(log.store.append(&lines));
+        model.on_append(&lines);
+        log.settle().unwrap();
+    }
+    log.store.close().unwrap();
+    (files, model)
+}
+
+fn copy(files: &SimulatedFiles) -> SimulatedFiles {
+    let other = SimulatedFiles::new(4);
+    let process = other.process();
+    for (path, content) in files.content(&root()) {
+        let file = process.create(&path).unwrap();
+        file.write_at(&content, 0).unwrap();
+        file.sync().unwrap();
+        process.sync_dir(path.parent().unwrap()).unwrap();
+    }
+    other
+}
+
+/// Opens after damage: refused, or everything is there.
+fn assert_refused_or_whole(files: &SimulatedFiles, model: &Model, what: &str) -> bool {
+    match Log::open(files, STRICT) {
+        Ok(log) => {
+            assert_eq!(log.store.tip(), &model.ends.last().unwrap().0, "{what}: nothing is lost in silence");
+            assert!(log.read_all(usize::MAX) == model.bytes, "{what}");
+            false
+        }
+        Err(OpenError::Damaged(_) | OpenError::NewerVersion { .. }) => true,
+        Err(other) => panic!("{what}: {other}"),
+    }
+}
+
+#[test]
+fn every_flipped_bit_in_a_closed_log_is_seen() {
+    let (files, model) = closed(7);
+    let mut refused = 0;
+    for (path, content) in segments(&files) {
+        for bit in 0..content.len() * 8 {
+            flip(&files, &path, bit);
+            refused +=
+                u32::from(assert_refused_or_whole(&files, &model, &format!("{} bit {bit}", path.display())));
+            for (path, content) in segments(&files) {
+                files.damage(&path, |now| *now = content);
+            }
+            flip(&files, &path, bit);
+        }
+    }
+    assert!(refused > 1_000);
+}
+
+#[test]
+fn a_node_that_may_cuts_at_the_damage_and_keeps_the_rest_in_quarantine() {
+    let (original, model) = closed(9);
+    let places: Vec<Tip> = model.all_places().into_iter().map(|(tip, _)| tip).collect();
+    for (path, content) in segments(&original) {
+        for bit in (0..content.len() * 8).step_by(97) {
+            let files = copy(&original);
+            flip(&files, &path, bit);
+            if Log::open(&files, STRICT).is_ok() {
+                continue;
+            }
+            let log = Log::open(&files, CUT_AT_DAMAGE).unwrap();
+            let cut = log.report.cut_at_damage.clone().unwrap();
+            assert_eq!(cut.damage.file, path);
+            assert!(files.content(&root()).contains_key(&cut.quarantined[0]));
+            assert!(places.contains(log.store.tip()));
+            let kept = log.read_all(usize::MAX);
+            assert!(model.bytes.starts_with(&kept));
+            let tip = log.store.tip().clone();
+            files.crash_power();
+            drop(log);
+            let mut log = Log::open(&files, STRICT).unwrap();
+            assert_eq!((log.store.tip(), log.read_all(99) == kept), (&tip, true), "the cut is durable");
+            log.append(2, 10, true);
+            log.settle().unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_segment_that_is_missing_or_another_is_damage() {
+    let (original, model) = closed(9);
+    let all = segments(&original);
+    for nth in 0..all.len() - 1 {
+        let files = copy(&original);
+        files.process().remove(&all[nth].0).unwrap();
+        assert!(assert_refused_or_whole(&files, &model, "a missing segment"));
+        let files = copy(&original);
+        files.damage(&all[nth].0, |content| content.clone_from(&all[nth + 1].1));
+        assert!(assert_refused_or_whole(&files, &model, "another segment's content"));
+    }
+}
+
+#[test]
+fn the_last_group_is_known_to_be_synced_once_the_log_was_idle() {
+    let files = SimulatedFiles::new(1);
+    let mut log = Log::open(&files, STRICT).unwrap();
+    log.append(1, 10, true);
+    log.settle().unwrap();
+    let written = |files: &SimulatedFiles| {
+        let (path, content) = segments(files).remove(0);
+        let frames = content.windows(8).filter(|bytes| *bytes == b"\xffsynced\xff").count();
+        (path, content, frames)
+    };
+    // The record comes some milliseconds later; its sync is news like any other.
+    log.wait_until(|_| written(&files).2 > 0).unwrap();
+    files.crash_process();
+    drop(log);
+    let (path, content, _) = written(&files);
+    let at = content.windows(3).position(|bytes| bytes == b"id0").unwrap();
+    flip(&files, &path, at * 8);
+    assert!(matches!(Log::open(&files, STRICT), Err(OpenError::Damaged(_))));
+}
+
+#[test]
+fn a_sound_frame_behind_an_unsound_one_is_no_damage_by_itself() {
+    let files = SimulatedFiles::new(1);
+    let mut log = Log::open(&files, STRICT).unwrap();
+    log.append(1, 10, true);
+    log.settle().unwrap();
+    log.wait_until(|_| segments(&files)[0].1.windows(8).any(|bytes| bytes == b"\xffsynced\xff")).unwrap();
+    let durable = log.store.tip().clone();
+    files.hold_syncs(true);
+    log.append(2, 10, false);
+    wait_until_written(&files, b"id2");
+    // The first of the two pages that nobody had synced did not reach the disk; the second did.
+    let (path, content) = segments(&files).remove(0);
+    let at = content.windows(3).position(|bytes| bytes == b"id1").unwrap();
+    files.damage(&path, |content| content[at - 50..at + 10].fill(0));
+    files.crash_process();
+    drop(log);
+    let log = Log::open(&files, STRICT).unwrap();
+    assert_eq!(log.store.tip(), &durable);
+    assert!(log.report.torn_tail.is_some());
+}
+
+#[test]
+fn a_torn_tail_does_not_come_back_to_life() {
+    let files = SimulatedFiles::new(1);
+    let mut log = Log::open(&files, STRICT).unwrap();
+    log.append(1, 10, true);
+    log.settle().unwrap();
+    files.hold_syncs(true);
+    let first = run(log.store.tip(), 1, 10, false);
+    log.append(2, 10, false);
+    wait_until_written(&files, b"id2");
+    let (path, content) = segments(&files).remove(0);
+    let at = content.windows(3).position(|bytes| bytes == b"id1").unwrap();
+    files.damage(&path, |content| content[at] ^= 1);
+    files.crash_process();
+    drop(log);
+    // The client tries again, the same bytes are written in the same place, and the node crashes again.
+    let mut log = Log::open(&files, STRICT).unwrap();
+    assert_eq!(log.store.tip().place, place(1, 1));
+    assert!(log.store.append(&Lines::checked(first.bytes().clone(), log.store.tip()).unwrap()));
+    log.settle().unwrap();
+    files.crash_process();
+    drop(log);
+    assert_eq!(Log::open(&files, STRICT).unwrap().store.tip().place, place(2, 1));
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(300))]
+
+    /// Zeroed sectors and garbage in a log that was closed. Only if they reach over its very end, with the
+    /// record there, can they not be told from a write that was torn.
+    #[test]
+    fn damage_in_a_closed_log_is_refused(
+        pick in any::<prop::sample::Index>(),
+        at in any::<prop::sample::Index>(),
+        bytes in proptest::collection::vec(any::<u8>(), 1..200),
+        zeros in any::<bool>(),
+    ) {
+        let (files, model) = closed(6);
+        let all = segments(&files);
+        let (path, content) = pick.get(&all);
+        let at = at.index(content.len());
+        files.damage(path, |content| {
+            let end = (content.len() - 32).min(at + bytes.len());
+            let at = at.min(end);
+            for (to, from) in content[at..end].iter_mut().zip(&bytes) {
+                *to = if zeros { 0 } else { *from };
+            }
+        });
+        assert_refused_or_whole(&files, &model, "damage");
+    }
+}

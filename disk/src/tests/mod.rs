@@ -1,0 +1,8 @@
+//! Tests of the whole: a store on a disk that crashes.
+
+mod basics;
+mod crashes;
+mod damage;
+mod errors;
+mod hostile;
+mod support;
