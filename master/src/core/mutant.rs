@@ -34,8 +34,8 @@ pub enum Mutant {
     CleanReigns,
     /// A master that does not hold all leads on alone.
     NotWholeStartsAlone,
-    /// An empty master begins a new log whatever the others hold.
-    EmptyMasterBegins,
+    /// An empty master leads on in the log that the others hold, without having it.
+    EmptyMasterLeads,
 }
 
 #[cfg(feature = "mutants")]

@@ -174,7 +174,8 @@ impl SecondaryCore {
     /// describes another log than the one this node has by now.
     pub fn on_join_answer(&mut self, now: Moment, answer: JoinAnswer, log: &dyn LogView) {
         let outstanding = self.state.attempt().and_then(|attempt| attempt.request);
-        if outstanding != Some(answer.request) || Some(&answer.epoch) < self.identity.fence.as_ref() {
+        let other = outstanding != Some(answer.request) && !mutant::is(Mutant::OldJoinAnswerTaken);
+        if other || Some(&answer.epoch) < self.identity.fence.as_ref() {
             self.counters.stale += 1;
             return;
         }
@@ -198,8 +199,11 @@ impl SecondaryCore {
 
     fn on_admitted(&mut self, now: Moment, answer: &JoinAnswer, log: &dyn LogView) {
         let tip = log.tip();
-        let fork = mark::fork((log.marks(), tip.place.length), (&answer.marks, answer.length));
-        if fork != answer.fork {
+        let mut fork = mark::fork((log.marks(), tip.place.length), (&answer.marks, answer.length));
+        if mutant::is(Mutant::OldJoinAnswerTaken) {
+            fork = answer.fork.min(tip.place);
+        }
+        if fork != answer.fork && !mutant::is(Mutant::OldJoinAnswerTaken) {
             // The log went on since the question; the answer is about the log as it was.
             return self.ask_again(now);
         }

@@ -85,11 +85,12 @@ impl Clients {
         }
     }
 
-    /// The next request to a node; `length` is that of its log.
+    /// The next request to a node; `length` is that of its log, `retries` how many of 20 repeat an old one.
     pub(super) fn draw(
         &mut self,
         node: usize,
         length: u64,
+        retries: u8,
         random: &mut Rng,
         oracle: &mut Oracle,
     ) -> Command {
@@ -101,7 +102,7 @@ impl Clients {
                 let wait = self.open(Request { node, w: w.get(), ..Request::default() });
                 Command::Wait { wait, order, w, timeout: timeout(random) }
             }
-            2..=6 if !self.written.is_empty() => {
+            draw if (2..2 + retries).contains(&draw) && !self.written.is_empty() => {
                 let mut messages = pick(random, &self.written).clone();
                 self.spoil(&mut messages, random);
                 self.append(node, messages, None, random, oracle)

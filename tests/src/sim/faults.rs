@@ -50,6 +50,9 @@ pub(super) enum Timed {
     Pause { node: usize, lasts: u64 },
     /// The log is emptied.
     Clean,
+    /// An operator has some secondary that is not cut off promoted over two nodes, unless one that is not cut off
+    /// leads.
+    Failover,
     /// An operator has a secondary promoted, reaching so many whole nodes; none: all. `kills`: whoever leads is
     /// killed first.
     Promote { node: usize, reach: Option<usize>, kills: bool },
@@ -111,6 +114,47 @@ pub(super) fn draw_timed(
             reach: (random.u8(..4) != 0).then(|| random.usize(1..=nodes)),
             kills: random.bool(),
         });
+    }
+    timed
+}
+
+/// Promotions, each node cut off now and then, and a few deaths.
+pub(super) fn draw_storm(random: &mut Rng, nodes: usize, chaos: u64, automatic: bool) -> Vec<(u64, Timed)> {
+    let mut timed = Vec::new();
+    let mut some = |random: &mut Rng, least: usize, most: usize, draw: &dyn Fn(&mut Rng) -> Timed| {
+        for _ in 0..random.usize(least..=most) {
+            timed.push((random.u64(..chaos), draw(random)));
+        }
+    };
+    some(random, 2, 8, &|random| Timed::Isolate { node: random.usize(..nodes), lasts: 3 * lasts(random) });
+    some(random, 0, 4, &|random| kill(random.usize(..nodes), None, random));
+    some(random, 0, 2, &|_| Timed::Clean);
+    if !automatic {
+        some(random, 3, 9, &|random| Timed::Promote {
+            node: random.usize(..nodes),
+            reach: Some(random.usize(1..nodes)),
+            kills: random.u8(..3) == 0,
+        });
+    }
+    if random.u8(..8) == 0 {
+        some(random, 1, 3, &|random| Timed::Copy { node: random.usize(..nodes) });
+        some(random, 1, 3, &|random| kill(random.usize(..nodes), Some(Fate::OldCopy), random));
+    }
+    timed
+}
+
+/// One node after the other is cut off for a while, and whoever is left gets a master.
+pub(super) fn draw_cuts_in_turn(random: &mut Rng, chaos: u64) -> Vec<(u64, Timed)> {
+    let (mut timed, mut at) = (Vec::new(), random.u64(100_000..600_000));
+    while at < chaos {
+        let lasts = random.u64(50_000..900_000);
+        if random.u8(..4) > 0 {
+            timed.push((at, Timed::Isolate { node: random.usize(..3), lasts }));
+        }
+        for _ in 0..random.usize(..3) {
+            timed.push((at + random.u64(..lasts), Timed::Failover));
+        }
+        at += lasts + 1;
     }
     timed
 }

@@ -47,9 +47,18 @@ pub use mutant::Mutant;
 /// How long after the faults have healed everything must be well again, in simulated time.
 pub const LIVENESS: Duration = Duration::from_secs(60);
 
+/// Schedules of one kind, where random ones come too seldom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Focus {
+    /// Three nodes, each cut off in turn.
+    CutInTurn,
+}
+
 /// How to run a seed.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
+    /// The kind of schedule; none: any.
+    pub focus: Option<Focus>,
     /// The mistake that is built in; none: the code as it is.
     pub mutant: Option<Mutant>,
     /// Whether to tell every event; without it a run is much quicker.

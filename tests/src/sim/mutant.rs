@@ -79,8 +79,6 @@ mutants! {
     OldIncarnationCounts: Site::Boundary,
     /// Entries of any epoch are taken for those of the session's.
     OldEntriesTaken: Site::Boundary,
-    /// Any answer to a join is taken for that to the outstanding one.
-    OldJoinAnswerTaken: Site::Boundary,
     /// A log is cut at the master's length, not at the fork.
     CutAtLength: Site::Boundary,
     /// A node starts over another node's directory.
@@ -115,10 +113,12 @@ mutants! {
     CleanReigns: Site::Master(master::Mutant::CleanReigns),
     /// A master that does not hold all leads on alone.
     NotWholeStartsAlone: Site::Master(master::Mutant::NotWholeStartsAlone),
-    /// An empty master begins a new log whatever the others hold.
-    EmptyMasterBegins: Site::Master(master::Mutant::EmptyMasterBegins),
+    /// An empty master leads on in the log that the others hold, without having it.
+    EmptyMasterLeads: Site::Master(master::Mutant::EmptyMasterLeads),
     /// What the master's history does not explain is cut.
     UnexplainedCut: Site::Secondary(secondary::Mutant::UnexplainedCut),
+    /// An answer to another join than the outstanding one is taken, and the fork that it names.
+    OldJoinAnswerTaken: Site::Secondary(secondary::Mutant::OldJoinAnswerTaken),
     /// Another log is given up for the master's.
     ForeignCut: Site::Secondary(secondary::Mutant::ForeignCut),
 }

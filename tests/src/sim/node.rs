@@ -46,6 +46,10 @@ impl Role {
         Role::Master { terms: StartTerms { promote: true, reach, recover: false }, automatic }
     }
 
+    pub(super) const fn is_promoted(self) -> bool {
+        matches!(self, Role::Master { terms: StartTerms { promote: true, .. }, .. })
+    }
+
     pub(super) const fn is_master(self) -> bool {
         matches!(self, Role::Master { .. })
     }

@@ -52,6 +52,8 @@ struct Node {
     log_id: Option<LogId>,
     /// The highest epoch that it saved as its fence, unless a disaster took that back.
     promised: Option<Epoch>,
+    /// How many lines it held then: these are its rank.
+    ranked: usize,
 }
 
 /// Who ever held a line, and lost it again.
@@ -218,7 +220,10 @@ impl Oracle {
                 format!("fencing: node {node} promised {promised:?} and now saves the fence {fence:?}")
             });
         }
-        this.promised.clone_from(&identity.fence);
+        if identity.fence > this.promised {
+            this.promised.clone_from(&identity.fence);
+            this.ranked = this.durable;
+        }
     }
 
     pub(super) fn length(&self, node: usize) -> u64 {

@@ -7,7 +7,10 @@ use replog_master::core::PushLimits;
 use replog_secondary::core::{Faults, PullLimits};
 use replog_shared::{Durability, limits::ENVELOPE_OVERHEAD_BYTES};
 
-use super::faults::{Kind, Timed, draw_timed};
+use super::{
+    Focus,
+    faults::{Kind, Timed, draw_cuts_in_turn, draw_storm, draw_timed},
+};
 
 /// A schedule's parameters.
 #[derive(Clone, Debug)]
@@ -39,6 +42,8 @@ pub(super) struct Plan {
     pub(super) power: f64,
     /// Secondaries that hear no master have themselves promoted.
     pub(super) automatic: bool,
+    /// Of 20 requests, how many repeat what was written before.
+    pub(super) retries: u8,
 }
 
 /// Shares, from 0 to 1, of envelopes that something happens to; times in microseconds.
@@ -65,8 +70,53 @@ impl Rates {
 /// Half of the schedules have disks.
 const LEVELS: [Durability; 4] = [Durability::Memory, Durability::Disk, Durability::Disk, Durability::Os];
 
+/// One schedule in so many is a storm: promotions and cuts follow each other, with writes in between.
+const STORMS: u8 = 6;
+
+/// Parameters by what kind of schedule it is.
 impl Plan {
-    pub(super) fn draw(random: &mut Rng) -> Plan {
+    /// The schedule of a seed.
+    pub(super) fn of(focus: Option<Focus>, random: &mut Rng) -> Plan {
+        let mut plan = Plan::draw(random);
+        match focus {
+            None if random.u8(..STORMS) == 0 => plan.become_storm(random),
+            None => {}
+            Some(Focus::CutInTurn) => plan.become_cuts_in_turn(random),
+        }
+        plan
+    }
+
+    /// Three or four nodes with disks, small windows, much at stake.
+    fn become_storm(&mut self, random: &mut Rng) {
+        self.secondaries = self.secondaries.max(2);
+        self.level = *pick(random, &[Durability::Disk, Durability::Disk, Durability::Os]);
+        self.chaos = random.u64(3_000_000..8_000_000);
+        self.sync = *pick(random, &[200, 2_000]);
+        self.heartbeat = Duration::from_millis(100);
+        self.unconnected = 0;
+        self.core_faults = Faults::default();
+        self.push.window_envelopes = random.usize(1..3);
+        self.retries = random.u8(6..16);
+        self.timed.extend(draw_storm(random, self.secondaries + 1, self.chaos, self.automatic));
+        self.requests.extend((0..random.usize(20..60)).map(|_| random.u64(..self.chaos)));
+    }
+
+    /// Three nodes, of which each in turn is cut off, and one of the others is promoted over two: the narrow
+    /// paths in which a rule decides alone (Raft's figure 8).
+    fn become_cuts_in_turn(&mut self, random: &mut Rng) {
+        self.become_storm(random);
+        self.secondaries = 2;
+        self.level = Durability::Disk;
+        self.automatic = false;
+        self.read_only = false;
+        self.step_crashes = 0.0;
+        self.retries = random.u8(4..16);
+        self.push.window_envelopes = 1;
+        self.rates = Rates { loss: random.f64() * 0.05, ..Rates::healthy(*pick(random, &[2_000, 20_000])) };
+        self.timed = draw_cuts_in_turn(random, self.chaos);
+    }
+
+    fn draw(random: &mut Rng) -> Plan {
         let enabled = random.u32(..);
         let on = |kind: Kind| enabled >> (kind as u32) & 1 == 1;
         let secondaries = *pick(random, &[1, 2, 2, 2, 3]);
@@ -93,6 +143,7 @@ impl Plan {
             step_crashes: if on(Kind::DieBetweenSteps) { random.f64() * 0.05 } else { 0.0 },
             power: if level == Durability::Memory { 0.0 } else { random.f64() },
             automatic,
+            retries: 5,
         }
     }
 }

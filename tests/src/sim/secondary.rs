@@ -59,8 +59,7 @@ pub(super) struct Secondary {
     highest: (Order, Digest),
     fetched_once: BTreeSet<Order>,
     joined_once: bool,
-    /// The last request to join, and the length that its answer told.
-    last_join: u64,
+    /// The length that the last answer to a join told.
     told_length: Order,
 }
 
@@ -95,7 +94,6 @@ impl Secondary {
             highest: (Order::ZERO, Digest::EMPTY),
             fetched_once: BTreeSet::new(),
             joined_once: false,
-            last_join: 0,
             told_length: Order::ZERO,
         }
     }
@@ -223,10 +221,7 @@ impl Secondary {
     ) -> Result<(), WireError> {
         let kind = subject.strip_prefix(&self.inbox_subject).unwrap_or_default();
         if kind.starts_with(".join.") {
-            let mut answer: wire::JoinAnswer = wire::decode(payload)?;
-            if hub.is(Mutant::OldJoinAnswerTaken) {
-                answer.request = self.last_join;
-            }
+            let answer: wire::JoinAnswer = wire::decode(payload)?;
             self.told_length = answer.length;
             self.core.on_join_answer(now, answer, &self.disk.store);
         } else if kind.starts_with(".fetch.") {

@@ -12,7 +12,7 @@ mod healing;
 mod operator;
 mod processes;
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use fastrand::Rng;
 use replog_shared::{Digest, LogName, NodeName};
@@ -46,6 +46,8 @@ pub(super) struct World {
     hub: Hub,
     /// Once the faults are over.
     healing: Option<Healing>,
+    /// The nodes that are cut off.
+    isolated: BTreeSet<usize>,
     /// The nodes whose directories are swapped.
     swapped: Option<(usize, usize)>,
     done: bool,
@@ -57,7 +59,7 @@ impl World {
     pub(super) fn new(seed: u64, options: Options) -> World {
         Mutant::switch(options.mutant);
         let mut random = Rng::with_seed(seed);
-        let plan = Plan::draw(&mut random);
+        let plan = Plan::of(options.focus, &mut random);
         let name = |text: &str| text.parse().unwrap_or_else(|error| unreachable!("a made up name: {error}"));
         let mut names: Vec<NodeName> = vec![name("master")];
         names.extend((1..=plan.secondaries).map(|index| name(&format!("s{index}"))));
@@ -82,6 +84,7 @@ impl World {
             names,
             log,
             healing: None,
+            isolated: BTreeSet::new(),
             swapped: None,
             done: false,
             trace: Digest::EMPTY,
@@ -170,7 +173,8 @@ impl World {
     fn request(&mut self) {
         let Some(node) = self.some_master() else { return };
         let length = self.hub.oracle.length(node);
-        let command = self.hub.clients.draw(node, length, &mut self.random, &mut self.hub.oracle);
+        let command =
+            self.hub.clients.draw(node, length, self.plan.retries, &mut self.random, &mut self.hub.oracle);
         self.command(node, command);
     }
 

@@ -114,7 +114,12 @@ impl Situation<'_> {
         logs.dedup();
         match logs[..] {
             [] => self.begin(),
-            _ if mutant::is(Mutant::EmptyMasterBegins) => self.begin(),
+            [log_id] if mutant::is(Mutant::EmptyMasterLeads) => {
+                let reigns = self.holders(log_id).filter_map(|(_, state)| state.highest());
+                Decision::Begin {
+                    reign: reigns.map(|epoch| epoch.reign).max().unwrap_or(0).saturating_add(1),
+                }
+            }
             [log_id] => self.promote(log_id),
             _ => Decision::Wait(format!(
                 "the other nodes hold {} different logs: wipe those that are not wanted",

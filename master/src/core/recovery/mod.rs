@@ -215,7 +215,13 @@ impl MasterCore {
 
     /// Begins a new log.
     fn begin(&mut self, now: Moment, reign: u32, log: &dyn LogView) {
-        let log_id = self.fresh_log_id();
+        let mut log_id = self.fresh_log_id();
+        if let Phase::Recovering(recovery) = &self.phase
+            && mutant::is(Mutant::EmptyMasterLeads)
+        {
+            let known = recovery.states.values().find_map(|state| state.sender.log_id);
+            log_id = known.unwrap_or(log_id);
+        }
         // A log whose takeover had begun is nobody's any more.
         self.remember(|identity| identity.log_id = Some(log_id));
         if let Phase::Recovering(recovery) = &self.phase {

@@ -160,7 +160,7 @@ impl Oracle {
                 this.promised.as_ref() == Some(epoch)
                     && this.mirror.epoch() >= Some(&acked.epoch)
                     && this.mirror.has(index, acked.digest)
-                    && this.durable > index
+                    && this.ranked > index
             });
             if w + history.reached > n && !self.void {
                 wrong = Some(format!(

@@ -178,8 +178,9 @@ impl Oracle {
             Cut::Cleaned => {
                 self.acked.iter_mut().filter(|acked| gone(acked)).for_each(|acked| acked.dead = true);
             }
-            Cut::Abandoned => {}
-            Cut::Outranked | Cut::Followed(_) => {
+            // Whether what is given up here may be lost is judged when the epoch opens.
+            Cut::Outranked | Cut::Abandoned => {}
+            Cut::Followed(_) => {
                 let of_log = self.nodes[node].log_id;
                 let fence = self.nodes[node].promised.as_ref();
                 let alive = |acked: &&super::Acked| !acked.dead && acked.log_id == of_log;

@@ -57,7 +57,6 @@ impl Secondary {
                 if std::mem::replace(&mut self.joined_once, true) && hub.is(Mutant::RetryGivesUp) {
                     return;
                 }
-                self.last_join = join.request;
                 let subject = self.subjects.join(Some(&self.name));
                 self.request(subject, "join", join.request, wire::encode(&join), hub);
             }

@@ -12,6 +12,7 @@ impl World {
                 lasts
             }
             Timed::Isolate { node, lasts } => {
+                self.isolated.insert(node);
                 self.isolate(node, true);
                 lasts
             }
@@ -38,6 +39,7 @@ impl World {
             }
             Timed::Copy { node } => return self.copy(node),
             Timed::Clean => return self.clean(),
+            Timed::Failover => return self.fail_over(),
             Timed::Promote { node, reach, kills } => return self.promote(node, reach, kills),
         };
         self.queue.schedule(self.now + lasts, Event::Mend(timed));
@@ -46,13 +48,16 @@ impl World {
     pub(super) fn mend(&mut self, timed: Timed) {
         match timed {
             Timed::Cut { from, to, .. } => self.network.mend(from, to),
-            Timed::Isolate { node, .. } => self.isolate(node, false),
+            Timed::Isolate { node, .. } => {
+                self.isolated.remove(&node);
+                self.isolate(node, false);
+            }
             Timed::Slow { from, to, .. } => self.network.speed_up(from, to),
             Timed::Reset { node, .. } => self.connect(node),
             Timed::Kill { node, .. } => self.start(node),
             Timed::Pause { node, .. } => self.resume(node),
             Timed::Swap { .. } => self.swap_back(),
-            Timed::Copy { .. } | Timed::Clean | Timed::Promote { .. } => {}
+            Timed::Copy { .. } | Timed::Clean | Timed::Failover | Timed::Promote { .. } => {}
         }
     }
 

@@ -68,6 +68,23 @@ impl World {
         (self.random.u8(..4) > 0).then(|| self.random.usize(1..=nodes))
     }
 
+    /// Those who are not cut off get a master.
+    pub(super) fn fail_over(&mut self) {
+        let reachable = |node: &usize| !self.isolated.contains(node);
+        let busy = |node: usize| self.slots[node].leads() || self.slots[node].role.is_promoted();
+        if (0..self.slots.len()).filter(reachable).any(busy) {
+            return;
+        }
+        let candidates: Vec<usize> = (0..self.slots.len())
+            .filter(reachable)
+            .filter(|node| self.slots[*node].secondary().is_some())
+            .collect();
+        if !candidates.is_empty() {
+            let node = candidates[self.random.usize(..candidates.len())];
+            self.promote(node, Some(2), false);
+        }
+    }
+
     /// An operator has a secondary promoted.
     pub(super) fn promote(&mut self, node: usize, reach: Option<usize>, kills: bool) {
         if self.slots[node].secondary().is_none() || self.slots[node].paused {
