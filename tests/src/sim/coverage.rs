@@ -41,6 +41,12 @@ pub enum Path {
     DeposedMasterTold,
     /// A promoted node gave up its own suffix for a log that ranks higher.
     OwnSuffixGivenUp,
+    /// A secondary that hears nobody had itself promoted.
+    TimerFired,
+    /// A secondary gave up a suffix that a promotion explains away.
+    SuffixCutAfterPromotion,
+    /// A starting master noticed that it lacks, or may lack, what it had.
+    LackNoticed,
     /// A node lost its claim to hold all, …
     WholeLost,
     /// … or gained it.
@@ -63,7 +69,7 @@ pub enum Path {
 
 impl Path {
     /// All of them.
-    pub const ALL: [Path; 28] = [
+    pub const ALL: [Path; 31] = [
         Path::GapFilled,
         Path::DuplicateDropped,
         Path::StaleEpochRefused,
@@ -83,6 +89,9 @@ impl Path {
         Path::PromotionRunAgain,
         Path::DeposedMasterTold,
         Path::OwnSuffixGivenUp,
+        Path::TimerFired,
+        Path::SuffixCutAfterPromotion,
+        Path::LackNoticed,
         Path::WholeLost,
         Path::Whole,
         Path::OldCopyStarted,

@@ -2,6 +2,8 @@
 
 use fastrand::Rng;
 
+use replog_shared::Durability;
+
 use super::node::Fate;
 
 /// Kinds of faults; a seed switches off about half of them.
@@ -155,6 +157,50 @@ pub(super) fn draw_cuts_in_turn(random: &mut Rng, chaos: u64) -> Vec<(u64, Timed
             timed.push((at + random.u64(..lasts), Timed::Failover));
         }
         at += lasts + 1;
+    }
+    timed
+}
+
+/// The master dies and starts over a disk that has gone back, without hearing some of the others.
+pub(super) fn draw_disks_that_go_back(random: &mut Rng, level: Durability, chaos: u64) -> Vec<(u64, Timed)> {
+    let (mut timed, mut at) = (Vec::new(), random.u64(300_000..600_000));
+    while at < chaos {
+        let copied = at + random.u64(..300_000);
+        let dies = copied + random.u64(50_000..500_000);
+        let fate = if level == Durability::Os { Fate::PowerLost } else { Fate::OldCopy };
+        let node = random.usize(..3);
+        timed.push((copied, Timed::Copy { node }));
+        for _ in 0..random.usize(..3) {
+            timed.push((
+                dies - 1,
+                Timed::Isolate { node: random.usize(..3), lasts: random.u64(100_000..1_500_000) },
+            ));
+        }
+        timed.push((dies, Timed::Kill { node, lasts: random.u64(1_000..100_000), fate: Some(fate) }));
+        timed.push((
+            dies + random.u64(500_000..2_000_000),
+            Timed::Promote {
+                node: random.usize(..3),
+                reach: Some(random.usize(1..=3)),
+                kills: random.bool(),
+            },
+        ));
+        at = dies + random.u64(500_000..3_000_000);
+    }
+    timed
+}
+
+/// A secondary is wiped; what it said travels slowly, and what it is sent is lost for a while.
+pub(super) fn draw_late_acks(random: &mut Rng, chaos: u64) -> Vec<(u64, Timed)> {
+    let (mut timed, mut at) = (Vec::new(), random.u64(300_000..600_000));
+    while at < chaos {
+        let node = random.usize(1..3);
+        timed.push((at, Timed::Kill { node, lasts: random.u64(1_000..50_000), fate: Some(Fate::Wiped) }));
+        timed.push((
+            at + random.u64(300_000..1_500_000),
+            Timed::Cut { from: 0, to: node, lasts: lasts(random) },
+        ));
+        at += random.u64(500_000..2_500_000);
     }
     timed
 }

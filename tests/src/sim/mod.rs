@@ -52,6 +52,15 @@ pub const LIVENESS: Duration = Duration::from_secs(60);
 pub enum Focus {
     /// Three nodes, each cut off in turn.
     CutInTurn,
+    /// Masters that start over an old copy, or without what a power loss took, while others are cut off.
+    DisksGoBack,
+    /// Nodes that lose everything while what they said is still on its way.
+    LateAcks,
+}
+
+impl Focus {
+    /// All of them.
+    pub const ALL: [Focus; 3] = [Focus::CutInTurn, Focus::DisksGoBack, Focus::LateAcks];
 }
 
 /// How to run a seed.

@@ -5,6 +5,8 @@
 use replog_master::core::mutant as master;
 use replog_secondary::core::mutant as secondary;
 
+use super::Focus;
+
 /// Where a mistake is made.
 #[derive(Clone, Copy, Debug)]
 enum Site {
@@ -124,6 +126,15 @@ mutants! {
 }
 
 impl Mutant {
+    /// The kind of schedules that finds it soon; none: any.
+    pub const fn focus(self) -> Option<Focus> {
+        match self {
+            Mutant::OldIncarnationCounts => Some(Focus::LateAcks),
+            Mutant::UnexplainedCut | Mutant::UnexplainedRankTaken => Some(Focus::DisksGoBack),
+            _ => None,
+        }
+    }
+
     /// Makes the mistake from now on in this thread, if it is made in a core; none: no mistake.
     pub(super) fn switch(mutant: Option<Mutant>) {
         let site = mutant.map(Mutant::site);

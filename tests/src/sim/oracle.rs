@@ -226,6 +226,12 @@ impl Oracle {
         }
     }
 
+    /// How the log of an epoch last came to another hand, or to a new beginning.
+    pub(super) fn last_turn(&self, epoch: &Epoch) -> Option<MarkKind> {
+        let kinds = self.histories.get(epoch)?.marks.iter().rev().map(|(_, kind)| *kind);
+        kinds.into_iter().find(|kind| *kind != MarkKind::Start)
+    }
+
     pub(super) fn length(&self, node: usize) -> u64 {
         self.nodes[node].mirror.length()
     }

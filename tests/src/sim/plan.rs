@@ -9,7 +9,9 @@ use replog_shared::{Durability, limits::ENVELOPE_OVERHEAD_BYTES};
 
 use super::{
     Focus,
-    faults::{Kind, Timed, draw_cuts_in_turn, draw_storm, draw_timed},
+    faults::{
+        Kind, Timed, draw_cuts_in_turn, draw_disks_that_go_back, draw_late_acks, draw_storm, draw_timed,
+    },
 };
 
 /// A schedule's parameters.
@@ -70,8 +72,11 @@ impl Rates {
 /// Half of the schedules have disks.
 const LEVELS: [Durability; 4] = [Durability::Memory, Durability::Disk, Durability::Disk, Durability::Os];
 
-/// One schedule in so many is a storm: promotions and cuts follow each other, with writes in between.
-const STORMS: u8 = 6;
+/// Of so many schedules …
+const SCHEDULES: u8 = 48;
+
+/// … so many are storms: promotions and cuts follow each other, with writes in between.
+const STORMS: u8 = 8;
 
 /// Parameters by what kind of schedule it is.
 impl Plan {
@@ -79,9 +84,14 @@ impl Plan {
     pub(super) fn of(focus: Option<Focus>, random: &mut Rng) -> Plan {
         let mut plan = Plan::draw(random);
         match focus {
-            None if random.u8(..STORMS) == 0 => plan.become_storm(random),
-            None => {}
+            None => match random.u8(..SCHEDULES) {
+                0..STORMS => plan.become_storm(random),
+                STORMS => plan.become_disks_that_go_back(random),
+                _ => {}
+            },
             Some(Focus::CutInTurn) => plan.become_cuts_in_turn(random),
+            Some(Focus::DisksGoBack) => plan.become_disks_that_go_back(random),
+            Some(Focus::LateAcks) => plan.become_late_acks(random),
         }
         plan
     }
@@ -114,6 +124,23 @@ impl Plan {
         self.push.window_envelopes = 1;
         self.rates = Rates { loss: random.f64() * 0.05, ..Rates::healthy(*pick(random, &[2_000, 20_000])) };
         self.timed = draw_cuts_in_turn(random, self.chaos);
+    }
+
+    /// The master's disk goes back in time while somebody who holds more is not heard.
+    fn become_disks_that_go_back(&mut self, random: &mut Rng) {
+        self.become_cuts_in_turn(random);
+        self.level = *pick(random, &[Durability::Disk, Durability::Os]);
+        self.power = 1.0;
+        self.sync = *pick(random, &[2_000, 30_000]);
+        self.timed = draw_disks_that_go_back(random, self.level, self.chaos);
+    }
+
+    /// Acks arrive long after their process has died, and the next one is admitted and gets nothing for a while.
+    fn become_late_acks(&mut self, random: &mut Rng) {
+        self.become_cuts_in_turn(random);
+        self.level = Durability::Memory;
+        self.rates = Rates { delay: 0.3, reorder: 0.3, long_delay: 3_000_000, ..Rates::healthy(2_000) };
+        self.timed = draw_late_acks(random, self.chaos);
     }
 
     fn draw(random: &mut Rng) -> Plan {

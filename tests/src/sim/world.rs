@@ -155,9 +155,9 @@ impl World {
             Event::Turn(node) => self.turn(node),
             Event::Synced { node, start } => self.synced(node, start),
             Event::Request => self.request(),
-            Event::Fault(timed) => self.on_fault(timed),
+            Event::Fault(timed) if self.healing.is_none() => self.on_fault(timed),
             Event::Mend(timed) if self.healing.is_none() => self.mend(timed),
-            Event::Mend(_) => {}
+            Event::Fault(_) | Event::Mend(_) => {}
             Event::Restart(node) => self.start(node),
             Event::Tend => self.tend(),
             Event::Heal => self.heal(),

@@ -110,6 +110,11 @@ impl Master {
             Notice::Stopped(NotLeading::NotPromoted { .. }) => hub.coverage.hit(Path::PromotionAbandoned),
             _ => {}
         }
+        if let Notice::Waiting { reason } = notice
+            && reason.contains("lacks entries that it had, or may lack some")
+        {
+            hub.coverage.hit(Path::LackNoticed);
+        }
         if let Notice::Stopped(NotLeading::NotPromoted { reason }) | Notice::Waiting { reason } = notice
             && reason.contains("ranks highest, neither has nor explains")
         {

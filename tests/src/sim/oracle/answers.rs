@@ -155,6 +155,10 @@ impl Oracle {
                 acked.dead = true;
                 continue;
             }
+            if history.kind == MarkKind::Start && self.void {
+                // An old copy leads alone: whoever still holds the entry keeps it.
+                continue;
+            }
             let silent = promised.iter().find(|node| {
                 let this = &self.nodes[**node];
                 this.promised.as_ref() == Some(epoch)

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use replog_host::bus::Outgoing;
 use replog_secondary::core::{Effect, Notice, ReadAnswer};
 use replog_shared::{
-    Lines, Place,
+    Lines, MarkKind, Place,
     store::{self, LogView, Reader, Store},
     wire,
 };
@@ -83,6 +83,10 @@ impl Secondary {
         }
         hub.story.tell(|| format!("n{index} cuts its log at {}", place.length));
         hub.coverage.hit(Path::SuffixCut);
+        if self.status().fence.is_some_and(|fence| hub.oracle.last_turn(&fence) == Some(MarkKind::Promotion))
+        {
+            hub.coverage.hit(Path::SuffixCutAfterPromotion);
+        }
         if let Err(error) = self.disk.store.truncate(place, store::Cut::Quarantine) {
             return hub.oracle.found(|| format!("n{index}: {error}"));
         }

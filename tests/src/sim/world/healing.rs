@@ -92,9 +92,8 @@ impl World {
             let Some(master) = slot.master().filter(|_| Some(node) != leader) else { continue };
             let deposed = match master.not_leading() {
                 None | Some(NotLeading::Fenced { .. } | NotLeading::NotPromoted { .. }) => true,
-                // It waits for the other one to be gone.
-                Some(NotLeading::Recovering { .. }) => leader.is_some(),
-                Some(_) => false,
+                // It waits for the other one to be gone, or for an operator.
+                Some(_) => leader.is_some(),
             };
             if deposed {
                 self.hub.story.tell(|| format!("an operator starts n{node} as a secondary"));

@@ -58,6 +58,7 @@ impl World {
             && self.slots[node].patience < now
         {
             let majority = self.slots.len() / 2 + 1;
+            self.hub.coverage.hit(Path::TimerFired);
             self.hub.story.tell(|| format!("the timer of n{node} fires"));
             self.restart_as(node, Role::promoted(Some(majority), true));
         }
