@@ -5,7 +5,7 @@
 //!
 //! | module | holds |
 //! | --- | --- |
-//! | [`append`], [`read`], [`status`], [`probe`], [`bench`](mod@bench), [`completions`], [`dev`] | one command each |
+//! | [`append`], [`read`], [`status`], [`verify`], [`probe`], [`bench`](mod@bench), [`completions`], [`dev`] | one command each |
 //! | [`client`], [`node_url`] | the small HTTP client and the address that it talks to |
 //! | [`elements`] | the members of a long JSON array, one by one |
 //! | [`failure`], [`output`], [`format`](mod@format) | how a command ends, where it writes, how numbers look |
@@ -23,6 +23,7 @@ mod output;
 mod probe;
 mod read;
 mod status;
+mod verify;
 
 use std::process::ExitCode;
 
@@ -44,6 +45,7 @@ enum Command {
     Append(append::Append),
     Read(read::Read),
     Status(status::Status),
+    Verify(verify::Verify),
     Probe(probe::Probe),
     Bench(bench::Bench),
     Completions(completions::Completions),
@@ -72,6 +74,7 @@ fn run(command: Command) -> Result<(), Failure> {
             Command::Append(append) => append.run().await,
             Command::Read(read) => read.run().await,
             Command::Status(status) => status.run().await,
+            Command::Verify(verify) => verify.run().await,
             Command::Probe(probe) => probe.run().await,
             Command::Bench(bench) => bench.run().await,
             Command::Completions(completions) => completions.run(),

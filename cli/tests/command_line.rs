@@ -372,3 +372,30 @@ fn completions_know_the_commands() {
     assert_eq!(run.code, 0);
     assert!(run.out.contains("append") && run.out.contains("bench"));
 }
+
+#[test]
+fn verify_names_the_first_order_that_differs() {
+    let messages: Vec<Value> = (0..10).map(Value::from).collect();
+    let mut changed = messages.clone();
+    changed[7] = json!("other");
+    let (one, equal) = (FakeNode::start(&messages), FakeNode::start(&messages));
+    let (behind, other) = (FakeNode::start(&messages[..4]), FakeNode::start(&changed));
+    let verify = |nodes: &[&FakeNode]| {
+        let urls: Vec<String> = nodes.iter().map(|node| node.url()).collect();
+        let arguments: Vec<&str> = std::iter::once("verify").chain(urls.iter().map(String::as_str)).collect();
+        replog("http://127.0.0.1:1", &arguments)
+    };
+    let well = verify(&[&one, &equal, &behind]);
+    assert_eq!(well.code, 0, "{}", well.err);
+    assert!(well.out.contains("  equal  ") && well.out.contains("  prefix  "), "{}", well.out);
+    let ill = verify(&[&one, &other]);
+    assert_eq!(ill.code, 1);
+    assert!(ill.out.contains("differs at order 7") && ill.err.contains("at order 7"), "{}", ill.err);
+}
+
+#[test]
+fn verify_of_no_data_directory_is_wrong_usage_and_creates_none() {
+    let run = replog(&nowhere(), &["verify", "--data-dir", "/nowhere/at/all"]);
+    assert_eq!(run.code, 2, "{}", run.err);
+    assert!(!std::path::Path::new("/nowhere").exists());
+}

@@ -24,7 +24,8 @@ pub use error::{Damage, OpenError};
 pub use log::{DiskReader, DiskStore};
 pub use node_file::{NodeFacts, NodeFile, NodeFileError};
 pub use open::{
-    CutAtDamage, DataDir, DataDirError, OpenMode, OpenOptions, OpenReport, SegmentSizes, TornTail, open,
+    CheckReport, CutAtDamage, DataDir, DataDirError, OpenMode, OpenOptions, OpenReport, SegmentSizes,
+    TornTail, check, open,
 };
 
 #[cfg(test)]

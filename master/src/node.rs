@@ -442,7 +442,9 @@ impl<S: Store, B: Bus> Node<S, B> {
     fn on_ack(&mut self, now: Moment, ack: &wire::Ack, subject: &str) {
         use crate::core::AckOutcome;
         let kind = match self.core.on_ack(now, ack, &self.store) {
-            AckOutcome::Counted | AckOutcome::Heard | AckOutcome::NotLeading => return,
+            AckOutcome::Counted | AckOutcome::Heard | AckOutcome::NotLeading | AckOutcome::BeforeJoin => {
+                return;
+            }
             AckOutcome::UnknownNode => "unknown_node",
             AckOutcome::ForeignLog => "foreign_log",
             AckOutcome::NotAdmitted => "stale_incarnation",

@@ -7,7 +7,7 @@ use std::{
 };
 
 use replog_tests::{
-    harness::{Answer, Client, Cluster, SOON},
+    harness::{Answer, Client, Cluster, Options, SOON},
     history::{History, Operation, Outcome, Shown},
 };
 use serde_json::{Value, json};
@@ -108,10 +108,47 @@ async fn break_things(cluster: &mut Cluster, busy: &Cell<usize>) -> usize {
     rounds
 }
 
+/// Kills every node and the broker, one after the other and then all at once, until the clients are done.
+async fn kill_everything(cluster: &mut Cluster, busy: &Cell<usize>) -> usize {
+    let mut rounds = 0;
+    while busy.get() > 0 {
+        cluster.master.process.kill();
+        cluster.master.start().await;
+        for number in [1, 2] {
+            cluster.secondary(number).process.kill();
+            cluster.secondary(number).start().await;
+        }
+        cluster.nats.kill();
+        cluster.master.process.kill();
+        cluster.secondary(1).process.kill();
+        cluster.secondary(2).process.kill();
+        cluster.start_nats().await;
+        cluster.secondary(1).process.start();
+        cluster.secondary(2).process.start();
+        cluster.master.start().await;
+        cluster.all_healthy().await;
+        rounds += 1;
+    }
+    rounds
+}
+
 #[tokio::test]
 async fn under_load_and_faults_no_promise_is_broken() {
-    let mut cluster = Cluster::running().await;
+    let cluster = Cluster::running().await;
     cluster.reader(2).set_faults(json!({"drop_rate": 0.1, "error_rate": 0.1, "delay_ms": 2})).await;
+    no_promise_is_broken(cluster, break_things).await;
+}
+
+#[tokio::test]
+async fn with_disks_no_promise_is_broken_whatever_is_killed() {
+    let cluster = Cluster::start(Options::on_disk()).await;
+    no_promise_is_broken(cluster, kill_everything).await;
+}
+
+async fn no_promise_is_broken(
+    mut cluster: Cluster,
+    faults: impl AsyncFnOnce(&mut Cluster, &Cell<usize>) -> usize,
+) {
     let busy = Rc::new(Cell::new(CLIENTS));
     let run = Run { started: Instant::now(), master: cluster.client(), busy: Rc::clone(&busy) };
     let nodes =
@@ -122,7 +159,7 @@ async fn under_load_and_faults_no_promise_is_broken() {
         local.spawn_local(run.clone().reader((*node).to_owned(), client.clone()))
     };
     let readers: Vec<_> = nodes.iter().map(read).collect();
-    let rounds = local.run_until(break_things(&mut cluster, &busy)).await;
+    let rounds = local.run_until(faults(&mut cluster, &busy)).await;
 
     let mut history =
         History { nodes: nodes.iter().map(|(node, _)| (*node).to_owned()).collect(), ..History::default() };

@@ -2,6 +2,7 @@
 //! behind a lock. Two of its three nodes are up, so `w` 3 is never met.
 
 use std::{
+    hash::{DefaultHasher, Hash as _, Hasher as _},
     net::SocketAddr,
     sync::{Arc, Mutex},
     thread,
@@ -173,13 +174,24 @@ async fn full_messages(State(entries): State<Entries>, Query(page): Query<FullPa
     (StatusCode::OK, Json(json!({"messages": shown.map(full).collect::<Vec<_>>()})))
 }
 
+/// Equal for equal entries, as a node's digest is.
+fn digest(entries: &[Entry]) -> String {
+    let mut hasher = DefaultHasher::new();
+    entries.iter().for_each(|entry| (&entry.id, entry.message.to_string()).hash(&mut hasher));
+    format!("{:016x}", hasher.finish())
+}
+
 async fn health(State(entries): State<Entries>) -> Answer {
-    let length = entries.lock().unwrap().len();
+    let (length, digest) = {
+        let entries = entries.lock().unwrap();
+        (entries.len(), digest(&entries))
+    };
     let secondaries = json!({
         "secondary1": {"status": "healthy", "acked_through": length},
         "secondary2": {"status": "unhealthy", "acked_through": 0},
     });
-    let body = json!({"status": "degraded", "role": "master", "length": length, "secondaries": secondaries});
+    let body = json!({"status": "degraded", "role": "master", "log_id": "a log", "length": length,
+        "digest": digest, "secondaries": secondaries});
     (StatusCode::OK, Json(body))
 }
 

@@ -8,7 +8,7 @@ mod scan;
 
 use std::path::PathBuf;
 
-use replog_shared::{Durability, Place, lines::Tip, store::LineChunks};
+use replog_shared::{Digest, Durability, Epoch, Place, lines::Tip, store::LineChunks};
 
 pub use data_dir::{DataDir, DataDirError};
 
@@ -101,6 +101,31 @@ pub struct CutAtDamage {
     pub damage: Damage,
     /// The raw files that were moved or copied out of the way.
     pub quarantined: Vec<PathBuf>,
+}
+
+/// What a check found. Nothing was changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CheckReport {
+    /// The log's end, without a torn write.
+    pub place: Place,
+    /// The epoch of its last mark.
+    pub epoch: Option<Epoch>,
+    /// Its digest.
+    pub digest: Digest,
+    /// Segments that were checked.
+    pub segments: usize,
+    /// Their bytes.
+    pub bytes: u64,
+    /// A write that a crash has torn; the next opening cuts it off.
+    pub torn_tail: Option<TornTail>,
+}
+
+/// Checks the log in a data directory as [`open`] does, and changes nothing.
+///
+/// # Errors
+/// The log is damaged, of a newer format, or the file system refused.
+pub fn check(dir: &DataDir) -> Result<CheckReport, OpenError> {
+    recover::check(dir)
 }
 
 /// Opens the log in a data directory; an empty one begins a new log.

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use replog_shared::{Digest, Place, PlacedMark, store::IdIndex};
 
 use super::{
-    CutAtDamage, DataDir, OpenMode, OpenOptions, OpenReport, TornTail,
+    CheckReport, CutAtDamage, DataDir, OpenMode, OpenOptions, OpenReport, TornTail,
     parallel::Scans,
     repair,
     scan::{Scan, ScanError, scan},
@@ -72,6 +72,32 @@ pub(super) fn recover(dir: &DataDir, options: OpenOptions) -> Result<(Recovered,
     repair::remove_temporaries(dir)?;
     (report.place, report.bytes) = (recovered.place, recovered.segments.iter().map(|one| one.end).sum());
     Ok((recovered, report))
+}
+
+/// Checks everything in the directory and changes nothing.
+pub(super) fn check(dir: &DataDir) -> Result<CheckReport, OpenError> {
+    let paths = dir.segments()?;
+    let mut recovered = Recovered::with_ids(false, &paths);
+    let mut torn_tail = None;
+    let mut scans = Scans::start(&dir.files, &paths, false);
+    for (nth, path) in paths.iter().enumerate() {
+        let scanned =
+            scans.next().ok_or_else(|| OpenError::Io("a thread that checks the log died".into()))?;
+        let scan = match recovered.judge(dir, &paths, nth, scanned)? {
+            Verdict::Sound(scan) => scan,
+            Verdict::Torn(scan, keep) => {
+                torn_tail = Some(torn(path, &scan, keep));
+                rescan(dir, path, scan, keep, false)?
+            }
+            Verdict::Damaged(damage, _) => return Err(OpenError::Damaged(damage)),
+        };
+        let end = scan.end;
+        recovered.take(path, scan, end);
+    }
+    let epoch = recovered.marks.last().map(|placed| placed.mark.epoch.clone());
+    let bytes = recovered.segments.iter().map(|one| one.end).sum();
+    let Recovered { place, digest, .. } = recovered;
+    Ok(CheckReport { place, epoch, digest, segments: paths.len(), bytes, torn_tail })
 }
 
 fn torn(path: &Path, scan: &Scan, keep: u64) -> TornTail {

@@ -8,7 +8,7 @@ use replog_shared::{
 };
 
 use super::support::*;
-use crate::{OpenError, files::simulated::SimulatedFiles};
+use crate::{DataDir, OpenError, files::simulated::SimulatedFiles};
 
 /// A closed log of several segments.
 fn closed(runs: u64) -> (SimulatedFiles, Model) {
@@ -203,4 +203,21 @@ proptest! {
         });
         assert_refused_or_whole(&files, &model, "damage");
     }
+}
+
+#[test]
+fn a_check_sees_what_an_opening_sees_and_changes_nothing() {
+    let (files, model) = closed(7);
+    let check = |files: &SimulatedFiles| {
+        let dir = DataDir::on(files.process(), &root()).unwrap();
+        crate::check(&dir)
+    };
+    let before = files.content(&root());
+    let report = check(&files).unwrap();
+    let end = &model.ends.last().unwrap().0;
+    assert_eq!((report.place, report.digest, report.torn_tail), (end.place, end.digest, None));
+    assert_eq!(files.content(&root()), before);
+    let (path, content) = segments(&files).swap_remove(0);
+    flip(&files, &path, content.len() * 4);
+    assert!(matches!(check(&files), Err(OpenError::Damaged(damage)) if damage.file == path));
 }

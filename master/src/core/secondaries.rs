@@ -26,8 +26,10 @@ pub enum AckOutcome {
     UnknownNode,
     /// Of another log.
     ForeignLog,
-    /// Of a process that was not admitted to this epoch.
+    /// Of a process that was not admitted to this epoch, while another one was.
     NotAdmitted,
+    /// Nobody of this name has joined this epoch yet: at every start the acks for the epoch before still come.
+    BeforeJoin,
     /// Its digest or its end does not fit this log.
     Mismatch,
     /// This node does not lead.
@@ -83,7 +85,8 @@ impl MasterCore {
             if fenced_by.is_some() {
                 self.inquire(now);
             }
-            return AckOutcome::NotAdmitted;
+            let nobody = self.progress[index].admitted.is_none();
+            return if nobody { AckOutcome::BeforeJoin } else { AckOutcome::NotAdmitted };
         }
         if let Some(by) = fenced_by {
             self.fenced(by);

@@ -1,6 +1,10 @@
 //! A cluster of processes: nats-server, master, secondaries.
 
-use std::{ffi::OsString, path::Path, time::Duration};
+use std::{
+    ffi::OsString,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -26,6 +30,8 @@ pub struct Options {
     pub secondaries: usize,
     /// Between two heartbeats, and two acks of an idle secondary.
     pub heartbeat_interval: Duration,
+    /// Whether each node keeps its log in a directory of its own, synced; else it is in memory.
+    pub on_disk: bool,
     /// Further arguments of the master.
     pub master_args: Vec<&'static str>,
     /// Further arguments of each secondary.
@@ -36,7 +42,15 @@ impl Default for Options {
     /// Two secondaries; everything allowed that has to be allowed.
     fn default() -> Options {
         let (master_args, secondary_args) = (vec!["--allow-clean"], vec!["--allow-faults"]);
-        Options { secondaries: 2, heartbeat_interval: HEARTBEAT_INTERVAL, master_args, secondary_args }
+        let heartbeat_interval = HEARTBEAT_INTERVAL;
+        Options { secondaries: 2, heartbeat_interval, on_disk: false, master_args, secondary_args }
+    }
+}
+
+impl Options {
+    /// As the default, with logs on disk.
+    pub fn on_disk() -> Options {
+        Options { on_disk: true, ..Options::default() }
     }
 }
 
@@ -75,7 +89,8 @@ pub struct Cluster {
     /// The secondaries, started or not.
     pub secondaries: Vec<Node>,
     nats_port: u16,
-    _folder: TempDir,
+    options: Options,
+    folder: TempDir,
 }
 
 impl Cluster {
@@ -87,14 +102,13 @@ impl Cluster {
         let nats_args = ["--addr", "127.0.0.1", "--port", &nats_port.to_string()].map(OsString::from);
         let nats = Process::new("nats", programs::nats_server(), nats_args.into(), log("nats"));
         let names: Vec<String> = (1..=options.secondaries).map(|nth| format!("secondary{nth}")).collect();
-        let interval = options.heartbeat_interval;
-        let place = Place { nats_port, interval, folder: folder.path() };
+        let place = Place { nats_port, options: &options, folder: folder.path() };
         let all_names = names.join(",");
         let master_args = [&["--secondaries", &all_names], &options.master_args[..]].concat();
         let master = place.node("master", "replog-master", &master_args);
         let secondary = |name: &String| place.node(name, "replog-secondary", &options.secondary_args);
         let secondaries = names.iter().map(secondary).collect();
-        let mut cluster = Cluster { nats, master, secondaries, nats_port, _folder: folder };
+        let mut cluster = Cluster { nats, master, secondaries, nats_port, options, folder };
         cluster.start_nats().await;
         cluster
     }
@@ -129,6 +143,18 @@ impl Cluster {
     /// Host and port of nats-server.
     pub fn nats_address(&self) -> String {
         format!("127.0.0.1:{}", self.nats_port)
+    }
+
+    /// A node of this name in another role, or the same one again: over the same directory, on another port.
+    /// It is not started yet.
+    pub fn node(&self, name: &str, program: &str, args: &[&str]) -> Node {
+        let place = Place { nats_port: self.nats_port, options: &self.options, folder: self.folder.path() };
+        place.node(name, program, args)
+    }
+
+    /// The directory of the node of this name.
+    pub fn directory(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
     }
 
     /// A client of the master.
@@ -199,7 +225,7 @@ pub async fn equal_logs(master: &Client, secondaries: &[Client], limit: Duration
 /// What all nodes of a cluster have in common.
 struct Place<'a> {
     nats_port: u16,
-    interval: Duration,
+    options: &'a Options,
     folder: &'a Path,
 }
 
@@ -207,10 +233,13 @@ impl Place<'_> {
     fn node(&self, name: &str, program: &str, args: &[&str]) -> Node {
         let address = format!("127.0.0.1:{}", ports::free());
         let nats_url = format!("nats://127.0.0.1:{}", self.nats_port);
-        let interval = self.interval.as_millis().to_string();
+        let interval = self.options.heartbeat_interval.as_millis().to_string();
+        let directory = self.folder.join(name).into_os_string();
+        let memory = ["--durability", "memory"].map(OsString::from);
+        let storage = if self.options.on_disk { ["--data-dir".into(), directory] } else { memory };
         let common = ["--name", name, "--listen", &address, "--nats-url", &nats_url];
-        let pace = ["--durability", "memory", "--heartbeat-interval-ms", &interval];
-        let args = common.iter().chain(&pace).chain(args).map(OsString::from).collect();
+        let pace = ["--heartbeat-interval-ms", &interval];
+        let args = common.iter().chain(&pace).chain(args).map(OsString::from).chain(storage).collect();
         let process =
             Process::new(name, programs::node(program), args, self.folder.join(format!("{name}.log")));
         Node { name: name.to_owned(), process, client: Client::new(format!("http://{address}")), address }

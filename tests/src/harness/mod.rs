@@ -20,5 +20,6 @@ pub mod raw;
 pub mod wait;
 
 pub use client::{Answer, Client, Entry};
-pub use cluster::{Cluster, Options};
+pub use cluster::{Cluster, Node, Options, equal_logs};
+pub use process::Process;
 pub use wait::{SOON, eventually, wait_until};

@@ -76,8 +76,14 @@ impl Situation<'_> {
         if !self.everybody() && self.waits {
             return Decision::Listen;
         }
-        if let Some(reason) = self.live_master().filter(|_| !self.terms.promote) {
-            return Decision::Wait(reason);
+        if !self.terms.promote {
+            // Said before that this node waits: it would wait for ever.
+            if let Some(other) = self.own.sender.log_id.and_then(|log_id| self.other_reign(log_id)) {
+                return Decision::Fenced(other.owner.clone());
+            }
+            if let Some(reason) = self.live_master() {
+                return Decision::Wait(reason);
+            }
         }
         match self.own.sender.log_id {
             None => self.decide_blank(),
@@ -144,9 +150,6 @@ impl Situation<'_> {
 
     /// This node holds a log.
     fn decide_holding(&self, log_id: LogId) -> Decision {
-        if let Some(other) = self.other_reign(log_id) {
-            return Decision::Fenced(other.owner.clone());
-        }
         let lacks_nothing = self.own.whole && !self.terms.recover && !self.somebody_holds_more(log_id)
             || mutant::is(Mutant::NotWholeStartsAlone);
         match self.own.highest() {

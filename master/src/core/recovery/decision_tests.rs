@@ -126,7 +126,9 @@ fn its_own_predecessor_is_not_waited_for_unless_it_took_the_log_with_it() {
 fn another_nodes_reign_fences() {
     let mut promised = state("s1", Some((epoch(OWN, 2, 3), 9)));
     promised.fence = Some(epoch("s2", 3, 0));
-    assert_eq!(decide(Case { others: vec![promised], ..case() }), Decision::Fenced(name("s2")));
+    assert_eq!(decide(Case { others: vec![promised.clone()], ..case() }), Decision::Fenced(name("s2")));
+    let follows = State { hears: Some(name("s2")), ..promised };
+    assert_eq!(decide(Case { others: vec![follows], ..case() }), Decision::Fenced(name("s2")));
     let mut own = case().own;
     own.fence = Some(epoch("s1", 3, 0));
     assert_eq!(decide(Case { own, others: vec![], ..case() }), Decision::Fenced(name("s1")));

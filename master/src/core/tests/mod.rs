@@ -359,7 +359,7 @@ fn a_clean_is_an_epoch_that_begins_with_nothing() {
     assert!(told.core.epoch().unwrap() > &before);
     assert_eq!(told.log.tip().place, Place::new(Order::ZERO, 1));
     let stale = told.genuine_ack("s1", 11, 0);
-    assert_eq!(told.ack(&stale), AckOutcome::NotAdmitted);
+    assert_eq!(told.ack(&stale), AckOutcome::BeforeJoin);
     told.join("s1", 11);
     let ack = told.genuine_ack("s1", 11, 0);
     assert_eq!(told.ack(&ack), AckOutcome::Counted);

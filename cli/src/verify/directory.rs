@@ -1,0 +1,57 @@
+//! The directory of a stopped node.
+
+use std::path::Path;
+
+use replog_disk::{CheckReport, DataDir, TornTail};
+use serde_json::json;
+
+use crate::{failure::Failure, format::grouped, output};
+
+/// Checks the log in `dir` and changes nothing.
+///
+/// # Errors
+/// There is none, it is in use, or it is damaged: then the file and the offset are named.
+pub(super) fn verify(dir: &Path, as_json: bool) -> Result<(), Failure> {
+    if !dir.join("log").is_dir() {
+        return Err(Failure::Usage(format!("{} is no data directory: it has no log in it", dir.display())));
+    }
+    let opened = DataDir::open(dir).map_err(|error| Failure::Bad(error.to_string()))?;
+    let report = replog_disk::check(&opened).map_err(|error| Failure::Bad(error.to_string()))?;
+    Ok(output::data_line(if as_json { as_document(&report) } else { as_text(&report) })?)
+}
+
+fn as_document(report: &CheckReport) -> String {
+    let torn = report.torn_tail.as_ref().map(
+        |torn| json!({"file": torn.file, "offset": torn.offset, "bytes": torn.bytes, "reason": torn.reason}),
+    );
+    json!({
+        "status": "ok",
+        "length": report.place.length.get(),
+        "marks": report.place.marks,
+        "epoch": report.epoch.as_ref().map(|epoch| epoch.number().to_string()),
+        "digest": report.digest.to_string(),
+        "segments": report.segments,
+        "bytes": report.bytes,
+        "torn_tail": torn,
+    })
+    .to_string()
+}
+
+fn as_text(report: &CheckReport) -> String {
+    let epoch = report.epoch.as_ref().map_or_else(|| "none".to_owned(), |epoch| epoch.to_string());
+    let mut text = format!(
+        "sound: {} entries, {} marks, last epoch {epoch}, digest {}\n{} bytes in {} segments",
+        grouped(report.place.length.get()),
+        report.place.marks,
+        report.digest,
+        grouped(report.bytes),
+        report.segments,
+    );
+    if let Some(TornTail { file, offset, bytes, reason }) = &report.torn_tail {
+        text += &format!(
+            "\ntorn end: {} from byte {offset} on, {bytes} bytes that were never synced ({reason}); the next start cuts them off",
+            file.display()
+        );
+    }
+    text
+}
