@@ -7,6 +7,9 @@ use replog_tests::sim::{self, Coverage, Mutant, Options};
 /// Schedules where nothing else is said: about a minute on each of two cores.
 const SEEDS: u64 = 50_000;
 
+/// Schedules of each kind that is looked at closely.
+const FOCUSED_SEEDS: u64 = 4_000;
+
 const THREADS: u64 = 2;
 
 /// Schedules within which every mutant must be found.
@@ -19,10 +22,11 @@ fn number(name: &str) -> Option<u64> {
 }
 
 /// Runs a seed; where it fails it is run again with its story.
-fn run(seed: u64) -> sim::Stats {
-    sim::run(seed, Options::default()).unwrap_or_else(|failure| {
-        let told = sim::run(seed, Options { story: true, ..Options::default() });
-        panic!("{}", told.err().unwrap_or(failure));
+fn run(seed: u64, focus: Option<sim::Focus>) -> sim::Stats {
+    let options = Options { focus, ..Options::default() };
+    sim::run(seed, options).unwrap_or_else(|failure| {
+        let told = sim::run(seed, Options { story: true, ..options });
+        panic!("{focus:?} {}", told.err().unwrap_or(failure));
     })
 }
 
@@ -30,7 +34,7 @@ fn run(seed: u64) -> sim::Stats {
 fn run_share(first: u64, seeds: u64) -> (Coverage, u64) {
     let (mut coverage, mut events) = (Coverage::default(), 0);
     for seed in (first..seeds).step_by(THREADS as usize) {
-        let stats = run(seed);
+        let stats = run(seed, None);
         coverage.merge(&stats.coverage);
         events += stats.events;
     }
@@ -48,9 +52,9 @@ fn seeds_hold_every_invariant() {
         events += count;
     }
     println!("{seeds} schedules, {events} events");
-    let Coverage { helped_not_whole, helped_foreign, helped_stopped, .. } = coverage;
+    let Coverage { helped_to_lead, helped_by_wiping, .. } = coverage;
     println!(
-        "an operator helped: not whole {helped_not_whole}, foreign {helped_foreign}, fenced {helped_stopped}"
+        "an operator helped somebody to lead {helped_to_lead} times, and wiped {helped_by_wiping} times"
     );
     for path in sim::Path::ALL {
         println!("{path:?}: {}", coverage.count(path));
@@ -62,17 +66,26 @@ fn seeds_hold_every_invariant() {
 }
 
 #[test]
+fn focused_schedules_hold_every_invariant() {
+    let looks = sim::Focus::ALL
+        .map(|focus| thread::spawn(move || (0..FOCUSED_SEEDS).for_each(|seed| drop(run(seed, Some(focus))))));
+    for look in looks {
+        look.join().expect("a focused schedule failed; its report stands above");
+    }
+}
+
+#[test]
 fn the_simulator_is_deterministic() {
     for seed in 0..100 {
-        assert_eq!(run(seed), run(seed), "seed {seed}");
+        assert_eq!(run(seed, None), run(seed, None), "seed {seed}");
     }
 }
 
 #[test]
 fn mutants_are_caught() {
     let mut alive = Vec::new();
-    for mutant in Mutant::ALL {
-        let options = Options { mutant: Some(mutant), ..Options::default() };
+    for mutant in Mutant::ALL.iter().copied() {
+        let options = Options { mutant: Some(mutant), focus: mutant.focus(), ..Options::default() };
         let caught = (0..SEEDS_PER_MUTANT).find_map(|seed| sim::run(seed, options).err());
         match caught {
             Some(failure) => println!("{mutant:?}: seed {}: {}", failure.seed, failure.what),
@@ -89,7 +102,8 @@ fn replay() {
         println!("nothing to replay: REPLOG_SIM_SEED is not set");
         return;
     };
-    match sim::run(seed, Options { story: true, ..Options::default() }) {
+    let focus = number("REPLOG_SIM_FOCUS").and_then(|nth| sim::Focus::ALL.get(nth as usize).copied());
+    match sim::run(seed, Options { story: true, focus, ..Options::default() }) {
         Ok(stats) => println!("seed {seed} holds every invariant: {stats:?}"),
         Err(failure) => panic!("{failure}"),
     }

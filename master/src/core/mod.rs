@@ -21,6 +21,8 @@ mod appends;
 pub mod events;
 mod health;
 mod held_appends;
+#[doc(hidden)]
+pub mod mutant;
 mod pending_writes;
 mod progress;
 mod promise;
@@ -42,6 +44,7 @@ use replog_shared::{
 
 use events::{Append, Interruption, NotLeading, Notice, WaitId, WriteOutcome, Written};
 use held_appends::HeldAppends;
+use mutant::Mutant;
 use pending_writes::PendingWrites;
 use progress::Progress;
 use recovery::Recovery;
@@ -415,7 +418,13 @@ impl MasterCore {
         let Phase::Leading(epoch) = &self.phase else {
             return self.refuse_while_not_leading(wait);
         };
-        let epoch = Epoch { start: epoch.start.saturating_add(1), ..epoch.clone() };
+        let mut epoch = Epoch { start: epoch.start.saturating_add(1), ..epoch.clone() };
+        if mutant::is(Mutant::CleanInPlace) {
+            epoch.start -= 1;
+        }
+        if mutant::is(Mutant::CleanReigns) {
+            epoch.reign += 1_000;
+        }
         self.interrupt_all(&Interruption::Cleaned);
         // A crash between the two leaves a node that has lost its log, not one that has cleaned it.
         self.remember(|identity| identity.whole = false);

@@ -2,7 +2,11 @@
 
 use replog_shared::{Epoch, Moment, NodeName, Order, store::LogView, wire};
 
-use super::{Effect, MasterCore, Phase, events::NotLeading};
+use super::{
+    Effect, MasterCore, Phase,
+    events::NotLeading,
+    mutant::{self, Mutant},
+};
 
 /// A page of the log that another master asked for; the node reads it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -53,7 +57,8 @@ impl MasterCore {
 
     pub(super) fn fenced(&mut self, by: NodeName) {
         let known = matches!(&self.phase, Phase::Stopped(NotLeading::Fenced { by: known }) if *known == by);
-        if !known {
+        let goes_on = matches!(self.phase, Phase::Leading(_)) && mutant::is(Mutant::PromisedMasterGoesOn);
+        if !known && !goes_on {
             self.stop_leading(NotLeading::Fenced { by });
         }
     }

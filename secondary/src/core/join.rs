@@ -12,6 +12,7 @@ use replog_shared::{
 use super::{
     Heard, PUSH_QUIET, SecondaryCore, acks,
     effect::{Effect, Notice},
+    mutant::{self, Mutant},
     state::{Attempt, Session, State},
 };
 
@@ -173,7 +174,8 @@ impl SecondaryCore {
     /// describes another log than the one this node has by now.
     pub fn on_join_answer(&mut self, now: Moment, answer: JoinAnswer, log: &dyn LogView) {
         let outstanding = self.state.attempt().and_then(|attempt| attempt.request);
-        if outstanding != Some(answer.request) || Some(&answer.epoch) < self.identity.fence.as_ref() {
+        let other = outstanding != Some(answer.request) && !mutant::is(Mutant::OldJoinAnswerTaken);
+        if other || Some(&answer.epoch) < self.identity.fence.as_ref() {
             self.counters.stale += 1;
             return;
         }
@@ -197,8 +199,11 @@ impl SecondaryCore {
 
     fn on_admitted(&mut self, now: Moment, answer: &JoinAnswer, log: &dyn LogView) {
         let tip = log.tip();
-        let fork = mark::fork((log.marks(), tip.place.length), (&answer.marks, answer.length));
-        if fork != answer.fork {
+        let mut fork = mark::fork((log.marks(), tip.place.length), (&answer.marks, answer.length));
+        if mutant::is(Mutant::OldJoinAnswerTaken) {
+            fork = answer.fork.min(tip.place);
+        }
+        if fork != answer.fork && !mutant::is(Mutant::OldJoinAnswerTaken) {
             // The log went on since the question; the answer is about the log as it was.
             return self.ask_again(now);
         }
@@ -209,7 +214,7 @@ impl SecondaryCore {
         if tip.place == fork {
             return self.open_session(now, answer, tip);
         }
-        if !mark::explains(&answer.marks, fork, log.marks()) {
+        if !mark::explains(&answer.marks, fork, log.marks()) && !mutant::is(Mutant::UnexplainedCut) {
             return self.diverge(behind);
         }
         self.follow(answer);
@@ -281,6 +286,10 @@ impl SecondaryCore {
     fn become_foreign(&mut self, theirs: Option<LogId>, attempt: Attempt) {
         if !matches!(&self.state, State::Foreign { theirs: known, .. } if *known == theirs) {
             self.effects.push(Effect::Notice(Notice::Foreign { theirs }));
+        }
+        if mutant::is(Mutant::ForeignCut) {
+            self.remember(|identity| identity.log_id = None);
+            self.effects.push(Effect::Truncate(Place::START));
         }
         self.leave(State::Foreign { theirs, attempt });
         self.ack_due = true;

@@ -19,6 +19,8 @@ mod entries;
 mod faults;
 mod fetcher;
 mod join;
+#[doc(hidden)]
+pub mod mutant;
 mod promise;
 mod reorder_buffer;
 mod state;

@@ -10,9 +10,13 @@ use replog_shared::{Message, MessageId, Moment, Order, WriteConcern};
 use super::{
     coverage::{Coverage, Path},
     mirror::{Key, hash},
-    oracle::Oracle,
+    oracle::{Answer, Oracle},
     plan::pick,
 };
+
+/// What a master's answer says besides its outcome.
+#[derive(Clone, Debug)]
+pub(super) struct Told(pub(super) Answer);
 
 /// What a client sends to the master. A deadline is told as a duration: the master's clock gives the moment.
 #[derive(Clone, Debug)]
@@ -42,6 +46,8 @@ pub(super) enum Command {
 /// A request without an answer.
 #[derive(Clone, Debug, Default)]
 struct Request {
+    /// The node that it was sent to.
+    node: usize,
     keys: Vec<Key>,
     w: u16,
     expect: Option<u64>,
@@ -79,27 +85,34 @@ impl Clients {
         }
     }
 
-    /// The next request; `length` is that of the master's log.
-    pub(super) fn draw(&mut self, length: u64, random: &mut Rng, oracle: &mut Oracle) -> Command {
+    /// The next request to a node; `length` is that of its log, `retries` how many of 20 repeat an old one.
+    pub(super) fn draw(
+        &mut self,
+        node: usize,
+        length: u64,
+        retries: u8,
+        random: &mut Rng,
+        oracle: &mut Oracle,
+    ) -> Command {
         match random.u8(..20) {
-            0 if !self.open.is_empty() => self.hang_up(random),
+            0 if self.waits_at(node).next().is_some() => self.hang_up(node, random),
             1 if length > 0 => {
                 let order = Order::new(random.u64(..length + 1));
                 let w = self.w(random);
-                let wait = self.open(Request { w: w.get(), ..Request::default() });
+                let wait = self.open(Request { node, w: w.get(), ..Request::default() });
                 Command::Wait { wait, order, w, timeout: timeout(random) }
             }
-            2..=6 if !self.written.is_empty() => {
+            draw if (2..2 + retries).contains(&draw) && !self.written.is_empty() => {
                 let mut messages = pick(random, &self.written).clone();
                 self.spoil(&mut messages, random);
-                self.append(messages, None, random, oracle)
+                self.append(node, messages, None, random, oracle)
             }
             _ => {
                 let messages = self.fresh(random);
                 self.written.push(messages.clone());
                 let near = (length + random.u64(..3)).saturating_sub(1);
                 let expect = (random.u8(..6) == 0).then_some(near);
-                self.append(messages, expect, random, oracle)
+                self.append(node, messages, expect, random, oracle)
             }
         }
     }
@@ -131,28 +144,29 @@ impl Clients {
 
     fn append(
         &mut self,
+        node: usize,
         messages: Vec<NewMessage>,
         expect: Option<u64>,
         random: &mut Rng,
         oracle: &mut Oracle,
     ) -> Command {
         let w = self.w(random);
-        let wait = self.submit(&messages, w, expect, false, oracle);
+        let wait = self.submit(node, &messages, w, expect, oracle);
         Command::Append { wait, messages, w, expect: expect.map(Order::new), timeout: timeout(random) }
     }
 
     fn submit(
         &mut self,
+        node: usize,
         messages: &[NewMessage],
         w: WriteConcern,
         expect: Option<u64>,
-        last: bool,
         oracle: &mut Oracle,
     ) -> usize {
         let keys: Vec<Key> =
             messages.iter().map(|new| Key::of(new.id.as_str(), new.message.as_json())).collect();
         oracle.on_submit(&keys);
-        self.open(Request { keys, w: w.get(), expect, last })
+        self.open(Request { node, keys, w: w.get(), expect, last: false })
     }
 
     fn open(&mut self, request: Request) -> usize {
@@ -165,27 +179,35 @@ impl Clients {
         concern(random.u16(1..=self.nodes), self.nodes)
     }
 
-    fn hang_up(&mut self, random: &mut Rng) -> Command {
-        let waits: Vec<usize> = self.open.keys().copied().collect();
+    /// The requests that a node has not answered.
+    fn waits_at(&self, node: usize) -> impl Iterator<Item = usize> {
+        self.open.iter().filter(move |(_, request)| request.node == node).map(|(wait, _)| *wait)
+    }
+
+    fn hang_up(&mut self, node: usize, random: &mut Rng) -> Command {
+        let waits: Vec<usize> = self.waits_at(node).collect();
         Command::HangUp { wait: *pick(random, &waits) }
     }
 
     /// The log is to be emptied.
-    pub(super) fn clean(&mut self, random: &mut Rng) -> Command {
+    pub(super) fn clean(&mut self, node: usize, random: &mut Rng) -> Command {
         let w = self.w(random);
-        let wait = self.open(Request { w: w.get(), ..Request::default() });
+        let wait = self.open(Request { node, w: w.get(), ..Request::default() });
         Command::Clean { wait, w }
     }
 
     /// The writes that must be answered once all is well: one for each w that has none under way.
-    pub(super) fn last_writes(&mut self, random: &mut Rng, oracle: &mut Oracle) -> Vec<Command> {
+    pub(super) fn last_writes(&mut self, node: usize, random: &mut Rng, oracle: &mut Oracle) -> Vec<Command> {
         let mut commands = Vec::new();
         for number in 1..=self.nodes {
             if self.last_met.contains(&number) || !self.waits_for_last.insert(number) {
                 continue;
             }
             let (messages, w) = (vec![self.fresh_message(random)], concern(number, self.nodes));
-            let wait = self.submit(&messages, w, None, true, oracle);
+            let wait = self.submit(node, &messages, w, None, oracle);
+            if let Some(request) = self.open.get_mut(&wait) {
+                request.last = true;
+            }
             commands.push(Command::Append { wait, messages, w, expect: None, timeout: None });
         }
         commands
@@ -206,6 +228,7 @@ impl Clients {
             command
         {
             let Some(request) = self.open.remove(wait) else { return };
+            self.forget_last(&request);
             oracle.on_outcome(&request.keys, true);
         }
     }
@@ -218,10 +241,10 @@ impl Clients {
         }
     }
 
-    /// The master died: nobody is answered.
-    pub(super) fn on_master_died(&mut self, oracle: &mut Oracle) {
-        while let Some((wait, _)) = self.open.first_key_value() {
-            let wait = *wait;
+    /// A master died: nobody who asked it is answered.
+    pub(super) fn on_master_died(&mut self, node: usize, oracle: &mut Oracle) {
+        let waits: Vec<usize> = self.waits_at(node).collect();
+        for wait in waits {
             self.on_hung_up(wait, oracle);
         }
     }
@@ -232,30 +255,29 @@ impl Clients {
         }
     }
 
-    /// The master answers.
+    /// A master answers. `told`: what else it says; none where it has no log.
     pub(super) fn on_answer(
         &mut self,
         wait: WaitId,
         outcome: &WriteOutcome,
+        told: Option<&Told>,
         oracle: &mut Oracle,
         coverage: &mut Coverage,
     ) {
         // Whoever hung up may be answered in that very moment, and hears nothing.
         let Some(request) = self.open.remove(&wait.0) else { return };
         self.forget_last(&request);
-        match outcome {
-            WriteOutcome::Met { written, holders, .. } => {
-                check_written(&request, written, oracle);
-                oracle.on_met(written.first.get(), written.count, request.w);
-                check_holders(written, |index| holders.contains(index), self.nodes, oracle);
+        match (outcome, told) {
+            (WriteOutcome::Met { written, .. }, Some(Told(answer))) => {
+                check_written(&request, written, answer, oracle);
+                oracle.on_met(answer, written.first.get(), written.count, request.w);
                 self.on_met(&request, written, coverage);
             }
-            WriteOutcome::Unconfirmed { written, holders } => {
-                check_written(&request, written, oracle);
-                check_holders(written, |index| holders.contains(index), self.nodes, oracle);
+            (WriteOutcome::Unconfirmed { written, .. }, Some(Told(answer))) => {
+                check_written(&request, written, answer, oracle);
                 self.timed_out.extend(request.keys.iter().map(|key| key.id));
             }
-            WriteOutcome::Interrupted { .. } | WriteOutcome::Refused(_) => {}
+            _ => {}
         }
         oracle.on_outcome(&request.keys, matches!(outcome, WriteOutcome::Refused(_)));
     }
@@ -274,8 +296,9 @@ impl Clients {
     }
 }
 
-fn check_written(request: &Request, written: &Written, oracle: &mut Oracle) {
-    oracle.check_run(written.first.get(), &request.keys);
+fn check_written(request: &Request, written: &Written, answer: &Answer, oracle: &mut Oracle) {
+    oracle.check_named_holders(answer, written.first.get() + written.count);
+    oracle.check_run(answer.node, written.first.get(), &request.keys);
     if request.keys.is_empty() {
         return;
     }
@@ -284,12 +307,6 @@ fn check_written(request: &Request, written: &Written, oracle: &mut Oracle) {
     }
     if !written.duplicate && request.expect.is_some_and(|expected| expected != written.first.get()) {
         oracle.found(|| format!("a write got the order {}, which its caller did not expect", written.first));
-    }
-}
-
-fn check_holders(written: &Written, holds: impl Fn(usize) -> bool, nodes: u16, oracle: &mut Oracle) {
-    for index in (0..usize::from(nodes) - 1).filter(|index| holds(*index)) {
-        oracle.on_named_holder(index + 1, written.first.get() + written.count);
     }
 }
 

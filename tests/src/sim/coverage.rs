@@ -31,11 +31,45 @@ pub enum Path {
     Met,
     /// Of a batch that was asked again, all was found in the log.
     RetryFound,
+    /// A node was promoted.
+    Promoted,
+    /// A promotion did not come about, …
+    PromotionAbandoned,
+    /// … and was run again.
+    PromotionRunAgain,
+    /// A master that had led learned that another one reigns.
+    DeposedMasterTold,
+    /// A promoted node gave up its own suffix for a log that ranks higher.
+    OwnSuffixGivenUp,
+    /// A secondary that hears nobody had itself promoted.
+    TimerFired,
+    /// A secondary gave up a suffix that a promotion explains away.
+    SuffixCutAfterPromotion,
+    /// A starting master noticed that it lacks, or may lack, what it had.
+    LackNoticed,
+    /// A node lost its claim to hold all, …
+    WholeLost,
+    /// … or gained it.
+    Whole,
+    /// An older copy of a node's directory was in its place at a start.
+    OldCopyStarted,
+    /// A log held what its master's neither has nor explains, and was kept.
+    Diverged,
+    /// A log was cleaned by a master while a higher epoch existed.
+    CleanByZombie,
+    /// Another node's directory was refused.
+    NameRefused,
+    /// A promotion halted, because nothing explained what another node held.
+    UnexplainedHalt,
+    /// A process died between two steps of one event.
+    DiedBetweenSteps,
+    /// A power loss took lines.
+    LinesLost,
 }
 
 impl Path {
     /// All of them.
-    pub const ALL: [Path; 14] = [
+    pub const ALL: [Path; 31] = [
         Path::GapFilled,
         Path::DuplicateDropped,
         Path::StaleEpochRefused,
@@ -50,6 +84,23 @@ impl Path {
         Path::DamageRefused,
         Path::Met,
         Path::RetryFound,
+        Path::Promoted,
+        Path::PromotionAbandoned,
+        Path::PromotionRunAgain,
+        Path::DeposedMasterTold,
+        Path::OwnSuffixGivenUp,
+        Path::TimerFired,
+        Path::SuffixCutAfterPromotion,
+        Path::LackNoticed,
+        Path::WholeLost,
+        Path::Whole,
+        Path::OldCopyStarted,
+        Path::Diverged,
+        Path::CleanByZombie,
+        Path::NameRefused,
+        Path::UnexplainedHalt,
+        Path::DiedBetweenSteps,
+        Path::LinesLost,
     ];
 }
 
@@ -57,13 +108,10 @@ impl Path {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Coverage {
     counts: [u64; Path::ALL.len()],
-    /// Times an operator wiped all nodes after the faults had healed, because an empty master had no whole
-    /// log to take over: the design leaves this to people.
-    pub helped_not_whole: u64,
-    /// … wiped secondaries of another log than the master's.
-    pub helped_foreign: u64,
-    /// … restarted a master that had stopped taking appends, being fenced.
-    pub helped_stopped: u64,
+    /// How often an operator helped after the faults had healed: with a start or a promotion, …
+    pub helped_to_lead: u64,
+    /// … or by wiping a node of another log, or one that had diverged. The design leaves both to people.
+    pub helped_by_wiping: u64,
 }
 
 impl Coverage {
@@ -87,9 +135,8 @@ impl Coverage {
         for path in Path::ALL {
             self.add(path, other.count(path));
         }
-        self.helped_not_whole += other.helped_not_whole;
-        self.helped_foreign += other.helped_foreign;
-        self.helped_stopped += other.helped_stopped;
+        self.helped_to_lead += other.helped_to_lead;
+        self.helped_by_wiping += other.helped_by_wiping;
     }
 
     /// The paths that were never taken.

@@ -1,8 +1,12 @@
 //! What every node and client of a simulation shares while an event is handled.
 
-use replog_host::bus::Outgoing;
+use fastrand::Rng;
 
-use super::{Mutant, Options, client::Clients, coverage::Coverage, oracle::Oracle, plan::Plan, story::Story};
+use super::{
+    Mutant, Options, client::Clients, coverage::Coverage, node::Sent, oracle::Oracle, plan::Plan,
+    story::Story,
+};
+use replog_shared::NodeName;
 
 /// The surroundings of whoever handles an event.
 #[derive(Debug)]
@@ -13,22 +17,35 @@ pub(super) struct Hub {
     pub(super) story: Story,
     pub(super) mutant: Option<Mutant>,
     /// Packets that the node of the moment sent.
-    pub(super) sent: Vec<Outgoing>,
+    pub(super) sent: Sent,
+    /// The process of the moment died between two steps of one event.
+    pub(super) crashed: bool,
+    /// How likely that is after a step that changes the disk.
+    pub(super) crash_rate: f64,
+    random: Rng,
 }
 
 impl Hub {
-    pub(super) fn new(plan: &Plan, options: Options) -> Hub {
+    pub(super) fn new(plan: &Plan, names: &[NodeName], options: Options, random: Rng) -> Hub {
         Hub {
-            oracle: Oracle::new(plan.secondaries),
-            clients: Clients::new(plan.secondaries as u16 + 1),
+            oracle: Oracle::new(names.to_vec()),
+            clients: Clients::new(names.len() as u16),
             coverage: Coverage::default(),
             story: Story::new(options.story),
             mutant: options.mutant,
             sent: Vec::new(),
+            crashed: false,
+            crash_rate: plan.step_crashes,
+            random,
         }
     }
 
     pub(super) fn is(&self, mutant: Mutant) -> bool {
         self.mutant == Some(mutant)
+    }
+
+    /// The disk has changed: the process may die here, before anything that follows.
+    pub(super) fn may_crash(&mut self) {
+        self.crashed |= self.crash_rate > 0.0 && self.random.f64() < self.crash_rate;
     }
 }

@@ -1,4 +1,6 @@
-//! The real master core with its store, driven as `replog_master::node` drives it.
+//! The real master core over its disk, driven as `replog_master::node` drives it.
+
+mod effects;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
@@ -9,13 +11,13 @@ use replog_host::bus::Incoming;
 use replog_master::{
     bus::{Event, Translator},
     core::{
-        AckOutcome, CoreConfig, Effect, MasterCore, Push, StartTerms,
-        events::{Notice, WaitId},
+        AckOutcome, CoreConfig, Effect, MasterCore, StartTerms,
+        events::{NotLeading, WaitId},
     },
 };
 use replog_shared::{
-    Identity, Incarnation, LogName, MarkKind, Moment, NodeName, Order,
-    store::{Cut, LogView, MemoryStore, Reader, Store},
+    Incarnation, Moment, NodeName, Order,
+    store::LogView,
     wire::{self, Verdict},
 };
 
@@ -23,8 +25,9 @@ use super::{
     Mutant,
     client::{self, Command},
     coverage::Path,
+    disk::{Disk, Lies},
     hub::Hub,
-    plan::Plan,
+    node::Birth,
 };
 
 /// Turns in which nothing came and something stayed due: more than these and the node would spin.
@@ -42,19 +45,26 @@ pub(super) enum Input {
 /// One process.
 #[derive(Debug)]
 pub(super) struct Master {
+    /// Which node it is.
+    index: usize,
     core: MasterCore,
-    store: MemoryStore,
+    disk: Disk,
     translator: Translator,
+    /// The other nodes: their names in the order of its configuration, and which nodes they are.
     secondaries: Vec<NodeName>,
+    peers: Vec<usize>,
+    /// It promises nothing that a living master would mind (recovery.md, part 8).
+    automatic: bool,
     /// When it started, in microseconds of the simulation.
     started: u64,
     now: u64,
     inbox: VecDeque<Input>,
     idle_turns: u32,
     window_envelopes: usize,
-    /// For mutants: the admitted process of each secondary, and what was pushed, asked and acked
-    /// already.
+    /// The admitted process of each secondary.
     admitted: BTreeMap<usize, Incarnation>,
+    has_led: bool,
+    /// For mutants: what was pushed, asked and acked already.
     sent_once: BTreeSet<(usize, Order)>,
     asked_once: bool,
     last_acks: BTreeMap<usize, wire::Ack>,
@@ -62,17 +72,23 @@ pub(super) struct Master {
 
 impl Master {
     pub(super) fn start(
-        now: u64,
-        log: LogName,
-        names: &[NodeName],
-        plan: &Plan,
-        incarnation: Incarnation,
-        seed: u64,
+        birth: Birth<'_>,
+        terms: StartTerms,
+        automatic: bool,
+        mut disk: Disk,
         hub: &mut Hub,
     ) -> Master {
-        hub.oracle.on_start(0, incarnation);
-        hub.oracle.on_master_start();
-        let (name, secondaries) = (names[0].clone(), names[1..].to_vec());
+        let Birth { now, index, names, log, plan, incarnation, seed, .. } = birth;
+        disk.store = disk.store.reopened(!hub.is(Mutant::IdIndexLost));
+        disk.store.lie(match hub.mutant {
+            Some(Mutant::PublishedBeforeSync) => Lies::All,
+            Some(Mutant::MarkNotSynced) => Lies::Marks,
+            _ => Lies::None,
+        });
+        hub.oracle.on_start(index, incarnation, &disk.store);
+        let peers: Vec<usize> = (0..names.len()).filter(|node| *node != index).collect();
+        let (name, secondaries) = (names[index].clone(), peers.iter().map(|node| names[*node].clone()));
+        let secondaries: Vec<NodeName> = secondaries.collect();
         let config = CoreConfig {
             node: name.clone(),
             secondaries: secondaries.clone(),
@@ -80,25 +96,27 @@ impl Master {
             heartbeat_interval: plan.heartbeat,
             recovery_wait: plan.recovery_wait,
             read_only_without_majority: plan.read_only,
-            start: StartTerms::default(),
+            start: terms,
             push: plan.push,
             http: None,
         };
-        let store =
-            if hub.is(Mutant::IdIndexLost) { MemoryStore::without_ids() } else { MemoryStore::with_ids() };
-        let translator = Translator::new(log, &name);
-        let core = MasterCore::new(config, Identity::default(), Moment::default(), seed);
+        let mut identity = disk.identity.clone();
+        identity.whole |= hub.is(Mutant::PartlyHeldCounts);
         Master {
-            core,
-            store,
-            translator,
+            index,
+            core: MasterCore::new(config, identity, Moment::default(), seed),
+            disk,
+            translator: Translator::new(log.clone(), &name),
             secondaries,
+            peers,
+            automatic,
             started: now,
             now,
             inbox: VecDeque::new(),
             idle_turns: 0,
             window_envelopes: plan.push.window_envelopes,
             admitted: BTreeMap::new(),
+            has_led: false,
             sent_once: BTreeSet::new(),
             asked_once: false,
             last_acks: BTreeMap::new(),
@@ -120,26 +138,30 @@ impl Master {
         self.core.epoch().is_some()
     }
 
-    pub(super) fn waits_for(&self) -> String {
-        format!("{:?}", self.core.not_leading())
+    /// Whether it ever led.
+    pub(super) const fn has_led(&self) -> bool {
+        self.has_led
     }
 
-    /// Whether it stopped taking appends for good.
-    pub(super) fn has_stopped(&self) -> bool {
-        use replog_master::core::events::NotLeading;
-        !matches!(self.core.not_leading(), None | Some(NotLeading::Recovering { .. }))
+    /// Why it takes no appends.
+    pub(super) fn not_leading(&self) -> Option<NotLeading> {
+        self.core.not_leading()
     }
 
     pub(super) fn pending_writes(&self) -> usize {
         self.core.pending_writes()
     }
 
-    pub(super) fn length(&self) -> u64 {
-        self.store.tip().place.length.get()
+    pub(super) const fn disk(&self) -> &Disk {
+        &self.disk
     }
 
-    pub(super) fn store(&self) -> &MemoryStore {
-        &self.store
+    pub(super) const fn disk_mut(&mut self) -> &mut Disk {
+        &mut self.disk
+    }
+
+    pub(super) fn into_disk(self) -> Disk {
+        self.disk
     }
 
     fn moment(&self) -> Moment {
@@ -153,16 +175,20 @@ impl Master {
         while let Some(input) = self.inbox.pop_front() {
             self.on_input(moment, input, hub);
             self.execute(hub);
+            if hub.crashed {
+                return;
+            }
         }
         if self.core.next_deadline().is_some_and(|deadline| deadline <= moment) {
-            self.core.on_deadline(moment, &self.store);
+            self.core.on_deadline(moment, &self.disk.store);
             self.execute(hub);
         }
-        while self.core.on_leading(moment, &self.store) {
+        while self.core.on_leading(moment, &self.disk.store) {
             self.execute(hub);
         }
-        self.core.on_burst_end(moment, &self.store);
+        self.core.on_burst_end(moment, &self.disk.store);
         self.execute(hub);
+        self.has_led |= self.leads();
         self.check_idle(hub);
     }
 
@@ -191,14 +217,14 @@ impl Master {
                 let w =
                     if hub.is(Mutant::WriteConcernIgnored) { replog_shared::WriteConcern::ONE } else { w };
                 let append = client::append(messages, w, expect, deadline(timeout));
-                self.core.on_append(now, WaitId(wait), append, &self.store);
+                self.core.on_append(now, WaitId(wait), append, &self.disk.store);
             }
             Command::Wait { wait, order, w, timeout } => {
-                self.core.on_wait(WaitId(wait), order, w, deadline(timeout), &self.store);
+                self.core.on_wait(WaitId(wait), order, w, deadline(timeout), &self.disk.store);
             }
             Command::Clean { wait, w } => {
                 let clean = client::append(Vec::new(), w, None, None);
-                self.core.on_clean(now, WaitId(wait), clean, &self.store);
+                self.core.on_clean(now, WaitId(wait), clean, &self.disk.store);
             }
             Command::HangUp { wait } => self.core.on_hang_up(WaitId(wait)),
         }
@@ -216,18 +242,23 @@ impl Master {
             Event::Ack(ack) => self.on_ack(now, ack, hub),
             Event::Join { join, reply } => self.on_join(now, &join, reply, hub),
             Event::Fetch { fetch, reply } => {
-                self.core.on_fetch(now, &fetch, reply, &self.store);
+                self.core.on_fetch(now, &fetch, reply, &self.disk.store);
                 if hub.is(Mutant::FetchTakenAsAck) {
                     self.take_fetch_as_ack(now, &fetch);
                 }
             }
             Event::Heartbeat(heartbeat) => self.core.on_heartbeat(now, &heartbeat),
-            Event::Ask(ask, reply) => self.core.on_ask(now, &ask, reply, &self.store),
-            Event::Promise(promise, reply) => self.core.on_promise(now, &promise, reply, &self.store),
+            Event::Ask(ask, reply) => self.core.on_ask(now, &ask, reply, &self.disk.store),
+            Event::Promise(promise, reply) => self.core.on_promise(now, &promise, reply, &self.disk.store),
             Event::Read(read, reply) => self.core.on_read(read, reply),
             Event::State(_) if hub.is(Mutant::OrdersReused) => {}
-            Event::State(state) => self.core.on_state(now, *state, &self.store),
-            Event::ReadAnswer(header, lines) => self.core.on_read_answer(now, &header, &lines, &self.store),
+            Event::State(mut state) => {
+                state.whole |= hub.is(Mutant::PartlyHeldCounts);
+                self.core.on_state(now, *state, &self.disk.store);
+            }
+            Event::ReadAnswer(header, lines) => {
+                self.core.on_read_answer(now, &header, &lines, &self.disk.store);
+            }
             Event::NoResponders(node) => {
                 hub.coverage.hit(Path::NoResponders);
                 self.core.on_no_responders(now, &node);
@@ -236,10 +267,17 @@ impl Master {
         }
     }
 
-    fn on_ack(&mut self, now: Moment, ack: wire::Ack, hub: &mut Hub) {
+    fn on_ack(&mut self, now: Moment, mut ack: wire::Ack, hub: &mut Hub) {
         let index = self.secondaries.iter().position(|name| *name == ack.sender.node);
         let admitted = index.and_then(|index| self.admitted.get(&index)).copied();
-        match (self.core.on_ack(now, &ack, &self.store), index) {
+        if hub.is(Mutant::OldIncarnationCounts) {
+            ack.sender.incarnation = admitted.unwrap_or(ack.sender.incarnation);
+        }
+        if hub.is(Mutant::AckBeforeMark) && ack.epoch.as_ref() == self.core.epoch() {
+            // The digest of a log on its way to the mark is never the master's.
+            self.take_at_its_word(&mut ack);
+        }
+        match (self.core.on_ack(now, &ack, &self.disk.store), index) {
             (AckOutcome::NotAdmitted, _) => hub.coverage.hit(Path::OldIncarnationIgnored),
             (AckOutcome::Counted, Some(index)) if hub.is(Mutant::AckedSurvivesRestart) => {
                 self.last_acks.insert(index, ack.clone());
@@ -258,12 +296,18 @@ impl Master {
         };
         ack.sender.node = self.secondaries[*other].clone();
         ack.sender.incarnation = *incarnation;
-        let _counted = self.core.on_ack(now, &ack, &self.store);
+        let _counted = self.core.on_ack(now, &ack, &self.disk.store);
+    }
+
+    fn take_at_its_word(&self, ack: &mut wire::Ack) {
+        let store = &self.disk.store;
+        let place = replog_shared::Place::new(ack.through, store.durable().marks);
+        ack.digest = store.digest_at(place).unwrap_or(ack.digest);
     }
 
     fn take_fetch_as_ack(&mut self, now: Moment, fetch: &wire::Fetch) {
-        let place = replog_shared::Place::new(fetch.from, self.store.durable().marks);
-        let Some(digest) = self.store.digest_at(place) else { return };
+        let place = replog_shared::Place::new(fetch.from, self.disk.store.durable().marks);
+        let Some(digest) = self.disk.store.digest_at(place) else { return };
         let ack = wire::Ack {
             sender: fetch.sender.clone(),
             epoch: Some(fetch.epoch.clone()),
@@ -275,11 +319,11 @@ impl Master {
             state: wire::SecondaryState::Streaming,
             error: None,
         };
-        let _counted = self.core.on_ack(now, &ack, &self.store);
+        let _counted = self.core.on_ack(now, &ack, &self.disk.store);
     }
 
     fn on_join(&mut self, now: Moment, join: &wire::Join, reply: String, hub: &mut Hub) {
-        self.core.on_join(now, join, reply, &self.store);
+        self.core.on_join(now, join, reply, &self.disk.store);
         let Some(index) = self.secondaries.iter().position(|name| *name == join.sender.node) else { return };
         let mut effects = Vec::new();
         self.core.take_effects(&mut effects);
@@ -288,105 +332,11 @@ impl Master {
         });
         if admitted {
             self.admitted.insert(index, join.sender.incarnation);
-            hub.oracle.on_admitted(index + 1, join.sender.incarnation);
         }
         self.execute_all(effects, hub);
         if let Some(mut ack) = self.last_acks.get(&index).filter(|_| admitted).cloned() {
             ack.sender.incarnation = join.sender.incarnation;
-            let _counted = self.core.on_ack(now, &ack, &self.store);
+            let _counted = self.core.on_ack(now, &ack, &self.disk.store);
         }
-    }
-
-    fn execute(&mut self, hub: &mut Hub) {
-        let mut effects = Vec::new();
-        self.core.take_effects(&mut effects);
-        self.execute_all(effects, hub);
-    }
-
-    fn execute_all(&mut self, effects: Vec<Effect>, hub: &mut Hub) {
-        let mut pushes = BTreeMap::<usize, usize>::new();
-        for effect in effects {
-            if let Effect::Entries { secondary, answer: None, .. } = &effect {
-                *pushes.entry(*secondary).or_default() += 1;
-            }
-            self.execute_one(effect, hub);
-        }
-        let most = pushes.into_values().max().unwrap_or_default();
-        if most == self.window_envelopes {
-            hub.coverage.hit(Path::WindowFull);
-        }
-        if most > self.window_envelopes {
-            hub.oracle
-                .found(|| format!("bounded: {most} envelopes were pushed at one time to one secondary"));
-        }
-    }
-
-    fn execute_one(&mut self, effect: Effect, hub: &mut Hub) {
-        match effect {
-            Effect::Save(_) => {}
-            Effect::State { reply, state } => hub.sent.push(Translator::state(reply, &state)),
-            Effect::ReadAnswer(_) => hub.oracle.found(|| "a master was promised and read".to_owned()),
-            Effect::Append(lines) => {
-                hub.story.tell(|| {
-                    format!(
-                        "master appends {}..{} ({} marks)",
-                        lines.from(),
-                        lines.tip().place.length,
-                        lines.marks().len()
-                    )
-                });
-                if lines.marks().iter().any(|placed| placed.mark.kind == MarkKind::Clean) {
-                    hub.coverage.hit(Path::Cleaned);
-                }
-                let stored = self.store.append(&lines);
-                hub.oracle.on_append(0, lines.from(), stored, &self.store);
-            }
-            Effect::Truncate(place) => {
-                hub.story.tell(|| format!("master cuts its log at {}", place.length));
-                self.store.truncate(place, Cut::Drop).expect("a place of this log");
-                self.sent_once.clear();
-                self.admitted.clear();
-                hub.oracle.on_truncate(0, &self.store, None);
-            }
-            Effect::Answer { wait, outcome } => {
-                hub.story.tell(|| format!("master answers request {}: {outcome:?}", wait.0));
-                hub.clients.on_answer(wait, &outcome, &mut hub.oracle, &mut hub.coverage);
-            }
-            Effect::Entries { secondary, push, answer } => self.send_entries(secondary, push, answer, hub),
-            Effect::JoinAnswer { reply, answer } => {
-                hub.sent.push(self.translator.join_answer(reply, &answer));
-            }
-            Effect::Heartbeat(heartbeat) => hub.sent.push(self.translator.heartbeat(&heartbeat)),
-            Effect::Ask(ask) => {
-                if !std::mem::replace(&mut self.asked_once, true) || !hub.is(Mutant::RetryGivesUp) {
-                    hub.sent.push(self.translator.ask(&ask));
-                }
-            }
-            Effect::Promise(node, promise) => hub.sent.push(self.translator.promise(&node, &promise)),
-            Effect::Read(node, read) => hub.sent.push(self.translator.read_range(&node, &read)),
-            Effect::Notice(notice) => {
-                hub.story.tell(|| format!("master notes {notice:?}"));
-                if matches!(notice, Notice::Adopting { .. }) {
-                    hub.coverage.hit(Path::LogAdopted);
-                }
-            }
-        }
-    }
-
-    fn send_entries(&mut self, secondary: usize, push: Push, answer: Option<(u64, String)>, hub: &mut Hub) {
-        if answer.is_none() && hub.is(Mutant::RetryGivesUp) && !self.sent_once.insert((secondary, push.from))
-        {
-            return;
-        }
-        let (request, reply) = answer.map_or((None, None), |(request, reply)| (Some(request), Some(reply)));
-        let page = match self.store.reader().read(push.from, push.to, usize::MAX) {
-            Ok(page) => page,
-            Err(failure) => return hub.oracle.found(|| failure.to_string()),
-        };
-        let length = self.store.durable().length;
-        let Some(header) = self.core.entries_header(secondary, push, request, &page, length) else { return };
-        let (to, kind) = (page.to, if request.is_some() { "answers a fetch of" } else { "pushes" });
-        hub.story.tell(|| format!("master {kind} {}..{to} to s{}", push.from, secondary + 1));
-        hub.sent.push(self.translator.entries(&header, &page.bytes, reply));
     }
 }

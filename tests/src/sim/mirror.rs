@@ -3,10 +3,12 @@
 use std::hash::{DefaultHasher, Hasher};
 
 use replog_shared::{
-    Digest, Epoch, Mark, MarkKind, Order,
+    Digest, Epoch, Mark, MarkKind, NodeName, Order,
     entry::EntryLine,
-    store::{MemoryStore, Reader, Store},
+    store::{LogView, Reader, Store},
 };
+
+use super::disk::SimStore;
 
 /// A hash of text; the same on every machine and in every run.
 pub(super) fn hash(bytes: &[u8]) -> u64 {
@@ -28,22 +30,29 @@ impl Key {
     }
 }
 
+/// What a mark says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Opening {
+    pub(super) epoch: Epoch,
+    pub(super) kind: MarkKind,
+    pub(super) reached: Vec<NodeName>,
+}
+
 /// What a line is.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Content {
     Entry(Key),
-    Mark(Epoch, MarkKind),
+    Mark(Opening),
 }
 
 /// A line of a log.
 #[derive(Clone, Debug)]
 pub(super) struct Line {
-    pub(super) hash: u64,
     pub(super) content: Content,
-    /// The log's digest through it, computed here.
-    digest: Digest,
+    /// The log's digest through it, computed here: it names the line and all before it.
+    pub(super) digest: Digest,
     /// Entries through it.
-    entries: u64,
+    pub(super) entries: u64,
     /// Index of the last mark's line through it.
     mark: Option<usize>,
 }
@@ -63,33 +72,58 @@ impl Mirror {
         self.lines.last().map_or(Digest::EMPTY, |line| line.digest)
     }
 
-    /// The epoch of the last mark.
-    pub(super) fn epoch(&self) -> Option<&Epoch> {
-        match &self.lines.get(self.lines.last()?.mark?)?.content {
-            Content::Mark(epoch, _) => Some(epoch),
+    /// The last mark.
+    pub(super) fn opening(&self) -> Option<&Opening> {
+        self.opening_at(self.lines.len())
+    }
+
+    /// The last of the marks among the first `count` lines.
+    pub(super) fn opening_at(&self, count: usize) -> Option<&Opening> {
+        match &self.lines.get(self.lines.get(count.checked_sub(1)?)?.mark?)?.content {
+            Content::Mark(opening) => Some(opening),
             Content::Entry(_) => None,
         }
     }
 
-    /// The line of the entry at `order`.
-    pub(super) fn entry(&self, order: u64) -> Option<(Key, u64)> {
+    /// The epoch of the last mark.
+    pub(super) fn epoch(&self) -> Option<&Epoch> {
+        self.opening().map(|opening| &opening.epoch)
+    }
+
+    /// Index of the last mark's line.
+    pub(super) fn last_mark(&self) -> Option<usize> {
+        self.lines.last()?.mark
+    }
+
+    /// Index of the line of the entry at `order`.
+    pub(super) fn index_of(&self, order: u64) -> Option<usize> {
         let at = self.lines.partition_point(|line| line.entries <= order);
-        let line = self.lines.get(at)?;
-        match line.content {
-            Content::Entry(key) => Some((key, line.hash)),
-            Content::Mark(..) => None,
+        self.lines.get(at).filter(|line| matches!(line.content, Content::Entry(_))).map(|_| at)
+    }
+
+    /// The entry at `order`.
+    pub(super) fn entry(&self, order: u64) -> Option<Key> {
+        match self.lines[self.index_of(order)?].content {
+            Content::Entry(key) => Some(key),
+            Content::Mark(_) => None,
         }
     }
 
-    pub(super) fn clear(&mut self) {
-        self.lines.clear();
+    /// Whether the line at this index is the one with this digest, and so all before it is the same.
+    pub(super) fn has(&self, index: usize, digest: Digest) -> bool {
+        self.lines.get(index).is_some_and(|line| line.digest == digest)
+    }
+
+    /// How many lines it has in common with another log.
+    pub(super) fn common(&self, other: &Mirror) -> usize {
+        self.lines.iter().zip(&other.lines).take_while(|(a, b)| a.digest == b.digest).count()
     }
 
     /// Reads the store again from `order` on. Returns the index of the first line that was read.
     ///
     /// # Errors
     /// The store shows what no log may be.
-    pub(super) fn reread(&mut self, order: Order, store: &MemoryStore) -> Result<usize, String> {
+    pub(super) fn reread(&mut self, order: Order, store: &SimStore) -> Result<usize, String> {
         let keep = match order.get() {
             0 => 0,
             order => self.lines.partition_point(|line| line.entries < order) + 1,
@@ -111,7 +145,7 @@ impl Mirror {
                 return Err(format!("a page that ends at {} has entries through {}", page.to, self.length()));
             }
             from = page.to;
-            if from == replog_shared::store::LogView::tip(store).place.length {
+            if from == store.tip().place.length {
                 return Ok(keep.min(self.lines.len()));
             }
         }
@@ -123,11 +157,11 @@ impl Mirror {
         let line = if Mark::is_mark(bytes) {
             let parsed =
                 Mark::parse(bytes).map_err(|error| format!("a stored mark is malformed: {error}"))?;
-            let content = Content::Mark(parsed.epoch, parsed.kind);
-            Line { hash: hash(bytes), content, digest, entries, mark: Some(self.lines.len()) }
+            let opening = Opening { epoch: parsed.epoch, kind: parsed.kind, reached: parsed.reached };
+            Line { content: Content::Mark(opening), digest, entries, mark: Some(self.lines.len()) }
         } else {
             let content = Content::Entry(self.entry_key(bytes, entries)?);
-            Line { hash: hash(bytes), content, digest, entries: entries + 1, mark }
+            Line { content, digest, entries: entries + 1, mark }
         };
         self.lines.push(line);
         Ok(())

@@ -1,33 +1,40 @@
-//! A whole log of simulated nodes in one thread: the real cores over a simulated bus, clock and clients.
+//! A whole log of simulated nodes in one thread: the real cores over simulated disks, bus, clock and clients.
 //!
 //! Everything is drawn from one seed, so a seed is a schedule: [`run`] gives the same result for the same seed
 //! on any machine. A schedule has two phases. In *chaos* envelopes are lost, doubled, delayed, reordered and
-//! damaged, links are cut, connections reset, nodes killed (with `memory` durability: wiped) and paused, while
-//! clients write, retry, hang up and clean; only safety is checked. Then the faults *heal*, and within
-//! [`LIVENESS`] all logs must be equal and every reachable w answered.
+//! damaged, links are cut, connections reset, nodes killed, paused, wiped, given an old or another node's
+//! directory, promoted and deposed, while clients write, retry, hang up and clean; only safety is checked. Then
+//! the faults *heal*, an operator sees to it that one node leads, and within [`LIVENESS`] all logs must be equal
+//! and every w answered.
 //!
 //! | file | is |
 //! | --- | --- |
-//! | `plan` | what a seed draws: rates, limits, faults, times |
-//! | `world` | the clock, the heap of events, the two phases |
+//! | `plan`, `faults` | what a seed draws: rates, limits, faults, times |
+//! | `world`, `queue` | the clock, the events, the two phases, the operator |
 //! | `hub` | what nodes and clients share while an event is handled |
 //! | `network` | what becomes of an envelope |
+//! | `disk` | what becomes of a log and an identity when their process ends |
+//! | `node` | a machine: its disk, and what runs on it |
 //! | `master`, `secondary` | the real cores, their effects executed as their nodes do |
 //! | `client` | what is asked, and what may be answered |
-//! | `oracle`, `mirror` | what must hold, judged by the bytes in the stores |
+//! | `oracle`, `mirror` | what must hold, judged by the bytes on the disks |
 //! | `mutant` | mistakes on purpose that the oracle must find |
 //! | `coverage` | paths that a whole run must have taken |
 //! | `story` | one line an event, told only when a seed fails |
 
 mod client;
 mod coverage;
+mod disk;
+mod faults;
 mod hub;
 mod master;
 mod mirror;
 mod mutant;
 mod network;
+mod node;
 mod oracle;
 mod plan;
+mod queue;
 mod secondary;
 mod story;
 mod world;
@@ -40,9 +47,27 @@ pub use mutant::Mutant;
 /// How long after the faults have healed everything must be well again, in simulated time.
 pub const LIVENESS: Duration = Duration::from_secs(60);
 
+/// Schedules of one kind, where random ones come too seldom.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Focus {
+    /// Three nodes, each cut off in turn.
+    CutInTurn,
+    /// Masters that start over an old copy, or without what a power loss took, while others are cut off.
+    DisksGoBack,
+    /// Nodes that lose everything while what they said is still on its way.
+    LateAcks,
+}
+
+impl Focus {
+    /// All of them.
+    pub const ALL: [Focus; 3] = [Focus::CutInTurn, Focus::DisksGoBack, Focus::LateAcks];
+}
+
 /// How to run a seed.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Options {
+    /// The kind of schedule; none: any.
+    pub focus: Option<Focus>,
     /// The mistake that is built in; none: the code as it is.
     pub mutant: Option<Mutant>,
     /// Whether to tell every event; without it a run is much quicker.

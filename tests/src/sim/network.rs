@@ -25,7 +25,7 @@ pub(super) struct Packet {
 /// A packet and when it arrives.
 pub(super) type Flight = (u64, Packet);
 
-/// The bus. Nodes are numbered, the master is 0.
+/// The bus. Nodes are numbered.
 #[derive(Debug)]
 pub(super) struct Network {
     subjects: Subjects,
@@ -33,6 +33,8 @@ pub(super) struct Network {
     pub(super) rates: Rates,
     /// Whether a node listens: it runs and is connected.
     pub(super) listening: Vec<bool>,
+    /// Whether what runs on a node, or ran last, is a master: that decides what it subscribes to.
+    pub(super) masters: Vec<bool>,
     connections: Vec<u64>,
     cuts: BTreeSet<(usize, usize)>,
     /// Links on which everything takes this much longer.
@@ -49,6 +51,7 @@ impl Network {
             names,
             rates,
             listening: vec![false; nodes],
+            masters: vec![false; nodes],
             connections: vec![0; nodes],
             cuts: BTreeSet::new(),
             slow: BTreeMap::new(),
@@ -174,12 +177,19 @@ impl Network {
 
     /// Who has subscribed to this, listening or not.
     fn listeners(&self, subject: &str) -> Vec<usize> {
-        let named = |node: &NodeName| self.names.iter().position(|name| name == node).into_iter().collect();
+        let all = || 0..self.names.len();
+        let named = |node: &NodeName| all().filter(|index| self.names[*index] == *node).collect();
         match self.subjects.parse(subject) {
-            Some((Channel::Acks | Channel::Join | Channel::Fetch, _)) => vec![0],
-            Some((Channel::Entries | Channel::Promise | Channel::Read, Some(node))) => named(&node),
-            Some((Channel::Heartbeat, _)) => (0..self.names.len()).collect(),
-            Some((Channel::Ask, _)) => (0..self.names.len()).collect(),
+            Some((Channel::Acks | Channel::Join | Channel::Fetch, _)) => {
+                all().filter(|node| self.masters[*node]).collect()
+            }
+            Some((Channel::Entries, Some(node))) => {
+                let mut listeners: Vec<usize> = named(&node);
+                listeners.retain(|node| !self.masters[*node]);
+                listeners
+            }
+            Some((Channel::Promise | Channel::Read, Some(node))) => named(&node),
+            Some((Channel::Heartbeat | Channel::Ask, _)) => all().collect(),
             Some((Channel::Inbox, _)) => self.owner_of_inbox(subject),
             _ => Vec::new(),
         }

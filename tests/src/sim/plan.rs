@@ -5,48 +5,21 @@ use std::time::Duration;
 use fastrand::Rng;
 use replog_master::core::PushLimits;
 use replog_secondary::core::{Faults, PullLimits};
-use replog_shared::limits::ENVELOPE_OVERHEAD_BYTES;
+use replog_shared::{Durability, limits::ENVELOPE_OVERHEAD_BYTES};
 
-/// Kinds of faults; a seed switches off about half of them.
-#[derive(Clone, Copy)]
-enum Kind {
-    Loss,
-    Duplicate,
-    Delay,
-    Reorder,
-    Damage,
-    Cut,
-    Slow,
-    Reset,
-    StartUnconnected,
-    KillSecondary,
-    KillMaster,
-    Pause,
-    Clean,
-    CoreFaults,
-}
-
-/// A fault or an intervention at a certain time. Durations are in microseconds.
-#[derive(Clone, Copy, Debug)]
-pub(super) enum Timed {
-    /// Nothing goes from one node to the other for a while.
-    Cut { from: usize, to: usize, lasts: u64 },
-    /// What goes from one node to the other takes this much longer for a while; what is sent after that is sooner.
-    Slow { from: usize, to: usize, lasts: u64, delay: u64 },
-    /// A node's connection breaks, losing what is in flight, and is back after a while.
-    Reset { node: usize, lasts: u64 },
-    /// A process dies and a new one starts after a while.
-    Kill { node: usize, lasts: u64 },
-    /// A process stands still for a while.
-    Pause { node: usize, lasts: u64 },
-    /// The log is emptied.
-    Clean,
-}
+use super::{
+    Focus,
+    faults::{
+        Kind, Timed, draw_cuts_in_turn, draw_disks_that_go_back, draw_late_acks, draw_storm, draw_timed,
+    },
+};
 
 /// A schedule's parameters.
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
     pub(super) secondaries: usize,
+    /// What an ack means on every node, and what a crash leaves.
+    pub(super) level: Durability,
     pub(super) heartbeat: Duration,
     pub(super) recovery_wait: Duration,
     pub(super) read_only: bool,
@@ -63,6 +36,16 @@ pub(super) struct Plan {
     pub(super) requests: Vec<u64>,
     /// How long at the most a process that starts is without a connection; 0: it has one at once.
     pub(super) unconnected: u64,
+    /// The most that a sync takes, in microseconds.
+    pub(super) sync: u64,
+    /// How likely a process dies right after a step that changes its disk.
+    pub(super) step_crashes: f64,
+    /// How many of the crashes are power losses.
+    pub(super) power: f64,
+    /// Secondaries that hear no master have themselves promoted.
+    pub(super) automatic: bool,
+    /// Of 20 requests, how many repeat what was written before.
+    pub(super) retries: u8,
 }
 
 /// Shares, from 0 to 1, of envelopes that something happens to; times in microseconds.
@@ -86,15 +69,91 @@ impl Rates {
     }
 }
 
+/// Half of the schedules have disks.
+const LEVELS: [Durability; 4] = [Durability::Memory, Durability::Disk, Durability::Disk, Durability::Os];
+
+/// Of so many schedules …
+const SCHEDULES: u8 = 48;
+
+/// … so many are storms: promotions and cuts follow each other, with writes in between.
+const STORMS: u8 = 8;
+
+/// Parameters by what kind of schedule it is.
 impl Plan {
-    pub(super) fn draw(random: &mut Rng) -> Plan {
+    /// The schedule of a seed.
+    pub(super) fn of(focus: Option<Focus>, random: &mut Rng) -> Plan {
+        let mut plan = Plan::draw(random);
+        match focus {
+            None => match random.u8(..SCHEDULES) {
+                0..STORMS => plan.become_storm(random),
+                STORMS => plan.become_disks_that_go_back(random),
+                _ => {}
+            },
+            Some(Focus::CutInTurn) => plan.become_cuts_in_turn(random),
+            Some(Focus::DisksGoBack) => plan.become_disks_that_go_back(random),
+            Some(Focus::LateAcks) => plan.become_late_acks(random),
+        }
+        plan
+    }
+
+    /// Three or four nodes with disks, small windows, much at stake.
+    fn become_storm(&mut self, random: &mut Rng) {
+        self.secondaries = self.secondaries.max(2);
+        self.level = *pick(random, &[Durability::Disk, Durability::Disk, Durability::Os]);
+        self.chaos = random.u64(3_000_000..8_000_000);
+        self.sync = *pick(random, &[200, 2_000]);
+        self.heartbeat = Duration::from_millis(100);
+        self.unconnected = 0;
+        self.core_faults = Faults::default();
+        self.push.window_envelopes = random.usize(1..3);
+        self.retries = random.u8(6..16);
+        self.timed.extend(draw_storm(random, self.secondaries + 1, self.chaos, self.automatic));
+        self.requests.extend((0..random.usize(20..60)).map(|_| random.u64(..self.chaos)));
+    }
+
+    /// Three nodes, of which each in turn is cut off, and one of the others is promoted over two: the narrow
+    /// paths in which a rule decides alone (Raft's figure 8).
+    fn become_cuts_in_turn(&mut self, random: &mut Rng) {
+        self.become_storm(random);
+        self.secondaries = 2;
+        self.level = Durability::Disk;
+        self.automatic = false;
+        self.read_only = false;
+        self.step_crashes = 0.0;
+        self.retries = random.u8(4..16);
+        self.push.window_envelopes = 1;
+        self.rates = Rates { loss: random.f64() * 0.05, ..Rates::healthy(*pick(random, &[2_000, 20_000])) };
+        self.timed = draw_cuts_in_turn(random, self.chaos);
+    }
+
+    /// The master's disk goes back in time while somebody who holds more is not heard.
+    fn become_disks_that_go_back(&mut self, random: &mut Rng) {
+        self.become_cuts_in_turn(random);
+        self.level = *pick(random, &[Durability::Disk, Durability::Os]);
+        self.power = 1.0;
+        self.sync = *pick(random, &[2_000, 30_000]);
+        self.timed = draw_disks_that_go_back(random, self.level, self.chaos);
+    }
+
+    /// Acks arrive long after their process has died, and the next one is admitted and gets nothing for a while.
+    fn become_late_acks(&mut self, random: &mut Rng) {
+        self.become_cuts_in_turn(random);
+        self.level = Durability::Memory;
+        self.rates = Rates { delay: 0.3, reorder: 0.3, long_delay: 3_000_000, ..Rates::healthy(2_000) };
+        self.timed = draw_late_acks(random, self.chaos);
+    }
+
+    fn draw(random: &mut Rng) -> Plan {
         let enabled = random.u32(..);
         let on = |kind: Kind| enabled >> (kind as u32) & 1 == 1;
         let secondaries = *pick(random, &[1, 2, 2, 2, 3]);
         let chaos = random.u64(100_000..3_000_000);
         let push = draw_push_limits(random);
+        let level = *pick(random, &LEVELS);
+        let automatic = on(Kind::Promote) && random.u8(..3) == 0;
         Plan {
             secondaries,
+            level,
             heartbeat: Duration::from_millis(*pick(random, &[100, 250, 250])),
             recovery_wait: Duration::from_millis(random.u64(50..500)),
             read_only: random.u8(..10) == 0,
@@ -104,9 +163,14 @@ impl Plan {
             chaos,
             rates: draw_rates(random, on),
             core_faults: if on(Kind::CoreFaults) { draw_core_faults(random) } else { Faults::default() },
-            timed: draw_timed(random, on, secondaries + 1, chaos),
+            timed: draw_timed(random, on, secondaries + 1, chaos, automatic),
             requests: (0..random.usize(4..48)).map(|_| random.u64(..chaos)).collect(),
             unconnected: if on(Kind::StartUnconnected) { random.u64(1_000..3_000_000) } else { 0 },
+            sync: *pick(random, &[200, 2_000, 30_000]),
+            step_crashes: if on(Kind::DieBetweenSteps) { random.f64() * 0.05 } else { 0.0 },
+            power: if level == Durability::Memory { 0.0 } else { random.f64() },
+            automatic,
+            retries: 5,
         }
     }
 }
@@ -147,38 +211,6 @@ fn draw_core_faults(random: &mut Rng) -> Faults {
         error_rate: random.f64() * 0.5,
         drop_rate: random.f64() * 0.5,
     }
-}
-
-fn draw_timed(random: &mut Rng, on: impl Fn(Kind) -> bool, nodes: usize, chaos: u64) -> Vec<(u64, Timed)> {
-    let mut timed = Vec::new();
-    let mut some = |random: &mut Rng, kind, draw: &dyn Fn(&mut Rng) -> Timed| {
-        let times = if on(kind) { random.usize(1..6) } else { 0 };
-        for _ in 0..times {
-            timed.push((random.u64(..chaos), draw(random)));
-        }
-    };
-    let lasts = |random: &mut Rng| random.u64(1_000..700_000);
-    let link = |random: &mut Rng| {
-        let from = random.usize(..nodes);
-        (from, (from + random.usize(1..nodes)) % nodes)
-    };
-    some(random, Kind::Cut, &|random| {
-        let (from, to) = link(random);
-        Timed::Cut { from, to, lasts: lasts(random) }
-    });
-    some(random, Kind::Slow, &|random| {
-        let (from, to) = link(random);
-        Timed::Slow { from, to, lasts: lasts(random), delay: random.u64(10_000..2_000_000) }
-    });
-    some(random, Kind::Reset, &|random| Timed::Reset { node: random.usize(..nodes), lasts: lasts(random) });
-    some(random, Kind::KillSecondary, &|random| Timed::Kill {
-        node: random.usize(1..nodes),
-        lasts: lasts(random),
-    });
-    some(random, Kind::KillMaster, &|random| Timed::Kill { node: 0, lasts: lasts(random) });
-    some(random, Kind::Pause, &|random| Timed::Pause { node: random.usize(..nodes), lasts: lasts(random) });
-    some(random, Kind::Clean, &|_| Timed::Clean);
-    timed
 }
 
 /// One of several, each as likely.

@@ -1,7 +1,9 @@
-//! The real secondary core with its store, driven as the secondary's node drives it.
+//! The real secondary core over its disk, driven as the secondary's node drives it.
 //!
 //! The node's own translator is private to its crate, so subjects are read and written here once more, with the
 //! same functions for the bytes.
+
+mod effects;
 
 use std::{
     collections::{BTreeSet, VecDeque},
@@ -9,19 +11,23 @@ use std::{
 };
 
 use bytes::Bytes;
-use replog_host::bus::{Incoming, Outgoing};
-use replog_secondary::core::{
-    Effect, Faults, Notice, PullLimits, ReadAnswer, SecondaryCore, Settings, Status,
-};
+use replog_host::bus::Incoming;
+use replog_secondary::core::{Faults, PullLimits, SecondaryCore, Settings, Status};
 use replog_shared::{
-    Digest, Durability, Identity, Incarnation, Lines, LogName, Moment, NodeName, Order,
+    Digest, Lines, Moment, NodeName, Order,
     mark::Mark,
-    store::{Cut, LogView, MemoryStore, Reader, Store},
+    store::LogView,
     subjects::{Channel, Subjects},
     wire::{self, WireError},
 };
 
-use super::{Mutant, coverage::Path, hub::Hub, plan::Plan};
+use super::{
+    Mutant,
+    coverage::Path,
+    disk::{Disk, Lies},
+    hub::Hub,
+    node::Birth,
+};
 
 /// Deadlines done in one turn, as in the node.
 const MAX_DEADLINES: usize = 256;
@@ -34,22 +40,15 @@ pub(super) enum Input {
     Down,
 }
 
-/// Who it is, over all its processes.
-#[derive(Clone, Debug)]
-pub(super) struct Member {
-    pub(super) index: usize,
-    pub(super) name: NodeName,
-    pub(super) log: LogName,
-}
-
 /// One process.
 #[derive(Debug)]
 pub(super) struct Secondary {
-    member: Member,
+    index: usize,
+    name: NodeName,
     subjects: Subjects,
     inbox_subject: String,
     core: SecondaryCore,
-    store: MemoryStore,
+    disk: Disk,
     started: u64,
     now: u64,
     inbox: VecDeque<Input>,
@@ -60,34 +59,33 @@ pub(super) struct Secondary {
     highest: (Order, Digest),
     fetched_once: BTreeSet<Order>,
     joined_once: bool,
+    /// The length that the last answer to a join told.
+    told_length: Order,
 }
 
 impl Secondary {
-    pub(super) fn start(
-        now: u64,
-        member: Member,
-        plan: &Plan,
-        faults: Faults,
-        incarnation: Incarnation,
-        seed: u64,
-        hub: &mut Hub,
-    ) -> Secondary {
-        hub.oracle.on_start(member.index, incarnation);
+    pub(super) fn start(birth: Birth<'_>, faults: Faults, mut disk: Disk, hub: &mut Hub) -> Secondary {
+        let Birth { now, index, names, log, plan, incarnation, seed } = birth;
+        disk.store = disk.store.reopened(false);
+        disk.store.lie(if hub.is(Mutant::AckedBeforeSync) { Lies::All } else { Lies::None });
+        hub.oracle.on_start(index, incarnation, &disk.store);
         let settings = Settings {
-            name: member.name.clone(),
+            name: names[index].clone(),
             incarnation,
-            durability: Durability::Memory,
+            durability: plan.level,
             heartbeat_interval: plan.heartbeat,
             pull: plan.pull,
             faults,
         };
-        let subjects = Subjects::new(member.log.clone());
+        let subjects = Subjects::new(log.clone());
+        let identity = disk.identity.clone();
         Secondary {
-            inbox_subject: subjects.inbox(&member.name),
+            inbox_subject: subjects.inbox(&settings.name),
             subjects,
-            member,
-            core: SecondaryCore::new(settings, Identity::default(), fastrand::Rng::with_seed(seed)),
-            store: MemoryStore::without_ids(),
+            index,
+            name: settings.name.clone(),
+            core: SecondaryCore::new(settings, identity, fastrand::Rng::with_seed(seed)),
+            disk,
             started: now,
             now,
             inbox: VecDeque::new(),
@@ -96,6 +94,7 @@ impl Secondary {
             highest: (Order::ZERO, Digest::EMPTY),
             fetched_once: BTreeSet::new(),
             joined_once: false,
+            told_length: Order::ZERO,
         }
     }
 
@@ -110,11 +109,24 @@ impl Secondary {
     }
 
     pub(super) fn status(&self) -> Status {
-        self.core.status(self.moment(), &self.store)
+        self.core.status(self.moment(), &self.disk.store)
     }
 
-    pub(super) fn store(&self) -> &MemoryStore {
-        &self.store
+    /// Whether it hears no master.
+    pub(super) fn hears_nobody(&self, now: u64) -> bool {
+        self.core.hears(Moment::after_start(Duration::from_micros(now - self.started))).is_none()
+    }
+
+    pub(super) const fn disk(&self) -> &Disk {
+        &self.disk
+    }
+
+    pub(super) const fn disk_mut(&mut self) -> &mut Disk {
+        &mut self.disk
+    }
+
+    pub(super) fn into_disk(self) -> Disk {
+        self.disk
     }
 
     pub(super) fn stop_faults(&mut self) {
@@ -136,9 +148,12 @@ impl Secondary {
                 Input::Down => {}
             }
             self.execute(hub);
+            if hub.crashed {
+                return;
+            }
         }
         self.do_what_is_due(moment, hub);
-        self.core.on_burst_end(moment, &self.store);
+        self.core.on_burst_end(moment, &self.disk.store);
         self.execute(hub);
     }
 
@@ -147,10 +162,10 @@ impl Secondary {
             if self.core.next_deadline().is_none_or(|deadline| deadline > now) {
                 return;
             }
-            self.core.on_deadline(now, &self.store);
+            self.core.on_deadline(now, &self.disk.store);
             self.execute(hub);
         }
-        let index = self.member.index;
+        let index = self.index;
         hub.oracle.found(|| format!("s{index} spins: a deadline stays due"));
     }
 
@@ -179,7 +194,7 @@ impl Secondary {
     }
 
     fn take(&mut self, now: Moment, packet: Incoming, hub: &mut Hub) -> Result<(), WireError> {
-        let (payload, log) = (&packet.payload, &self.store);
+        let (payload, log) = (&packet.payload, &self.disk.store);
         let reply = packet.reply.unwrap_or_default();
         match self.subjects.parse(&packet.subject) {
             Some((Channel::Heartbeat, _)) => self.core.on_heartbeat(now, &wire::decode(payload)?, log),
@@ -206,7 +221,9 @@ impl Secondary {
     ) -> Result<(), WireError> {
         let kind = subject.strip_prefix(&self.inbox_subject).unwrap_or_default();
         if kind.starts_with(".join.") {
-            self.core.on_join_answer(now, wire::decode(payload)?, &self.store);
+            let answer: wire::JoinAnswer = wire::decode(payload)?;
+            self.told_length = answer.length;
+            self.core.on_join_answer(now, answer, &self.disk.store);
         } else if kind.starts_with(".fetch.") {
             let (header, lines) = wire::decode_entries(payload)?;
             self.on_entries(now, header, lines, Mutant::FetchedAppendedBlindly, hub);
@@ -217,18 +234,21 @@ impl Secondary {
     fn on_entries(
         &mut self,
         now: Moment,
-        header: wire::EntriesHeader,
+        mut header: wire::EntriesHeader,
         lines: Bytes,
         blind: Mutant,
         hub: &mut Hub,
     ) {
+        if hub.is(Mutant::OldEntriesTaken) {
+            header.epoch = self.status().fence.unwrap_or(header.epoch);
+        }
         if hub.is(blind) && self.status().fence.as_ref() == Some(&header.epoch) {
             return self.append_blindly(&lines, hub);
         }
         if hub.is(Mutant::AckOfHighestReceived) {
             self.highest = self.highest.max((header.from.plus(header.count), header.digest));
         }
-        self.core.on_entries(now, header, lines, &self.store);
+        self.core.on_entries(now, header, lines, &self.disk.store);
     }
 
     fn append_blindly(&mut self, lines: &Bytes, hub: &mut Hub) {
@@ -238,100 +258,7 @@ impl Secondary {
             *end += line.len();
             Some(*end)
         });
-        let run = Lines::of_entries(entries.concat().into(), ends, self.store.tip());
+        let run = Lines::of_entries(entries.concat().into(), ends, self.disk.store.tip());
         self.append(&run, hub);
     }
-
-    fn execute(&mut self, hub: &mut Hub) {
-        for effect in self.core.take_effects() {
-            self.execute_one(effect, hub);
-        }
-    }
-
-    fn append(&mut self, lines: &Lines, hub: &mut Hub) {
-        let index = self.member.index;
-        hub.story.tell(|| {
-            format!(
-                "s{index} appends {}..{} ({} marks)",
-                lines.from(),
-                lines.tip().place.length,
-                lines.marks().len()
-            )
-        });
-        let stored = self.store.append(lines);
-        hub.oracle.on_append(index, lines.from(), stored, &self.store);
-    }
-
-    fn execute_one(&mut self, effect: Effect, hub: &mut Hub) {
-        match effect {
-            Effect::Save(_) => {}
-            Effect::Append(lines) => self.append(&lines, hub),
-            Effect::Truncate(_) if hub.is(Mutant::CutSkipped) => {}
-            Effect::Truncate(place) => {
-                let index = self.member.index;
-                hub.story.tell(|| format!("s{index} cuts its log at {}", place.length));
-                hub.coverage.hit(Path::SuffixCut);
-                self.store.truncate(place, Cut::Drop).expect("a place of this log");
-                hub.oracle.on_truncate(index, &self.store, self.status().fence.as_ref());
-            }
-            Effect::Join(join) => {
-                if std::mem::replace(&mut self.joined_once, true) && hub.is(Mutant::RetryGivesUp) {
-                    return;
-                }
-                let subject = self.subjects.join(Some(&self.member.name));
-                self.request(subject, "join", join.request, wire::encode(&join), hub);
-            }
-            Effect::Fetch(fetch) => {
-                if hub.is(Mutant::RetryGivesUp) && !self.fetched_once.insert(fetch.from) {
-                    return;
-                }
-                let index = self.member.index;
-                hub.story.tell(|| format!("s{index} asks for {}..{}", fetch.from, fetch.to));
-                let subject = self.subjects.fetch(Some(&self.member.name));
-                self.request(subject, "fetch", fetch.request, wire::encode(&fetch), hub);
-            }
-            Effect::Ack(ack) => self.send_ack(ack, hub),
-            Effect::State { reply, state } => hub.sent.push(answer(reply, wire::encode(&state))),
-            Effect::ReadAnswer(answer) => self.answer_read(answer, hub),
-            Effect::Notice(notice) => self.on_notice(&notice, hub),
-        }
-    }
-
-    fn on_notice(&self, notice: &Notice, hub: &mut Hub) {
-        let index = self.member.index;
-        hub.story.tell(|| format!("s{index} notes {notice:?}"));
-        if let Notice::Diverged { orders } | Notice::Damaged { orders } = notice {
-            hub.oracle.found(|| format!("s{index}: {notice:?} at {orders}, and no disk was touched"));
-        }
-    }
-
-    fn send_ack(&self, mut ack: wire::Ack, hub: &mut Hub) {
-        if hub.is(Mutant::AckOfHighestReceived) && self.highest.0 > ack.through {
-            (ack.through, ack.digest) = self.highest;
-        }
-        hub.oracle.on_ack(self.member.index, &ack);
-        hub.sent.push(answer(self.subjects.acks(Some(&self.member.name)), wire::encode(&ack)));
-    }
-
-    fn request(&self, subject: String, kind: &str, request: u64, payload: Bytes, hub: &mut Hub) {
-        let reply = Some(format!("{}.{kind}.{request}", self.inbox_subject));
-        hub.sent.push(Outgoing { subject, reply, payload });
-    }
-
-    fn answer_read(&self, read: ReadAnswer, hub: &mut Hub) {
-        let ReadAnswer { reply, sender, request, epoch, from } = read;
-        let length = self.store.durable().length;
-        let page = match self.store.reader().read(from, length, self.page_bytes) {
-            Ok(page) => page,
-            Err(error) => return hub.oracle.found(|| error.to_string()),
-        };
-        let (count, digest) = (page.to.since(from), page.digest);
-        let header =
-            wire::EntriesHeader { sender, epoch, from, count, length, digest, request: Some(request) };
-        hub.sent.push(answer(reply, wire::encode_entries(&header, &page.bytes)));
-    }
-}
-
-fn answer(subject: String, payload: Bytes) -> Outgoing {
-    Outgoing { subject, reply: None, payload }
 }

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use replog_shared::{Epoch, LogId, NodeName, wire::State};
 
+use crate::core::mutant::{self, Mutant};
+
 /// What the operator asked of this start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StartTerms {
@@ -120,6 +122,12 @@ impl Situation<'_> {
         logs.dedup();
         match logs[..] {
             [] => self.begin(),
+            [log_id] if mutant::is(Mutant::EmptyMasterLeads) => {
+                let reigns = self.holders(log_id).filter_map(|(_, state)| state.highest());
+                Decision::Begin {
+                    reign: reigns.map(|epoch| epoch.reign).max().unwrap_or(0).saturating_add(1),
+                }
+            }
             [log_id] => self.promote(log_id),
             _ => Decision::Wait(format!(
                 "the other nodes hold {} different logs: wipe those that are not wanted",
@@ -144,11 +152,15 @@ impl Situation<'_> {
 
     /// This node holds a log.
     fn decide_holding(&self, log_id: LogId) -> Decision {
-        let lacks_nothing = self.own.whole && !self.terms.recover && !self.somebody_holds_more(log_id);
+        let lacks_nothing = self.own.whole && !self.terms.recover && !self.somebody_holds_more(log_id)
+            || mutant::is(Mutant::NotWholeStartsAlone);
         match self.own.highest() {
             // A fence above the last mark is that of a promotion which did not come to its end: run it again.
             Some(highest) if lacks_nothing && self.own.epoch().is_some_and(|own| own.same_reign(highest)) => {
-                Decision::Lead { reign: highest.reign, start: self.next_start(log_id) }
+                match mutant::is(Mutant::RestartReigns) {
+                    true => Decision::Lead { reign: highest.reign.saturating_add(1), start: 0 },
+                    false => Decision::Lead { reign: highest.reign, start: self.next_start(log_id) },
+                }
             }
             _ => self.promote(log_id),
         }
@@ -182,7 +194,7 @@ impl Situation<'_> {
         let Some(own) = self.own.highest() else { return 0 };
         let known = self.holders(log_id).filter_map(|(_, state)| state.highest());
         let starts = known.chain([own]).filter(|epoch| epoch.same_reign(own)).map(|epoch| epoch.start);
-        starts.max().unwrap_or(0).saturating_add(1)
+        starts.max().unwrap_or(0).saturating_add(u32::from(!mutant::is(Mutant::StartNotCounted)))
     }
 
     fn promote(&self, log_id: LogId) -> Decision {

@@ -17,11 +17,12 @@ mod report;
 
 use std::{collections::BTreeMap, time::Duration};
 
-use replog_shared::{Epoch, LogId, MarkKind, Moment, NodeName, Place, store::LogView, wire};
+use replog_shared::{Epoch, Incarnation, LogId, MarkKind, Moment, NodeName, Place, store::LogView, wire};
 
 use super::{
     Effect, MasterCore, Phase,
     events::{NotLeading, Notice},
+    mutant::{self, Mutant},
 };
 use decision::{Decision, Situation};
 use promotion::Promotion;
@@ -209,12 +210,25 @@ impl MasterCore {
     }
 
     fn epoch_of(&self, reign: u32, start: u32) -> Epoch {
-        Epoch { reign, owner: self.config.node.clone(), start, incarnation: self.config.incarnation }
+        let (mut owner, mut incarnation) = (self.config.node.clone(), self.config.incarnation);
+        if mutant::is(Mutant::OwnerNotInEpoch) || mutant::is(Mutant::ProcessNotInEpoch) {
+            incarnation = Incarnation::from_random(0);
+        }
+        if mutant::is(Mutant::OwnerNotInEpoch) {
+            owner = self.config.secondaries.iter().min().cloned().unwrap_or(owner.clone()).min(owner);
+        }
+        Epoch { reign, owner, start, incarnation }
     }
 
     /// Begins a new log.
     fn begin(&mut self, now: Moment, reign: u32, log: &dyn LogView) {
-        let log_id = self.fresh_log_id();
+        let mut log_id = self.fresh_log_id();
+        if let Phase::Recovering(recovery) = &self.phase
+            && mutant::is(Mutant::EmptyMasterLeads)
+        {
+            let known = recovery.states.values().find_map(|state| state.sender.log_id);
+            log_id = known.unwrap_or(log_id);
+        }
         // A log whose takeover had begun is nobody's any more.
         self.remember(|identity| identity.log_id = Some(log_id));
         if let Phase::Recovering(recovery) = &self.phase {

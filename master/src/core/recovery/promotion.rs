@@ -11,6 +11,7 @@ use super::{Step, keep_higher};
 use crate::core::{
     Effect, MasterCore, Phase,
     events::{NotLeading, Notice},
+    mutant::{self, Mutant},
 };
 
 /// How long a step of the promotion may stand still before it is given up.
@@ -78,6 +79,9 @@ impl MasterCore {
         });
         let Phase::Recovering(recovery) = &mut self.phase else { return };
         recovery.step = Step::Promoting(Box::new(promotion));
+        if mutant::is(Mutant::AnswerIsPromise) {
+            recovery.take_answers_for_promises();
+        }
         self.ask_for_promises();
     }
 
@@ -151,6 +155,9 @@ impl MasterCore {
         let wanted = promotion.fetch.is_none() && promotion.ask.contains(&state.sender.node);
         if wanted && state.promised.as_ref() == Some(&promotion.epoch) {
             keep_higher(&mut promotion.promised, state);
+            if mutant::is(Mutant::RankBeforePromise) {
+                self.rank_by_answers();
+            }
             self.choose(now, log);
         }
     }
@@ -165,16 +172,17 @@ impl MasterCore {
             return;
         }
         let all = || promotion.promised.values().chain([&own]);
-        let Some(best) = all().max_by(|a, b| a.rank().cmp(&b.rank())).cloned() else { return };
+        let Some(best) = all().max_by(|a, b| self.compare(a, b)).cloned() else { return };
         let reached = || all().filter(|state| state.whole || state.sender.node == own.sender.node);
-        if let Some(node) = unexplained(&best, reached()) {
+        let halts = !mutant::is(Mutant::UnexplainedRankTaken);
+        if let Some(node) = unexplained(&best, reached()).filter(|_| halts) {
             let best = best.sender.node;
             let reason = format!(
                 "{node} holds entries that the log of {best}, which ranks highest, neither has nor explains: an operator must decide whose log to keep"
             );
             return self.abandon(now, reason);
         }
-        if best.sender.node == own.sender.node {
+        if best.sender.node == own.sender.node || mutant::is(Mutant::OpenWithoutFetch) {
             return self.open_promotion(now, log.tip());
         }
         self.begin_fetch(now, best, log);
@@ -227,11 +235,12 @@ impl MasterCore {
         let end = Place::new(best.length, best.marks.len() as u32);
         let Some(unseen) = lines::unseen(bytes, header.from, log.tip()) else { return };
         let Ok(lines) = Lines::checked(unseen, log.tip()) else { return };
-        if lines.is_empty() && log.tip().place != end || lines.tip().digest != header.digest {
+        let checks = !mutant::is(Mutant::ReadUnchecked);
+        if lines.is_empty() && log.tip().place != end || lines.tip().digest != header.digest && checks {
             return;
         }
         let whole_log = lines.tip().place == end;
-        if whole_log && lines.tip().digest != best.digest {
+        if whole_log && lines.tip().digest != best.digest && checks {
             let reason = format!("what {from} sent is not the log that it promised");
             return self.abandon(now, reason);
         }
@@ -253,6 +262,45 @@ impl MasterCore {
         }
         let epoch = promotion.epoch.clone();
         self.open(now, epoch, MarkKind::Promotion, reached, tip);
+    }
+}
+
+/// How the mistakes on purpose rank.
+impl MasterCore {
+    fn compare(&self, a: &wire::State, b: &wire::State) -> std::cmp::Ordering {
+        if mutant::is(Mutant::RankByLength) {
+            return a.length.cmp(&b.length);
+        }
+        if mutant::is(Mutant::RankByFence)
+            && let Phase::Recovering(recovery) = &self.phase
+        {
+            let fence = |state: &wire::State| {
+                let told = recovery.states.get(&state.sender.node);
+                told.map_or(state.epoch(), |told| told.fence.as_ref()).cloned()
+            };
+            return (fence(a), a.length).cmp(&(fence(b), b.length));
+        }
+        a.rank().cmp(&b.rank())
+    }
+
+    fn rank_by_answers(&mut self) {
+        let Phase::Recovering(recovery) = &mut self.phase else { return };
+        let Step::Promoting(promotion) = &mut recovery.step else { return };
+        for (node, state) in &mut promotion.promised {
+            let Some(told) = recovery.states.get(node) else { continue };
+            state.marks.clone_from(&told.marks);
+            (state.length, state.digest) = (told.length, told.digest);
+        }
+    }
+}
+
+impl super::Recovery {
+    fn take_answers_for_promises(&mut self) {
+        let Step::Promoting(promotion) = &mut self.step else { return };
+        let asked = |node: &NodeName| promotion.ask.contains(node);
+        let told = self.states.iter().filter(|(node, _)| asked(node));
+        let told: Vec<_> = told.map(|(node, state)| (node.clone(), state.clone())).collect();
+        promotion.promised.extend(told);
     }
 }
 

@@ -1,0 +1,278 @@
+//! A node's disk: its name, its identity and its log, of which a crash may keep only a part.
+
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use fastrand::Rng;
+use replog_shared::{
+    Digest, Durability, Identity, Lines, MessageId, NodeName, Order, Place, PlacedMark,
+    lines::Tip,
+    store::{Cut, LogView, MemoryStore, Reader, Store, StoreError},
+};
+
+/// A log whose lines become durable some time after they were appended.
+///
+/// With `memory` they are durable at once and a crash loses them all. With `disk` they are durable once they are
+/// synced. With `os` they are durable once they are written; a background sync covers them later.
+/// Invariant: `synced <= durable <= tip`.
+#[derive(Debug)]
+pub(super) struct SimStore {
+    log: MemoryStore,
+    level: Durability,
+    durable: Place,
+    /// What a power loss keeps.
+    synced: Place,
+    /// How far the write or sync under way reaches: what was appended when it began.
+    under_way: Option<Place>,
+    /// For mutants: what is told to be durable, whether it is or not.
+    lies: Lies,
+}
+
+/// What a store tells of itself that is not so.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Lies {
+    /// Nothing.
+    #[default]
+    None,
+    /// All that was appended is durable.
+    All,
+    /// … if nothing but marks is not durable yet.
+    Marks,
+}
+
+impl SimStore {
+    pub(super) fn new(level: Durability) -> SimStore {
+        SimStore {
+            log: MemoryStore::without_ids(),
+            level,
+            durable: Place::START,
+            synced: Place::START,
+            under_way: None,
+            lies: Lies::None,
+        }
+    }
+
+    /// The same lines as a process finds them when it starts: all that is there is synced.
+    pub(super) fn reopened(&self, with_ids: bool) -> SimStore {
+        let log = if with_ids { MemoryStore::with_ids() } else { MemoryStore::without_ids() };
+        let mut store = SimStore { log, ..SimStore::new(self.level) };
+        store.fill(&self.lines());
+        store
+    }
+
+    /// All its lines.
+    pub(super) fn lines(&self) -> Bytes {
+        let (mut all, mut from, end) = (Vec::new(), Order::ZERO, self.tip().place.length);
+        while let Ok(page) = self.log.reader().read(from, end, usize::MAX) {
+            all.extend_from_slice(&page.bytes);
+            if page.to >= end || page.to <= from {
+                break;
+            }
+            from = page.to;
+        }
+        all.into()
+    }
+
+    fn fill(&mut self, bytes: &Bytes) {
+        if let Ok(lines) = Lines::checked(bytes.clone(), self.log.tip()) {
+            let _continues = self.log.append(&lines);
+        }
+        (self.durable, self.synced) = (self.tip().place, self.tip().place);
+    }
+
+    pub(super) fn lie(&mut self, lies: Lies) {
+        self.lies = lies;
+    }
+
+    /// How far the log is held at the level, whatever is told.
+    pub(super) const fn held(&self) -> Place {
+        self.durable
+    }
+
+    /// Begins to make durable what was appended; false if there is nothing or a sync is under way.
+    pub(super) fn begin_sync(&mut self) -> bool {
+        let begins = self.under_way.is_none() && self.synced != self.tip().place;
+        if begins {
+            self.under_way = Some(self.tip().place);
+        }
+        begins
+    }
+
+    /// What was under way is done. `background`: with `os` it was not only written but also synced.
+    pub(super) fn end_sync(&mut self, background: bool) {
+        let Some(place) = self.under_way.take() else { return };
+        self.durable = self.durable.max(place);
+        if self.level == Durability::Disk || background {
+            self.synced = self.durable;
+        }
+    }
+
+    /// What a crash leaves: of the lines that are not safe, a random number.
+    pub(super) fn crash(&mut self, power: bool, random: &mut Rng) {
+        self.under_way = None;
+        let (safe, tip) = (if power { self.synced } else { self.durable }, self.tip().place);
+        let keep = random.u64(line_of(safe)..=line_of(tip));
+        let place = self.place_of(keep);
+        self.cut(place);
+        self.durable = self.durable.min(place);
+        self.synced = self.synced.min(place);
+    }
+
+    /// Everything is synced: a process that is stopped in good order does so.
+    pub(super) fn seal(&mut self) {
+        (self.under_way, self.durable, self.synced) = (None, self.tip().place, self.tip().place);
+    }
+
+    /// Everything that is durable at the moment, as somebody who copies the directory finds it.
+    pub(super) fn copy(&self) -> SimStore {
+        let mut copy = self.reopened(false);
+        copy.cut(self.synced);
+        (copy.durable, copy.synced) = (self.synced, self.synced);
+        copy
+    }
+
+    /// Cuts the lines behind a place of this log.
+    fn cut(&mut self, place: Place) {
+        let cut = self.log.truncate(place, Cut::Drop);
+        cut.unwrap_or_else(|error| unreachable!("memory does not fail: {error}"));
+    }
+
+    /// The place behind so many lines.
+    fn place_of(&self, lines: u64) -> Place {
+        let before = |(nth, placed): (usize, &PlacedMark)| placed.at.get() + (nth as u64) < lines;
+        let marks = self.log.marks().iter().enumerate().take_while(|(nth, placed)| before((*nth, placed)));
+        let marks = marks.count() as u32;
+        Place::new(Order::new(lines - u64::from(marks)), marks)
+    }
+}
+
+/// How many lines stand before a place.
+pub(super) const fn line_of(place: Place) -> u64 {
+    place.length.get() + place.marks as u64
+}
+
+impl LogView for SimStore {
+    fn tip(&self) -> &Tip {
+        self.log.tip()
+    }
+
+    fn durable(&self) -> Place {
+        let tip = self.tip().place;
+        let only_marks = self.durable.length == tip.length;
+        match self.lies {
+            Lies::All => tip,
+            Lies::Marks if only_marks => tip,
+            _ => self.durable,
+        }
+    }
+
+    fn marks(&self) -> &[PlacedMark] {
+        self.log.marks()
+    }
+
+    fn digest_at(&self, place: Place) -> Option<Digest> {
+        self.log.digest_at(place)
+    }
+
+    fn find(&self, id: &MessageId) -> Option<Order> {
+        self.log.find(id)
+    }
+
+    fn entry(&self, order: Order) -> Option<Bytes> {
+        self.log.entry(order)
+    }
+
+    fn size(&self, from: Order, to: Order) -> usize {
+        self.log.size(from, to)
+    }
+
+    fn fit(&self, from: Order, bytes: usize) -> Order {
+        self.log.fit(from, bytes)
+    }
+}
+
+impl Store for SimStore {
+    type Reader = <MemoryStore as Store>::Reader;
+
+    fn reader(&self) -> Self::Reader {
+        self.log.reader()
+    }
+
+    fn append(&mut self, lines: &Lines) -> bool {
+        let continues = self.log.append(lines);
+        if self.level == Durability::Memory {
+            self.seal();
+        }
+        continues
+    }
+
+    /// Durable when it returns, with all that is left.
+    fn truncate(&mut self, place: Place, cut: Cut) -> Result<Option<PathBuf>, StoreError> {
+        let cut = self.log.truncate(place, cut);
+        self.seal();
+        cut
+    }
+
+    /// The world moves what is durable between two turns of the node.
+    fn refresh(&mut self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    fn failure(&self) -> Option<StoreError> {
+        None
+    }
+
+    fn pending_bytes(&self) -> usize {
+        0
+    }
+
+    fn close(mut self) -> Result<(), StoreError> {
+        self.seal();
+        Ok(())
+    }
+}
+
+/// A node's directory.
+#[derive(Debug)]
+pub(super) struct Disk {
+    /// The name of the node that wrote it first.
+    pub(super) name: NodeName,
+    pub(super) identity: Identity,
+    pub(super) store: SimStore,
+    /// For mutants: a saved fence is not on the disk.
+    pub(super) forgets_fence: bool,
+}
+
+impl Disk {
+    /// An empty one.
+    pub(super) fn new(name: NodeName, level: Durability) -> Disk {
+        let (identity, store) = (Identity::default(), SimStore::new(level));
+        Disk { name, identity, store, forgets_fence: false }
+    }
+
+    /// Replaces the identity, atomically and durably.
+    pub(super) fn save(&mut self, identity: Identity) {
+        self.identity = identity;
+    }
+
+    /// What a crash leaves.
+    pub(super) fn crash(&mut self, power: bool, random: &mut Rng) {
+        self.store.crash(power, random);
+        if self.forgets_fence {
+            self.identity.fence = None;
+        }
+        // Another boot without a clean stop: the log's tail may be missing.
+        if power && self.store.level == Durability::Os {
+            self.identity.whole = false;
+        }
+    }
+
+    pub(super) fn copy(&self) -> Disk {
+        Disk {
+            name: self.name.clone(),
+            identity: self.identity.clone(),
+            store: self.store.copy(),
+            forgets_fence: self.forgets_fence,
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! Faults and interventions, and when they happen.
+
+use fastrand::Rng;
+
+use replog_shared::Durability;
+
+use super::node::Fate;
+
+/// Kinds of faults; a seed switches off about half of them.
+#[derive(Clone, Copy)]
+pub(super) enum Kind {
+    Loss,
+    Duplicate,
+    Delay,
+    Reorder,
+    Damage,
+    Cut,
+    Slow,
+    Reset,
+    StartUnconnected,
+    KillAny,
+    KillMaster,
+    Pause,
+    Clean,
+    CoreFaults,
+    Wipe,
+    OldCopy,
+    Swap,
+    Promote,
+    Isolate,
+    DieBetweenSteps,
+}
+
+/// A fault or an intervention at a certain time. Durations are in microseconds.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Timed {
+    /// Nothing goes from one node to the other for a while.
+    Cut { from: usize, to: usize, lasts: u64 },
+    /// Nothing goes from or to one node for a while.
+    Isolate { node: usize, lasts: u64 },
+    /// What goes from one node to the other takes this much longer for a while; what is sent after that is sooner.
+    Slow { from: usize, to: usize, lasts: u64, delay: u64 },
+    /// A node's connection breaks, losing what is in flight, and is back after a while.
+    Reset { node: usize, lasts: u64 },
+    /// A process dies and a new one starts after a while. No fate: a crash of one sort or the other.
+    Kill { node: usize, lasts: u64, fate: Option<Fate> },
+    /// Somebody copies a node's directory.
+    Copy { node: usize },
+    /// Two nodes die, and each has the other's directory for a while.
+    Swap { nodes: (usize, usize), lasts: u64 },
+    /// A process stands still for a while.
+    Pause { node: usize, lasts: u64 },
+    /// The log is emptied.
+    Clean,
+    /// An operator has some secondary that is not cut off promoted over two nodes, unless one that is not cut off
+    /// leads.
+    Failover,
+    /// An operator has a secondary promoted, reaching so many whole nodes; none: all. `kills`: whoever leads is
+    /// killed first.
+    Promote { node: usize, reach: Option<usize>, kills: bool },
+}
+
+/// Draws them all.
+pub(super) fn draw_timed(
+    random: &mut Rng,
+    on: impl Fn(Kind) -> bool,
+    nodes: usize,
+    chaos: u64,
+    automatic: bool,
+) -> Vec<(u64, Timed)> {
+    let mut timed = Vec::new();
+    let mut some = |random: &mut Rng, kind, most: usize, draw: &dyn Fn(&mut Rng) -> Timed| {
+        let times = if on(kind) { random.usize(1..=most) } else { 0 };
+        for _ in 0..times {
+            timed.push((random.u64(..chaos), draw(random)));
+        }
+    };
+    some(random, Kind::Cut, 5, &|random| {
+        let (from, to) = pair(random, nodes);
+        Timed::Cut { from, to, lasts: lasts(random) }
+    });
+    some(random, Kind::Isolate, 3, &|random| Timed::Isolate {
+        node: random.usize(..nodes),
+        lasts: 2 * lasts(random),
+    });
+    some(random, Kind::Slow, 5, &|random| {
+        let (from, to) = pair(random, nodes);
+        Timed::Slow { from, to, lasts: lasts(random), delay: random.u64(10_000..2_000_000) }
+    });
+    some(random, Kind::Reset, 5, &|random| Timed::Reset {
+        node: random.usize(..nodes),
+        lasts: lasts(random),
+    });
+    some(random, Kind::KillAny, 5, &|random| kill(random.usize(..nodes), None, random));
+    some(random, Kind::KillMaster, 5, &|random| kill(0, None, random));
+    some(random, Kind::Pause, 5, &|random| Timed::Pause {
+        node: random.usize(..nodes),
+        lasts: lasts(random),
+    });
+    some(random, Kind::Clean, 5, &|_| Timed::Clean);
+    some(random, Kind::Wipe, 2, &|random| kill(random.usize(..nodes), Some(Fate::Wiped), random));
+    // Whatever an old copy makes a node forget is outside of what is promised: seldom, so that much is judged.
+    if random.u8(..3) == 0 {
+        some(random, Kind::OldCopy, 3, &|random| Timed::Copy { node: random.usize(..nodes) });
+        some(random, Kind::OldCopy, 2, &|random| kill(random.usize(..nodes), Some(Fate::OldCopy), random));
+    }
+    if random.u8(..3) == 0 {
+        some(random, Kind::Swap, 1, &|random| Timed::Swap {
+            nodes: pair(random, nodes),
+            lasts: lasts(random),
+        });
+    }
+    if !automatic {
+        some(random, Kind::Promote, 4, &|random| Timed::Promote {
+            node: random.usize(..nodes),
+            reach: (random.u8(..4) != 0).then(|| random.usize(1..=nodes)),
+            kills: random.bool(),
+        });
+    }
+    timed
+}
+
+/// Promotions, each node cut off now and then, and a few deaths.
+pub(super) fn draw_storm(random: &mut Rng, nodes: usize, chaos: u64, automatic: bool) -> Vec<(u64, Timed)> {
+    let mut timed = Vec::new();
+    let mut some = |random: &mut Rng, least: usize, most: usize, draw: &dyn Fn(&mut Rng) -> Timed| {
+        for _ in 0..random.usize(least..=most) {
+            timed.push((random.u64(..chaos), draw(random)));
+        }
+    };
+    some(random, 2, 8, &|random| Timed::Isolate { node: random.usize(..nodes), lasts: 3 * lasts(random) });
+    some(random, 0, 4, &|random| kill(random.usize(..nodes), None, random));
+    some(random, 0, 2, &|_| Timed::Clean);
+    if !automatic {
+        some(random, 3, 9, &|random| Timed::Promote {
+            node: random.usize(..nodes),
+            reach: Some(random.usize(1..nodes)),
+            kills: random.u8(..3) == 0,
+        });
+    }
+    if random.u8(..8) == 0 {
+        some(random, 1, 3, &|random| Timed::Copy { node: random.usize(..nodes) });
+        some(random, 1, 3, &|random| kill(random.usize(..nodes), Some(Fate::OldCopy), random));
+    }
+    timed
+}
+
+/// One node after the other is cut off for a while, and whoever is left gets a master.
+pub(super) fn draw_cuts_in_turn(random: &mut Rng, chaos: u64) -> Vec<(u64, Timed)> {
+    let (mut timed, mut at) = (Vec::new(), random.u64(100_000..600_000));
+    while at < chaos {
+        let lasts = random.u64(50_000..900_000);
+        if random.u8(..4) > 0 {
+            timed.push((at, Timed::Isolate { node: random.usize(..3), lasts }));
+        }
+        for _ in 0..random.usize(..3) {
+            timed.push((at + random.u64(..lasts), Timed::Failover));
+        }
+        at += lasts + 1;
+    }
+    timed
+}
+
+/// The master dies and starts over a disk that has gone back, without hearing some of the others.
+pub(super) fn draw_disks_that_go_back(random: &mut Rng, level: Durability, chaos: u64) -> Vec<(u64, Timed)> {
+    let (mut timed, mut at) = (Vec::new(), random.u64(300_000..600_000));
+    while at < chaos {
+        let copied = at + random.u64(..300_000);
+        let dies = copied + random.u64(50_000..500_000);
+        let fate = if level == Durability::Os { Fate::PowerLost } else { Fate::OldCopy };
+        let node = random.usize(..3);
+        timed.push((copied, Timed::Copy { node }));
+        for _ in 0..random.usize(..3) {
+            timed.push((
+                dies - 1,
+                Timed::Isolate { node: random.usize(..3), lasts: random.u64(100_000..1_500_000) },
+            ));
+        }
+        timed.push((dies, Timed::Kill { node, lasts: random.u64(1_000..100_000), fate: Some(fate) }));
+        timed.push((
+            dies + random.u64(500_000..2_000_000),
+            Timed::Promote {
+                node: random.usize(..3),
+                reach: Some(random.usize(1..=3)),
+                kills: random.bool(),
+            },
+        ));
+        at = dies + random.u64(500_000..3_000_000);
+    }
+    timed
+}
+
+/// A secondary is wiped; what it said travels slowly, and what it is sent is lost for a while.
+pub(super) fn draw_late_acks(random: &mut Rng, chaos: u64) -> Vec<(u64, Timed)> {
+    let (mut timed, mut at) = (Vec::new(), random.u64(300_000..600_000));
+    while at < chaos {
+        let node = random.usize(1..3);
+        timed.push((at, Timed::Kill { node, lasts: random.u64(1_000..50_000), fate: Some(Fate::Wiped) }));
+        timed.push((
+            at + random.u64(300_000..1_500_000),
+            Timed::Cut { from: 0, to: node, lasts: lasts(random) },
+        ));
+        at += random.u64(500_000..2_500_000);
+    }
+    timed
+}
+
+fn kill(node: usize, fate: Option<Fate>, random: &mut Rng) -> Timed {
+    Timed::Kill { node, lasts: lasts(random), fate }
+}
+
+fn lasts(random: &mut Rng) -> u64 {
+    random.u64(1_000..700_000)
+}
+
+fn pair(random: &mut Rng, nodes: usize) -> (usize, usize) {
+    let from = random.usize(..nodes);
+    (from, (from + random.usize(1..nodes)) % nodes)
+}

@@ -1,0 +1,225 @@
+//! What a master's core wants done.
+
+use std::collections::BTreeMap;
+
+use replog_host::bus::Outgoing;
+use replog_master::{
+    bus::Translator,
+    core::{
+        Effect, Push, ReadAnswer,
+        events::{NotLeading, Notice, WaitId, WriteOutcome},
+    },
+};
+use replog_shared::{
+    Lines, MarkKind, Place,
+    store::{self, LogView, Reader, Store},
+    wire,
+};
+
+use super::Master;
+use crate::sim::{
+    Mutant,
+    client::Told,
+    coverage::Path,
+    hub::Hub,
+    oracle::{Answer, Author, Cut},
+};
+
+impl Master {
+    pub(super) fn execute(&mut self, hub: &mut Hub) {
+        let mut effects = Vec::new();
+        self.core.take_effects(&mut effects);
+        self.execute_all(effects, hub);
+    }
+
+    pub(super) fn execute_all(&mut self, effects: Vec<Effect>, hub: &mut Hub) {
+        let mut pushes = BTreeMap::<usize, usize>::new();
+        let cleans = effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::Append(lines) if opens(lines, MarkKind::Clean)));
+        let outranked = effects.iter().any(|effect| matches!(effect, Effect::Notice(Notice::Cut { .. })));
+        for effect in effects {
+            if hub.crashed {
+                return;
+            }
+            if let Effect::Truncate(place) = effect {
+                let cut = match (cleans, outranked) {
+                    (true, _) => Cut::Cleaned,
+                    (_, true) => Cut::Outranked,
+                    _ => Cut::Abandoned,
+                };
+                self.truncate(place, cut, hub);
+                continue;
+            }
+            if let Effect::Entries { secondary, answer: None, .. } = &effect {
+                *pushes.entry(*secondary).or_default() += 1;
+            }
+            self.execute_one(effect, hub);
+        }
+        let most = pushes.into_values().max().unwrap_or_default();
+        if most == self.window_envelopes {
+            hub.coverage.hit(Path::WindowFull);
+        }
+        if most > self.window_envelopes {
+            hub.oracle
+                .found(|| format!("bounded: {most} envelopes were pushed at one time to one secondary"));
+        }
+    }
+
+    fn execute_one(&mut self, effect: Effect, hub: &mut Hub) {
+        match effect {
+            Effect::Save(identity) => {
+                hub.oracle.on_save(self.index, &identity);
+                self.disk.save(identity);
+                hub.may_crash();
+            }
+            Effect::State { reply, state } => hub.sent.push(Translator::state(reply, &state)),
+            Effect::ReadAnswer(answer) => self.answer_read(answer, hub),
+            Effect::Append(lines) => self.append(&lines, hub),
+            Effect::Truncate(_) => {}
+            Effect::Answer { wait, outcome } => self.answer(wait, &outcome, hub),
+            Effect::Entries { secondary, push, answer } => self.send_entries(secondary, push, answer, hub),
+            Effect::JoinAnswer { reply, answer } => {
+                hub.sent.push(self.translator.join_answer(reply, &answer));
+            }
+            Effect::Heartbeat(heartbeat) => hub.sent.push(self.translator.heartbeat(&heartbeat)),
+            Effect::Ask(ask) => {
+                if !std::mem::replace(&mut self.asked_once, true) || !hub.is(Mutant::RetryGivesUp) {
+                    hub.sent.push(self.translator.ask(&ask));
+                }
+            }
+            Effect::Promise(node, mut promise) => {
+                promise.forced &= !self.automatic;
+                hub.sent.push(self.translator.promise(&node, &promise));
+            }
+            Effect::Read(node, read) => hub.sent.push(self.translator.read_range(&node, &read)),
+            Effect::Notice(notice) => self.on_notice(&notice, hub),
+        }
+    }
+
+    fn on_notice(&self, notice: &Notice, hub: &mut Hub) {
+        let index = self.index;
+        hub.story.tell(|| format!("n{index} notes {notice:?}"));
+        match notice {
+            Notice::Adopting { .. } => hub.coverage.hit(Path::LogAdopted),
+            Notice::Cut { .. } => hub.coverage.hit(Path::OwnSuffixGivenUp),
+            Notice::Stopped(NotLeading::Fenced { .. }) if self.has_led => {
+                hub.coverage.hit(Path::DeposedMasterTold);
+            }
+            Notice::Stopped(NotLeading::Diverged { .. }) => self.check_disaster(notice, hub),
+            Notice::Stopped(NotLeading::NotPromoted { .. }) => hub.coverage.hit(Path::PromotionAbandoned),
+            _ => {}
+        }
+        if let Notice::Waiting { reason } = notice
+            && reason.contains("lacks entries that it had, or may lack some")
+        {
+            hub.coverage.hit(Path::LackNoticed);
+        }
+        if let Notice::Stopped(NotLeading::NotPromoted { reason }) | Notice::Waiting { reason } = notice
+            && reason.contains("ranks highest, neither has nor explains")
+        {
+            hub.coverage.hit(Path::UnexplainedHalt);
+            self.check_disaster(notice, hub);
+        }
+    }
+
+    fn check_disaster(&self, notice: &Notice, hub: &mut Hub) {
+        if !hub.oracle.may_diverge() {
+            let index = self.index;
+            hub.oracle.found(|| format!("n{index}: {notice:?}, and no disk was touched"));
+        }
+    }
+
+    fn append(&mut self, lines: &Lines, hub: &mut Hub) {
+        let index = self.index;
+        hub.story.tell(|| {
+            let (to, marks) = (lines.tip().place.length, lines.marks().len());
+            format!("n{index} (master) appends {}..{to} ({marks} marks)", lines.from())
+        });
+        if opens(lines, MarkKind::Clean) {
+            hub.coverage.hit(Path::Cleaned);
+        }
+        if self.core.epoch().is_some() && opens(lines, MarkKind::Promotion) {
+            hub.coverage.hit(Path::Promoted);
+        }
+        let stored = self.disk.store.append(lines);
+        let leads = self.core.epoch().is_some_and(|epoch| lines.tip().epoch.as_ref() == Some(epoch));
+        let author = if leads { Author::Own } else { Author::Fetched };
+        hub.oracle.on_append(index, lines.from(), stored, author, &self.disk.store);
+        hub.may_crash();
+    }
+
+    fn truncate(&mut self, place: Place, cut: Cut<'_>, hub: &mut Hub) {
+        let index = self.index;
+        hub.story.tell(|| format!("n{index} (master) cuts its log at {} ({cut:?})", place.length));
+        if let Err(error) = self.disk.store.truncate(place, store::Cut::Quarantine) {
+            return hub.oracle.found(|| format!("n{index}: {error}"));
+        }
+        self.sent_once.clear();
+        self.admitted.clear();
+        hub.oracle.on_truncate(index, &self.disk.store, cut);
+        hub.may_crash();
+    }
+
+    fn answer(&mut self, wait: WaitId, outcome: &WriteOutcome, hub: &mut Hub) {
+        let index = self.index;
+        hub.story.tell(|| format!("n{index} answers request {}: {outcome:?}", wait.0));
+        // The epoch is that of the log: the core may be about to open the next one.
+        let Some(epoch) = hub.oracle.rank(index).0.cloned() else {
+            return hub.clients.on_answer(wait, outcome, None, &mut hub.oracle, &mut hub.coverage);
+        };
+        let mut admitted = vec![None; self.peers.len() + 1];
+        for (config, incarnation) in &self.admitted {
+            let node = self.peers[*config];
+            admitted[node] = hub.oracle.process(node, *incarnation);
+        }
+        let holders = match outcome {
+            WriteOutcome::Met { holders, .. } | WriteOutcome::Unconfirmed { holders, .. } => {
+                (0..self.peers.len())
+                    .filter(|config| holders.contains(*config))
+                    .map(|config| self.peers[config])
+                    .collect()
+            }
+            _ => Vec::new(),
+        };
+        let told = Told(Answer { node: index, epoch, admitted, holders });
+        hub.clients.on_answer(wait, outcome, Some(&told), &mut hub.oracle, &mut hub.coverage);
+    }
+
+    fn answer_read(&self, read: ReadAnswer, hub: &mut Hub) {
+        let ReadAnswer { reply, sender, request, epoch, from } = read;
+        let store = &self.disk.store;
+        let length = store.durable().length;
+        let page = match store.reader().read(from, length, self.core.page_bytes()) {
+            Ok(page) => page,
+            Err(failure) => return hub.oracle.found(|| failure.to_string()),
+        };
+        let (count, digest, request) = (page.to.since(from), page.digest, Some(request));
+        let header = wire::EntriesHeader { sender, epoch, from, count, length, digest, request };
+        let payload = wire::encode_entries(&header, &page.bytes);
+        hub.sent.push(Outgoing { subject: reply, reply: None, payload });
+    }
+
+    fn send_entries(&mut self, secondary: usize, push: Push, answer: Option<(u64, String)>, hub: &mut Hub) {
+        if answer.is_none() && hub.is(Mutant::RetryGivesUp) && !self.sent_once.insert((secondary, push.from))
+        {
+            return;
+        }
+        let (request, reply) = answer.map_or((None, None), |(request, reply)| (Some(request), Some(reply)));
+        let page = match self.disk.store.reader().read(push.from, push.to, usize::MAX) {
+            Ok(page) => page,
+            Err(failure) => return hub.oracle.found(|| failure.to_string()),
+        };
+        let length = self.disk.store.durable().length;
+        let Some(header) = self.core.entries_header(secondary, push, request, &page, length) else { return };
+        let (to, kind) = (page.to, if request.is_some() { "answers a fetch of" } else { "pushes" });
+        hub.story
+            .tell(|| format!("n{} {kind} {}..{to} to n{}", self.index, push.from, self.peers[secondary]));
+        hub.sent.push(self.translator.entries(&header, &page.bytes, reply));
+    }
+}
+
+/// Whether a run has a mark of this kind.
+fn opens(lines: &Lines, kind: MarkKind) -> bool {
+    lines.marks().iter().any(|placed| placed.mark.kind == kind)
+}

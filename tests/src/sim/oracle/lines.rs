@@ -1,0 +1,222 @@
+//! What is appended and cut.
+
+use replog_shared::{Epoch, MarkKind, Order};
+
+use super::{History, Oracle, Submitted};
+use crate::sim::{
+    disk::SimStore,
+    mirror::{Content, Key, Opening},
+};
+
+/// Why a log is cut.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::sim) enum Cut<'a> {
+    /// The node follows this epoch, whose history explains it.
+    Followed(Option<&'a Epoch>),
+    /// The node is being promoted, and another log ranks higher.
+    Outranked,
+    /// The log is emptied on purpose.
+    Cleaned,
+    /// A takeover did not come to its end: what was fetched is given up.
+    Abandoned,
+}
+
+/// Whose lines are appended.
+#[derive(Clone, Copy, Debug)]
+pub(in crate::sim) enum Author<'a> {
+    /// The node's own: it leads.
+    Own,
+    /// Another log's, which the node takes over.
+    Fetched,
+    /// Those of the epoch that a secondary follows.
+    Followed(Option<&'a Epoch>),
+}
+
+impl Oracle {
+    /// A run was appended from `from` on; `stored`: the store took it.
+    pub(in crate::sim) fn on_append(
+        &mut self,
+        node: usize,
+        from: Order,
+        stored: bool,
+        author: Author<'_>,
+        store: &SimStore,
+    ) {
+        if !stored {
+            return self.found(|| format!("a run at {from} did not continue the log of node {node}"));
+        }
+        match self.nodes[node].mirror.reread(from, store) {
+            Err(what) => return self.found(|| format!("node {node}: {what}")),
+            Ok(first) => {
+                let owns = matches!(author, Author::Own);
+                let end = self.nodes[node].mirror.lines.len();
+                (first..end).for_each(|index| self.check_line(node, index, owns));
+            }
+        }
+        if let Author::Followed(Some(epoch)) = author {
+            self.check_lineage(node, epoch);
+        }
+        self.on_durable(node, store.held());
+    }
+
+    /// A secondary's log is a prefix of the log that it follows, and it follows nothing older than it promised.
+    fn check_lineage(&mut self, node: usize, epoch: &Epoch) {
+        let this = &self.nodes[node];
+        if Some(epoch) < this.promised.as_ref() {
+            let promised = this.promised.clone();
+            return self
+                .found(|| format!("fencing: s{node} promised {promised:?} and takes entries in {epoch}"));
+        }
+        let Some(last) = this.mirror.lines.len().checked_sub(1) else { return };
+        let digest = this.mirror.lines[last].digest;
+        let theirs = self.histories.get(epoch).and_then(|history| history.digests.get(last));
+        if theirs != Some(&digest) {
+            self.found(|| {
+                format!(
+                    "prefix: line {last} of node {node} is not that of the log of {epoch}, which it follows"
+                )
+            });
+        }
+    }
+
+    fn check_line(&mut self, node: usize, index: usize, owns: bool) {
+        let mirror = &self.nodes[node].mirror;
+        let (line, digest) = (&mirror.lines[index], mirror.lines[index].digest);
+        let Some(opening) = mirror.opening_at(index + 1).cloned() else {
+            return self.found(|| format!("line {index} of node {node} stands before every mark"));
+        };
+        let content = line.content.clone();
+        let before = mirror.opening_at(index).map(|before| before.epoch.clone());
+        if matches!(content, Content::Mark(_)) && before.as_ref() >= Some(&opening.epoch) {
+            return self.found(|| format!("a mark of {} stands behind one of {before:?}", opening.epoch));
+        }
+        let written = self.histories.get(&opening.epoch).and_then(|history| history.digests.get(index));
+        match (written, content) {
+            (Some(written), Content::Mark(_)) if owns && *written != digest => {
+                self.found(|| format!("epoch {} was opened twice", opening.epoch));
+            }
+            (Some(written), _) if *written == digest => {}
+            (Some(_), _) => self.found(|| {
+                format!(
+                    "agreement: line {index} of node {node} is not what epoch {} has there",
+                    opening.epoch
+                )
+            }),
+            (None, Content::Mark(_)) if owns => self.on_opened(node, index, opening.clone()),
+            (None, Content::Entry(key)) if owns => self.on_written(&opening.epoch, key, index),
+            (None, _) => self.found(|| {
+                format!("invention: line {index} of node {node} is in no log of epoch {}", opening.epoch)
+            }),
+        }
+        if owns
+            && let Some(history) = self.histories.get_mut(&opening.epoch)
+            && history.digests.len() == index
+        {
+            history.digests.push(digest);
+        }
+    }
+
+    /// A node opened an epoch with the mark at `index`.
+    fn on_opened(&mut self, node: usize, index: usize, opening: Opening) {
+        let Opening { epoch, kind, reached } = opening;
+        if self.histories.contains_key(&epoch) {
+            return self.found(|| format!("epoch {epoch} was opened twice"));
+        }
+        let this = &self.nodes[node];
+        let all = self.nodes.len();
+        let mut history = History {
+            digests: Vec::new(),
+            marks: Vec::new(),
+            ids: std::collections::BTreeSet::new(),
+            log_id: this.log_id,
+            kind,
+            reached: if kind == MarkKind::Promotion { reached.len() } else { all },
+            forgotten_by: 0,
+        };
+        for line in &this.mirror.lines[..=index] {
+            history.digests.push(line.digest);
+            match &line.content {
+                Content::Mark(opening) => history.marks.push((opening.epoch.clone(), opening.kind)),
+                Content::Entry(key) => {
+                    history.ids.insert(key.id);
+                }
+            }
+        }
+        self.check_kept(node, &epoch, &history, &reached);
+        self.histories.insert(epoch, history);
+    }
+
+    /// The owner of an epoch gives an order.
+    fn on_written(&mut self, epoch: &Epoch, key: Key, index: usize) {
+        match self.submitted.get(&key).copied() {
+            None => self.found(|| "invention: an entry that no client wrote".to_owned()),
+            Some(Submitted { open: 0, possible: false }) => {
+                self.found(|| "an entry appeared although every attempt to write it was refused".to_owned());
+            }
+            Some(_) => {}
+        }
+        let Some(history) = self.histories.get_mut(epoch) else { return };
+        if history.digests.len() != index {
+            return self.found(|| format!("the owner of epoch {epoch} left out a line before {index}"));
+        }
+        if !history.ids.insert(key.id) {
+            self.found(|| "exactly once: an id got a second order".to_owned());
+        }
+    }
+
+    /// A log was cut.
+    pub(in crate::sim) fn on_truncate(&mut self, node: usize, store: &SimStore, cut: Cut<'_>) {
+        let before = self.nodes[node].mirror.clone();
+        if let Err(what) = self.nodes[node].mirror.reread(Order::ZERO, store) {
+            return self.found(|| format!("node {node}: {what}"));
+        }
+        let kept = self.nodes[node].mirror.lines.len();
+        self.nodes[node].durable = self.nodes[node].durable.min(kept);
+        self.on_durable(node, store.held());
+        let gone = |acked: &super::Acked| acked.index >= kept && before.has(acked.index, acked.digest);
+        match cut {
+            Cut::Cleaned => {
+                self.acked.iter_mut().filter(|acked| gone(acked)).for_each(|acked| acked.dead = true);
+            }
+            // Whether what is given up here may be lost is judged when the epoch opens.
+            Cut::Outranked | Cut::Abandoned => {}
+            Cut::Followed(_) => {
+                let of_log = self.nodes[node].log_id;
+                let fence = self.nodes[node].promised.as_ref();
+                let alive = |acked: &&super::Acked| !acked.dead && acked.log_id == of_log;
+                let older = |acked: &&super::Acked| Some(&acked.epoch) < fence;
+                let lost = self.acked.iter().filter(alive).filter(older).find(|acked| gone(acked));
+                if let Some(order) = lost.map(|acked| acked.order).filter(|_| !self.void) {
+                    self.found(|| {
+                        format!("monotone: node {node} cut the entry at {order}, which was answered")
+                    });
+                }
+            }
+        }
+        if let Cut::Followed(epoch) = cut
+            && let Some(line) = before.lines.get(kept)
+        {
+            self.check_explained(node, epoch, before.epoch(), kept, line.digest);
+        }
+    }
+
+    /// A secondary may cut only what a promotion or a clean of the log that it follows explains.
+    fn check_explained(
+        &mut self,
+        node: usize,
+        follows: Option<&Epoch>,
+        newest: Option<&Epoch>,
+        kept: usize,
+        cut: replog_shared::Digest,
+    ) {
+        let Some(history) = follows.and_then(|epoch| self.histories.get(epoch)) else {
+            return self.found(|| format!("s{node} cut its log while it follows nobody"));
+        };
+        let explains = |(epoch, kind): &(Epoch, MarkKind)| *kind != MarkKind::Start && Some(epoch) > newest;
+        if !history.marks.iter().any(explains) {
+            self.found(|| format!("monotone: s{node} cut its log and no promotion or clean explains it"));
+        } else if history.digests.get(kept) == Some(&cut) {
+            self.found(|| format!("s{node} cut a line that its master has too"));
+        }
+    }
+}
