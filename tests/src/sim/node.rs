@@ -43,7 +43,7 @@ impl Role {
 
     /// A master that is to be promoted, reaching so many whole nodes; none: all.
     pub(super) fn promoted(reach: Option<usize>, automatic: bool) -> Role {
-        Role::Master { terms: StartTerms { promote: true, reach, recover: false }, automatic }
+        Role::Master { terms: StartTerms { promote: true, reach, ..StartTerms::default() }, automatic }
     }
 
     pub(super) const fn is_promoted(self) -> bool {

@@ -164,7 +164,7 @@ impl World {
         if blank {
             self.end_process(best, Fate::Wiped);
         }
-        let terms = StartTerms { promote: !blank, reach: Some(0), recover: false };
+        let terms = StartTerms { promote: !blank, reach: Some(0), ..StartTerms::default() };
         self.restart_as(best, Role::Master { terms, automatic: false });
     }
 }
