@@ -84,9 +84,6 @@ pub const MAX_HELD_APPENDS: usize = 10_000;
 /// Bytes of their messages and ids.
 pub const MAX_HELD_BYTES: usize = 64 * 1024 * 1024;
 
-/// Marks in one join or state. A log gets one at each start of its master.
-pub const MAX_MARKS: usize = 4_096;
-
 /// HTTP: bytes of a request's head.
 pub const MAX_HEADER_BYTES: usize = 64 * 1024;
 

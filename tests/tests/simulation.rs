@@ -26,7 +26,7 @@ fn run(seed: u64, focus: Option<sim::Focus>) -> sim::Stats {
     let options = Options { focus, ..Options::default() };
     sim::run(seed, options).unwrap_or_else(|failure| {
         let told = sim::run(seed, Options { story: true, ..options });
-        panic!("{focus:?} {}", told.err().unwrap_or(failure));
+        panic!("{}", told.err().unwrap_or(failure));
     })
 }
 

@@ -92,6 +92,8 @@ pub struct Stats {
 pub struct Failure {
     /// The schedule.
     pub seed: u64,
+    /// Its kind; none: any.
+    pub focus: Option<Focus>,
     /// When, since the start of the simulation.
     pub at: Duration,
     /// What was found.
@@ -107,9 +109,11 @@ impl fmt::Display for Failure {
         }
         writeln!(f, "seed {} failed after {:?}: {}", self.seed, self.at, self.what)?;
         writeln!(f, "replay it with its story:")?;
+        let nth = Focus::ALL.iter().position(|&kind| Some(kind) == self.focus);
+        let kind = nth.map(|nth| format!("REPLOG_SIM_FOCUS={nth} ")).unwrap_or_default();
         write!(
             f,
-            "  REPLOG_SIM_SEED={} cargo nextest run --ignore-default-filter --cargo-profile simulation -p replog-tests --test simulation replay --no-capture",
+            "  REPLOG_SIM_SEED={} {kind}cargo nextest run --ignore-default-filter --cargo-profile simulation -p replog-tests --test simulation replay --no-capture",
             self.seed
         )
     }

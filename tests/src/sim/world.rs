@@ -18,7 +18,7 @@ use fastrand::Rng;
 use replog_shared::{Digest, LogName, NodeName};
 
 use super::{
-    Failure, Mutant, Options, Stats,
+    Failure, Focus, Mutant, Options, Stats,
     client::Command,
     coverage::Path,
     disk::Disk,
@@ -35,6 +35,7 @@ use healing::Healing;
 #[derive(Debug)]
 pub(super) struct World {
     seed: u64,
+    focus: Option<Focus>,
     plan: Plan,
     random: Rng,
     now: u64,
@@ -74,6 +75,7 @@ impl World {
         };
         World {
             seed,
+            focus: options.focus,
             network: Network::new(log.clone(), names.clone(), plan.rates),
             slots: names.iter().enumerate().map(slot).collect(),
             hub,
@@ -112,7 +114,7 @@ impl World {
 
     fn failure(&mut self, what: String) -> Box<Failure> {
         let (seed, at, story) = (self.seed, Duration::from_micros(self.now), self.hub.story.take());
-        Box::new(Failure { seed, at, what, story })
+        Box::new(Failure { seed, focus: self.focus, at, what, story })
     }
 
     fn begin(&mut self) {
