@@ -45,15 +45,20 @@ pub struct Shown {
     pub id: String,
 }
 
+/// What a node showed at some moment: its name, and all ids in their order.
+pub type Read = (String, Vec<String>);
+
 /// A whole run.
 #[derive(Clone, Debug, Default)]
 pub struct History {
     /// The configured nodes, the master first.
     pub nodes: Vec<String>,
+    /// Those of them that led before it, if others were promoted during the run.
+    pub led_before: Vec<String>,
     /// All appends.
     pub operations: Vec<Operation>,
-    /// What a node showed at some moment of the run: its name, and all ids in their order.
-    pub reads: Vec<(String, Vec<String>)>,
+    /// What nodes showed at some moment of the run.
+    pub reads: Vec<Read>,
     /// What each node shows at the end, by its name.
     pub logs: BTreeMap<String, Vec<Shown>>,
 }
@@ -163,6 +168,12 @@ impl History {
         never.map_or(Ok(()), |w| Err(Invalid(format!("no append was acknowledged at w={w}"))))
     }
 
+    /// Takes what was acknowledged at less than `w` as of unknown fate: a promotion promises nothing of it.
+    pub fn promise_only_from(&mut self, w: usize) {
+        let without = self.operations.iter_mut().filter(|operation| operation.w < w);
+        without.filter(|one| one.acknowledged().is_some()).for_each(|one| one.outcome = Outcome::Unknown);
+    }
+
     /// Every rule that the run broke; nothing if it is sound.
     pub fn violations(&self) -> Vec<Violation> {
         let mut found = Vec::new();
@@ -228,7 +239,8 @@ impl History {
     fn are_right(&self, nodes: &[String], w: usize) -> bool {
         let distinct: BTreeSet<&String> = nodes.iter().collect();
         let known = distinct.iter().all(|node| self.nodes.contains(node));
-        let master = self.nodes.first().is_some_and(|master| distinct.contains(master));
+        let master =
+            self.nodes.iter().take(1).chain(&self.led_before).any(|master| distinct.contains(master));
         distinct.len() == nodes.len() && distinct.len() >= w && known && master
     }
 

@@ -1,6 +1,6 @@
 //! A client of one node.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, ops::Range, time::Duration};
 
 use reqwest::{Method, RequestBuilder};
 use serde::Deserialize;
@@ -103,6 +103,18 @@ impl Client {
     /// The answer is anything else.
     pub async fn write(&self, message: &str, w: usize) -> Answer {
         self.append(json!({"message": message, "w": w})).await.expect_ok(w)
+    }
+
+    /// Appends `m0` with the id `id0` and so on, one after the other, to a log that holds exactly those before.
+    ///
+    /// # Panics
+    /// One is not answered by 200, or gets another order.
+    pub async fn append_range(&self, ids: Range<u64>, w: u64) {
+        for id in ids {
+            let body = json!({"message": format!("m{id}"), "id": format!("id{id}"), "w": w});
+            let answer = self.append(body).await;
+            assert_eq!((answer.status, &answer.body["order"]), (200, &json!(id)), "{answer:?}");
+        }
     }
 
     /// `PUT /faults`.

@@ -148,8 +148,17 @@ impl Cluster {
     /// A node of this name in another role, or the same one again: over the same directory, on another port.
     /// It is not started yet.
     pub fn node(&self, name: &str, program: &str, args: &[&str]) -> Node {
-        let place = Place { nats_port: self.nats_port, options: &self.options, folder: self.folder.path() };
-        place.node(name, program, args)
+        self.place().node(name, program, args)
+    }
+
+    /// A node of this name that is not the one in the cluster: over the directory of the name `directory`. It is
+    /// not started yet.
+    pub fn twin(&self, name: &str, directory: &str, program: &str, args: &[&str]) -> Node {
+        self.place().node_in(name, directory, program, args)
+    }
+
+    fn place(&self) -> Place<'_> {
+        Place { nats_port: self.nats_port, options: &self.options, folder: self.folder.path() }
     }
 
     /// The directory of the node of this name.
@@ -231,17 +240,22 @@ struct Place<'a> {
 
 impl Place<'_> {
     fn node(&self, name: &str, program: &str, args: &[&str]) -> Node {
+        self.node_in(name, name, program, args)
+    }
+
+    /// Of this name, over the directory of another name.
+    fn node_in(&self, name: &str, directory: &str, program: &str, args: &[&str]) -> Node {
+        let log = self.folder.join(format!("{directory}.log"));
         let address = format!("127.0.0.1:{}", ports::free());
         let nats_url = format!("nats://127.0.0.1:{}", self.nats_port);
         let interval = self.options.heartbeat_interval.as_millis().to_string();
-        let directory = self.folder.join(name).into_os_string();
+        let directory = self.folder.join(directory).into_os_string();
         let memory = ["--durability", "memory"].map(OsString::from);
         let storage = if self.options.on_disk { ["--data-dir".into(), directory] } else { memory };
         let common = ["--name", name, "--listen", &address, "--nats-url", &nats_url];
         let pace = ["--heartbeat-interval-ms", &interval];
         let args = common.iter().chain(&pace).chain(args).map(OsString::from).chain(storage).collect();
-        let process =
-            Process::new(name, programs::node(program), args, self.folder.join(format!("{name}.log")));
+        let process = Process::new(name, programs::node(program), args, log);
         Node { name: name.to_owned(), process, client: Client::new(format!("http://{address}")), address }
     }
 }

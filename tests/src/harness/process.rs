@@ -3,7 +3,7 @@
 use std::{
     ffi::OsString,
     fs::{self, OpenOptions},
-    path::PathBuf,
+    path::{Path, PathBuf},
     process::{Child, Command, ExitStatus, Stdio},
     time::Duration,
 };
@@ -12,12 +12,17 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::wait::eventually;
 
+/// A node that is asked to stop has stopped by then.
+const STOP_LIMIT: Duration = Duration::from_secs(10);
+
 /// A program with its arguments: running, stopped, or not started yet. Dropping it kills it.
 #[derive(Debug)]
 pub struct Process {
     name: String,
     program: PathBuf,
     args: Vec<OsString>,
+    /// A program that runs this one, and its own arguments.
+    under: Option<(PathBuf, Vec<OsString>)>,
     log: PathBuf,
     child: Option<Child>,
 }
@@ -25,7 +30,7 @@ pub struct Process {
 impl Process {
     /// Not started yet. What it writes is appended to the file `log`, over all its starts.
     pub fn new(name: &str, program: PathBuf, args: Vec<OsString>, log: PathBuf) -> Process {
-        Process { name: name.to_owned(), program, args, log, child: None }
+        Process { name: name.to_owned(), program, args, under: None, log, child: None }
     }
 
     /// The name under which its log is shown.
@@ -41,7 +46,15 @@ impl Process {
         assert!(self.child.is_none(), "{} runs already", self.name);
         let log =
             OpenOptions::new().create(true).append(true).open(&self.log).expect("a log file can be opened");
-        let child = Command::new(&self.program)
+        let mut command = match &self.under {
+            None => Command::new(&self.program),
+            Some((tool, args)) => {
+                let mut command = Command::new(tool);
+                command.args(args).arg(&self.program);
+                command
+            }
+        };
+        let child = command
             .args(&self.args)
             .env_clear()
             .envs(std::env::vars_os().filter(|(name, _)| name == "PATH" || name == "RUST_LOG"))
@@ -52,6 +65,16 @@ impl Process {
         self.child = Some(
             child.unwrap_or_else(|error| panic!("{} cannot be started: {error}", self.program.display())),
         );
+    }
+
+    /// From its next start on, another program runs this one.
+    pub fn run_under(&mut self, tool: PathBuf, args: Vec<OsString>) {
+        self.under = Some((tool, args));
+    }
+
+    /// From its next start on, no other program runs this one.
+    pub fn run_alone(&mut self) {
+        self.under = None;
     }
 
     /// SIGKILL: it has no time for anything. Returns when it is gone.
@@ -67,6 +90,25 @@ impl Process {
     /// SIGTERM: please stop. Returns at once.
     pub fn terminate(&self) {
         self.signal(Signal::TERM);
+    }
+
+    /// SIGTERM, and waits until it has ended well.
+    ///
+    /// # Panics
+    /// It needs longer than was promised, or fails.
+    pub async fn stop(&mut self) {
+        self.terminate();
+        let status = self.ended(STOP_LIMIT).await;
+        assert!(status.success(), "{} was asked to stop and ended with {status}", self.name);
+    }
+
+    /// Waits until it has given up by itself, with exit code 1.
+    ///
+    /// # Panics
+    /// It still runs after `limit`, or ends otherwise.
+    pub async fn gives_up(&mut self, limit: Duration) {
+        let status = self.ended(limit).await;
+        assert_eq!(status.code(), Some(1), "{} ended with {status}: {}", self.name, self.log());
     }
 
     /// Waits until it has ended by itself.
@@ -102,6 +144,11 @@ impl Process {
     /// Whether it was started and has not ended.
     pub fn is_running(&mut self) -> bool {
         self.child.is_some() && self.exit_status().is_none()
+    }
+
+    /// Where that stands which it writes.
+    pub fn log_path(&self) -> &Path {
+        &self.log
     }
 
     /// All that it has written.

@@ -153,3 +153,24 @@ fn a_run_in_which_too_little_happened_does_not_count() {
     history.operations.retain(|operation| operation.w != 2);
     assert!(history.check_validity(1).is_err());
 }
+
+#[test]
+fn who_led_before_may_have_answered() {
+    let mut history = sound();
+    history.nodes.swap(0, 1);
+    let violations = ["a", "d"].map(|id| Violation::WrongNodes { id: id.to_owned() });
+    assert_eq!(history.violations(), violations);
+    history.led_before.push("master".to_owned());
+    assert_eq!(history.violations(), []);
+}
+
+#[test]
+fn what_is_not_promised_may_be_lost() {
+    let mut history = sound();
+    history.reads.clear();
+    set_logs(&mut history, &["a", "b", "c"]);
+    let lost = Violation::Lost { id: "d".to_owned(), part: Part::Postfix };
+    assert_eq!(only_violation(&history), lost);
+    history.promise_only_from(2);
+    assert_eq!(history.violations(), []);
+}
