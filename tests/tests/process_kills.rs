@@ -1,7 +1,5 @@
 //! Nodes with their logs on disk die under load, at any moment: nothing acknowledged is lost.
 
-#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
-
 use std::time::{Duration, Instant};
 
 use replog_tests::{
@@ -94,8 +92,10 @@ async fn a_master_that_dies_at_any_moment_of_an_append_neither_loses_nor_repeats
     let history = history(&cluster, load).await;
     assert_eq!(history.violations(), []);
     assert_eq!(history.check_validity(500), Ok(()));
-    let starts = cluster.client().health().await["epoch"].as_str().unwrap().to_owned();
-    let starts: u64 = starts.strip_prefix("1.").expect("a restart begins no reign").parse().unwrap();
+    let starts =
+        cluster.client().health().await["epoch"].as_str().expect("a master that leads tells").to_owned();
+    let starts: u64 =
+        starts.strip_prefix("1.").expect("a restart begins no reign").parse().expect("a number");
     assert!(starts >= 20, "the run is invalid: the master led only {starts} times");
 }
 
