@@ -50,8 +50,8 @@ fn named(prefixes: &str) -> String {
     format!("kind(test) & binary(/^({prefixes}|xtask)/)")
 }
 
-/// Where the configuration has nextest report each test.
-const REPORT: &str = "nextest/ci/junit.xml";
+/// Where the configuration has nextest report each test. Nextest keeps it in the checkout, wherever cargo builds.
+const REPORT: &str = "target/nextest/ci/junit.xml";
 
 /// Runs a suite; it fails if it holds no test.
 ///
@@ -68,7 +68,7 @@ pub(super) fn run(suite: Suite) -> Result<Report> {
 }
 
 fn counts() -> Result<Counts> {
-    let path = workspace::target().join(REPORT);
+    let path = workspace::root().join(REPORT);
     let report = fs::read_to_string(&path).with_context(|| format!("cannot read {}", path.display()))?;
     Counts::of_junit(&report).with_context(|| format!("{} holds no counts", path.display()))
 }
