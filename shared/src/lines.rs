@@ -82,15 +82,27 @@ impl Lines {
     /// # Errors
     /// At the first line that does not.
     pub fn checked(bytes: Bytes, tip: &Tip) -> Result<Lines, LinesError> {
+        Lines::checked_until(bytes, tip, |_| false)
+    }
+
+    /// Of `bytes` the lines before `end`, checked. All of them if the run does not come to stand there.
+    ///
+    /// # Errors
+    /// At the first line that does not continue a log at `tip`.
+    pub fn checked_before(bytes: Bytes, tip: &Tip, end: Place) -> Result<Lines, LinesError> {
+        Lines::checked_until(bytes, tip, |place| place == end)
+    }
+
+    fn checked_until(bytes: Bytes, tip: &Tip, is_end: impl Fn(Place) -> bool) -> Result<Lines, LinesError> {
         let mut run = Lines::empty(tip);
         let mut start = 0;
-        while start < bytes.len() {
+        while start < bytes.len() && !is_end(run.tip.place) {
             let rest = &bytes[start..];
             let end = start + memchr::memchr(b'\n', rest).map_or(rest.len(), |at| at + 1);
             run.admit(&bytes[start..end], end)?;
             start = end;
         }
-        run.bytes = bytes;
+        run.bytes = bytes.slice(..start);
         Ok(run)
     }
 

@@ -81,8 +81,17 @@ impl MasterCore {
         let asked = self.inquiry.is_some_and(|(request, _)| request == state.request);
         let higher = state.highest().filter(|highest| *highest > epoch);
         if let Some(higher) = higher.filter(|_| asked && state.sender.log_id == self.identity.log_id) {
-            let by = higher.owner.clone();
-            self.fenced(by);
+            self.outranked(higher, &state.sender.node);
+        }
+    }
+
+    /// `told_by` has promised or followed a higher epoch of this log. One of this node's own name is an epoch
+    /// that it saved and has lost: its directory is an old copy, and what else it lacks is not known.
+    pub(super) fn outranked(&mut self, higher: &Epoch, told_by: &NodeName) {
+        if higher.owner == self.config.node {
+            self.stop_leading(NotLeading::Diverged { node: told_by.clone() });
+        } else {
+            self.fenced(higher.owner.clone());
         }
     }
 }

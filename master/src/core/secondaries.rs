@@ -75,26 +75,27 @@ impl MasterCore {
     pub fn on_ack(&mut self, now: Moment, ack: &wire::Ack, log: &dyn LogView) -> AckOutcome {
         let Some(index) = self.index_of(&ack.sender.node) else { return AckOutcome::UnknownNode };
         let Phase::Leading(epoch) = &self.phase else { return AckOutcome::NotLeading };
-        let fenced_by = ack.fence.as_ref().filter(|fence| *fence > epoch).map(|fence| fence.owner.clone());
+        let higher = ack.fence.as_ref().filter(|fence| *fence > epoch);
         let counts = ack.epoch.as_ref() == Some(epoch);
         if let Some(foreign) = ack.sender.log_id.filter(|id| Some(*id) != self.identity.log_id) {
             self.on_foreign(now, index, foreign);
             return AckOutcome::ForeignLog;
         }
         if self.progress[index].admitted != Some(ack.sender.incarnation) {
-            if fenced_by.is_some() {
+            if higher.is_some() {
                 self.inquire(now);
             }
             let nobody = self.progress[index].admitted.is_none();
             return if nobody { AckOutcome::BeforeJoin } else { AckOutcome::NotAdmitted };
         }
-        if let Some(by) = fenced_by {
-            self.fenced(by);
+        if let Some(higher) = higher {
+            self.outranked(higher, &ack.sender.node);
             return AckOutcome::NotLeading;
         }
         self.on_sign_of_life(now, index);
         if ack.state == SecondaryState::Diverged {
-            self.on_diverged(index);
+            self.progress[index].on_diverged();
+            self.stop_leading(NotLeading::Diverged { node: ack.sender.node.clone() });
             return AckOutcome::Mismatch;
         }
         if !counts || ack.error.is_some() {
@@ -131,12 +132,6 @@ impl MasterCore {
             progress.heard = Some(now);
             progress.stage = Stage::Foreign(log_id);
         }
-    }
-
-    fn on_diverged(&mut self, index: usize) {
-        self.progress[index].on_diverged();
-        let node = self.config.secondaries[index].clone();
-        self.stop_leading(NotLeading::Diverged { node });
     }
 
     /// A secondary asks to join. `reply` is known to be its own inbox.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use replog_shared::{Epoch, LogId, NodeName, wire::State};
 
+use super::choice::{Choice, is_explained};
 use crate::core::mutant::{self, Mutant};
 
 /// What the operator asked of this start.
@@ -152,14 +153,14 @@ impl Situation<'_> {
 
     /// This node holds a log.
     fn decide_holding(&self, log_id: LogId) -> Decision {
-        let lacks_nothing = self.own.whole && !self.terms.recover && !self.somebody_holds_more(log_id)
+        let lacks_nothing = self.own.whole && !self.terms.recover && !self.went_back(log_id)
             || mutant::is(Mutant::NotWholeStartsAlone);
         match self.own.highest() {
             // A fence above the last mark is that of a promotion which did not come to its end: run it again.
             Some(highest) if lacks_nothing && self.own.epoch().is_some_and(|own| own.same_reign(highest)) => {
                 match mutant::is(Mutant::RestartReigns) {
                     true => Decision::Lead { reign: highest.reign.saturating_add(1), start: 0 },
-                    false => Decision::Lead { reign: highest.reign, start: self.next_start(log_id) },
+                    false => Decision::Lead { reign: highest.reign, start: next_start(highest) },
                 }
             }
             _ => self.promote(log_id),
@@ -178,35 +179,43 @@ impl Situation<'_> {
             return Some(own);
         }
         let known = self.holders(log_id).filter_map(|(_, state)| state.highest());
-        known.filter(|epoch| *epoch > own && !epoch.same_reign(own)).max()
-    }
-
-    /// Somebody holds more of this node's own reign than itself: entries leave a master only when it holds them
-    /// itself, so its disk has lost some.
-    fn somebody_holds_more(&self, log_id: LogId) -> bool {
         let reigned = |epoch: &&Epoch| epoch.owner == self.own.sender.node;
-        let Some(own) = self.own.epoch().filter(reigned) else { return false };
-        let of_reign = |state: &State| state.epoch().is_some_and(|epoch| epoch.same_reign(own));
-        self.holders(log_id).any(|(_, state)| of_reign(state) && state.rank() > self.own.rank())
+        known.filter(|epoch| *epoch > own && !reigned(epoch)).max()
     }
 
-    fn next_start(&self, log_id: LogId) -> u32 {
-        let Some(own) = self.own.highest() else { return 0 };
-        let known = self.holders(log_id).filter_map(|(_, state)| state.highest());
-        let starts = known.chain([own]).filter(|epoch| epoch.same_reign(own)).map(|epoch| epoch.start);
-        starts.max().unwrap_or(0).saturating_add(u32::from(!mutant::is(Mutant::StartNotCounted)))
+    /// This node's directory is an old copy, or has lost something.
+    fn went_back(&self, log_id: LogId) -> bool {
+        self.forgot_an_epoch(log_id) || self.somebody_holds_more(log_id)
+    }
+
+    /// Somebody knows of an epoch of this node's own that itself does not: it saves an epoch before it tells
+    /// anybody of it.
+    fn forgot_an_epoch(&self, log_id: LogId) -> bool {
+        let mut known = self.holders(log_id).filter_map(|(_, state)| state.highest());
+        known.any(|epoch| epoch.owner == self.own.sender.node && Some(epoch) > self.own.highest())
+    }
+
+    /// Somebody holds what the log of this node, the last to reign over it, neither has nor explains: entries
+    /// leave a master only when it holds them itself, so its disk has lost some.
+    fn somebody_holds_more(&self, log_id: LogId) -> bool {
+        let reigned = self.own.epoch().is_some_and(|epoch| epoch.owner == self.own.sender.node);
+        reigned && self.holders(log_id).any(|(_, state)| !is_explained(self.own, state))
     }
 
     fn promote(&self, log_id: LogId) -> Decision {
         let counts_itself = self.own.sender.log_id == Some(log_id)
             && self.own.whole
             && !self.terms.recover
-            && !self.somebody_holds_more(log_id);
+            && !self.went_back(log_id);
         let whole =
             self.holders(log_id).filter(|(_, state)| state.whole).count() + usize::from(counts_itself);
         let required = self.required();
         if whole < required {
             return self.too_few(log_id, whole, required);
+        }
+        let dispute = self.choice(log_id).and_then(|choice| choice.dispute());
+        if let Some(reason) = dispute.filter(|_| !mutant::is(Mutant::UnexplainedRankTaken)) {
+            return self.refuse(reason);
         }
         let highest = self.holders(log_id).map(|(_, state)| state).chain([self.own]);
         let reign = highest.filter_map(State::highest).map(|epoch| epoch.reign).max().unwrap_or(0);
@@ -217,6 +226,15 @@ impl Situation<'_> {
             required,
             counts_itself,
         }
+    }
+
+    /// Whose log would win if all who answered promised. Known before anybody is fenced: a promotion that an
+    /// operator must decide fences nobody.
+    pub(super) fn choice(&self, log_id: LogId) -> Option<Choice<'_>> {
+        let takes_part = (!self.terms.recover).then_some(self.own);
+        let logs = self.holders(log_id).map(|(_, state)| state).chain(takes_part);
+        let reached = |state: &State| state.whole || state.sender.node == self.own.sender.node;
+        Choice::of(logs, |a, b| a.rank().cmp(&b.rank()), reached)
     }
 
     fn required(&self) -> usize {
@@ -231,8 +249,8 @@ impl Situation<'_> {
         let missing: Vec<&str> = missing.map(NodeName::as_str).collect();
         let missing = missing.join(", ");
         if self.terms.promote {
-            return Decision::GiveUp(format!(
-                "the promotion reaches {whole} whole nodes of the {required} that it must reach (not reached: {missing}); nothing was changed"
+            return self.refuse(format!(
+                "the promotion reaches {whole} whole nodes of the {required} that it must reach (not reached: {missing})"
             ));
         }
         let why = if self.own.marks.is_empty() {
@@ -240,10 +258,23 @@ impl Situation<'_> {
         } else {
             "this node's log lacks entries that it had, or may lack some".to_owned()
         };
-        Decision::Wait(format!(
+        self.refuse(format!(
             "{why}: it takes their log over once all of them are there and whole, or fewer by --reach; waiting for {missing}"
         ))
     }
+
+    /// Nobody was fenced. Who was told to be promoted ends; a start asks again.
+    fn refuse(&self, reason: String) -> Decision {
+        if self.terms.promote {
+            Decision::GiveUp(format!("{reason}; nothing was changed"))
+        } else {
+            Decision::Wait(reason)
+        }
+    }
+}
+
+fn next_start(highest: &Epoch) -> u32 {
+    highest.start.saturating_add(u32::from(!mutant::is(Mutant::StartNotCounted)))
 }
 
 #[cfg(test)]

@@ -99,10 +99,48 @@ fn silent_nodes_are_waited_for_and_then_it_leads_on_alone() {
 }
 
 #[test]
-fn the_next_start_is_above_any_that_was_promised() {
-    let mut other = state("s1", Some((epoch(OWN, 2, 3), 9)));
-    other.fence = Some(epoch(OWN, 2, 7));
-    assert_eq!(decide(Case { others: vec![other], ..case() }), Decision::Lead { reign: 2, start: 8 });
+fn the_next_start_is_above_any_that_it_has_promised_itself() {
+    let own = State { fence: Some(epoch(OWN, 2, 7)), ..case().own };
+    assert_eq!(decide(Case { own, ..case() }), Decision::Lead { reign: 2, start: 8 });
+}
+
+#[test]
+fn an_epoch_of_its_own_that_it_does_not_know_tells_that_its_directory_is_an_old_copy() {
+    let fenced = |epoch: Epoch| {
+        let known =
+            |node| State { fence: Some(epoch.clone()), ..state(node, Some((self::epoch(OWN, 2, 3), 9))) };
+        vec![known("s1"), known("s2")]
+    };
+    let later_reign = fenced(epoch(OWN, 5, 0));
+    assert_promotes(&decide(Case { others: later_reign.clone(), ..case() }), 6, 2, false);
+    assert_promotes(&decide(Case { others: fenced(epoch(OWN, 2, 4)), ..case() }), 3, 2, false);
+    assert_waits(&decide(Case { others: later_reign[..1].to_vec(), ..case() }), "waiting for s2");
+}
+
+/// An old copy of the master has led alone in epoch 2.4, which the lost log had too: `higher` says which of the
+/// two processes ranks higher.
+fn two_histories(higher: &str) -> Case {
+    let process = |number| Epoch { incarnation: Incarnation::from_random(number), ..epoch(OWN, 2, 4) };
+    let (copy, lost) = if higher == OWN { (process(9), process(1)) } else { (process(1), process(9)) };
+    let held = Some((lost, 12));
+    let others = vec![state("s1", held.clone()), state("s2", held)];
+    Case { own: state(OWN, Some((copy, 10))), others, ..case() }
+}
+
+#[test]
+fn two_histories_that_nothing_explains_are_the_operators_and_nobody_is_fenced() {
+    assert_waits(&decide(two_histories("s1")), "master holds entries that the log of s");
+    assert_waits(&decide(two_histories(OWN)), "holds entries that the log of master");
+    let terms = StartTerms { promote: true, ..StartTerms::default() };
+    assert_waits(&decide(Case { terms, ..two_histories(OWN) }), "nothing was changed");
+}
+
+#[test]
+fn a_copy_that_is_given_up_neither_wins_nor_objects() {
+    let terms = StartTerms { recover: true, ..StartTerms::default() };
+    for higher in ["s1", OWN] {
+        assert_promotes(&decide(Case { terms, ..two_histories(higher) }), 3, 2, false);
+    }
 }
 
 #[test]

@@ -9,8 +9,10 @@
 //! | --- | --- |
 //! | `decision` | what to do with what was heard, as a function |
 //! | `promotion` | promise, choose, fetch, open |
+//! | `choice` | whose log wins, and what the others must give up |
 //! | `report` | what a promotion would do, for a dry run |
 
+mod choice;
 mod decision;
 mod promotion;
 mod report;

@@ -7,7 +7,7 @@ use replog_shared::{
     Epoch, Lines, LogId, MarkKind, Moment, NodeName, OrderRange, Place, lines, mark, store::LogView, wire,
 };
 
-use super::{Step, keep_higher};
+use super::{Step, choice::Choice, keep_higher};
 use crate::core::{
     Effect, MasterCore, Phase,
     events::{NotLeading, Notice},
@@ -171,17 +171,15 @@ impl MasterCore {
         if !promotion.has_enough() || !(promotion.is_complete() || over) {
             return;
         }
-        let all = || promotion.promised.values().chain([&own]);
-        let Some(best) = all().max_by(|a, b| self.compare(a, b)).cloned() else { return };
-        let reached = || all().filter(|state| state.whole || state.sender.node == own.sender.node);
+        let takes_part = (!self.config.start.recover).then_some(&own);
+        let logs = promotion.promised.values().chain(takes_part);
+        let reached = |state: &wire::State| state.whole || state.sender.node == own.sender.node;
+        let Some(choice) = Choice::of(logs, |a, b| self.compare(a, b), reached) else { return };
         let halts = !mutant::is(Mutant::UnexplainedRankTaken);
-        if let Some(node) = unexplained(&best, reached()).filter(|_| halts) {
-            let best = best.sender.node;
-            let reason = format!(
-                "{node} holds entries that the log of {best}, which ranks highest, neither has nor explains: an operator must decide whose log to keep"
-            );
+        if let Some(reason) = choice.dispute().filter(|_| halts) {
             return self.abandon(now, reason);
         }
+        let best = choice.best.clone();
         if best.sender.node == own.sender.node || mutant::is(Mutant::OpenWithoutFetch) {
             return self.open_promotion(now, log.tip());
         }
@@ -234,11 +232,12 @@ impl MasterCore {
         }
         let end = Place::new(best.length, best.marks.len() as u32);
         let Some(unseen) = lines::unseen(bytes, header.from, log.tip()) else { return };
-        let Ok(lines) = Lines::checked(unseen, log.tip()) else { return };
+        let Ok(page) = Lines::checked(unseen.clone(), log.tip()) else { return };
         let checks = !mutant::is(Mutant::ReadUnchecked);
-        if lines.is_empty() && log.tip().place != end || lines.tip().digest != header.digest && checks {
+        if page.is_empty() && log.tip().place != end || page.tip().digest != header.digest && checks {
             return;
         }
+        let Ok(lines) = Lines::checked_before(unseen, log.tip(), end) else { return };
         let whole_log = lines.tip().place == end;
         if whole_log && lines.tip().digest != best.digest && checks {
             let reason = format!("what {from} sent is not the log that it promised");
@@ -302,16 +301,4 @@ impl super::Recovery {
         let told: Vec<_> = told.map(|(node, state)| (node.clone(), state.clone())).collect();
         promotion.promised.extend(told);
     }
-}
-
-/// A node whose log goes on where the best one does not explain it.
-fn unexplained<'a>(best: &wire::State, states: impl Iterator<Item = &'a wire::State>) -> Option<NodeName> {
-    for state in states {
-        let fork = mark::fork((&best.marks, best.length), (&state.marks, state.length));
-        let more = state.length > fork.length || state.marks.len() > fork.marks as usize;
-        if more && !mark::explains(&best.marks, fork, &state.marks) {
-            return Some(state.sender.node.clone());
-        }
-    }
-    None
 }

@@ -4,7 +4,10 @@ use std::fmt::Write as _;
 
 use replog_shared::{LogId, NodeName, mark, wire::State};
 
-use super::decision::{Decision, Situation};
+use super::{
+    choice::Choice,
+    decision::{Decision, Situation},
+};
 
 impl Situation<'_> {
     /// Step 1 of a promotion and no more: who is there, which log would win, what would be kept and given up.
@@ -47,8 +50,7 @@ impl Situation<'_> {
             "reaches {reached} of {nodes} nodes: keeps every entry acknowledged at w >= {}\n",
             nodes + 1 - reached.clamp(1, nodes)
         );
-        let best = holders().chain([self.own]).max_by(|a, b| a.rank().cmp(&b.rank()));
-        let Some(best) = best else { return text };
+        let Some(Choice { best, .. }) = self.choice(log_id) else { return text };
         let _ = writeln!(text, "the log of {} ranks highest and becomes the log", best.sender.node);
         for state in holders().chain([self.own]) {
             let fork = mark::fork((&best.marks, best.length), (&state.marks, state.length));

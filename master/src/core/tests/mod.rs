@@ -3,6 +3,7 @@
 mod limits;
 mod promises;
 mod starts;
+mod takeovers;
 
 use std::time::Duration;
 
@@ -391,6 +392,26 @@ fn a_higher_fence_of_an_admitted_node_ends_the_reign() {
     let ack = Ack { fence: Some(higher), ..told.genuine_ack("s1", 11, 0) };
     assert_eq!(told.ack(&ack), AckOutcome::NotLeading);
     assert_eq!(told.core.not_leading(), Some(NotLeading::Fenced { by: name("s2") }));
+}
+
+#[test]
+fn a_higher_epoch_of_its_own_name_is_no_other_masters_reign_but_a_lost_one() {
+    let lost = Epoch { reign: 1, owner: name("master"), start: 9, incarnation: Incarnation::from_random(1) };
+    let mut told = Told::leading();
+    told.join("s1", 11);
+    let ack = Ack { fence: Some(lost.clone()), ..told.genuine_ack("s1", 11, 0) };
+    assert_eq!(told.ack(&ack), AckOutcome::NotLeading);
+    assert_eq!(told.core.not_leading(), Some(NotLeading::Diverged { node: name("s1") }));
+
+    let mut told = Told::leading();
+    let stranger = Ack { fence: Some(lost.clone()), ..told.genuine_ack("s2", 12, 0) };
+    assert_eq!(told.ack(&stranger), AckOutcome::BeforeJoin);
+    let request = told.asked().pop().expect("it asks");
+    let identity = Identity { fence: Some(lost), ..told.saved.clone() };
+    let state = wire::State::of(told.sender("s2", 12), request, None, &identity, &told.log, None);
+    told.core.on_state(told.now, state, &told.log);
+    told.settle();
+    assert_eq!(told.core.not_leading(), Some(NotLeading::Diverged { node: name("s2") }));
 }
 
 #[test]

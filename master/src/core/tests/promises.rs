@@ -23,7 +23,7 @@ impl Told {
         state.expect("an answer")
     }
 
-    fn asked(&self) -> Vec<u64> {
+    pub(super) fn asked(&self) -> Vec<u64> {
         let request = |effect: &Effect| match effect {
             Effect::Ask(ask) => Some(ask.request),
             _ => None,
