@@ -1,8 +1,10 @@
 //! What a replog node needs around its core: the bus, the HTTP edge, log lines, the runtime.
 
 pub mod bus;
+pub mod commands;
 pub mod config;
 pub mod edge;
+pub mod held;
 pub mod pages;
 pub mod probes;
 pub mod runtime;

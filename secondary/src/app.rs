@@ -7,6 +7,7 @@ use replog_disk::OpenMode;
 use replog_host::{
     bus::{Bus, NatsBus},
     edge,
+    held::HeldFailure,
     storage::{DiskTerms, Storage, StorageOptions},
 };
 use replog_shared::{Identity, Incarnation, store::Store};
@@ -19,7 +20,7 @@ use crate::{
     config::Config,
     core::{PullLimits, SecondaryCore, Settings},
     http::{Context, router},
-    node::{Node, NodeFailure},
+    node::Node,
 };
 
 /// A secondary that runs. Dropping it stops it without anybody waiting for the end.
@@ -28,7 +29,7 @@ pub struct Running {
     /// Where HTTP listens.
     pub addr: SocketAddr,
     edge: JoinHandle<()>,
-    node: JoinHandle<Result<(), NodeFailure>>,
+    node: JoinHandle<Result<(), HeldFailure>>,
     stop_edge: DropGuard,
     stop_node: DropGuard,
 }
@@ -39,7 +40,7 @@ impl Running {
     ///
     /// # Errors
     /// The log could not be made durable.
-    pub async fn stop(self) -> Result<(), NodeFailure> {
+    pub async fn stop(self) -> Result<(), HeldFailure> {
         let Running { edge, node, stop_edge, stop_node, .. } = self;
         drop(stop_edge);
         // A task that panicked has said so itself.
@@ -90,13 +91,11 @@ async fn start_over<S: Store>(config: Config, storage: Storage<S>, bus: impl Bus
     let listener = listener.with_context(|| format!("cannot listen on {}", config.listen))?;
     let addr = listener.local_addr().context("the listening socket has no address")?;
     let (stop_edge, stop_node) = (CancellationToken::new(), CancellationToken::new());
-    let reader = storage.store.reader();
     let core = core(&config, storage.identity.clone());
     let (node, handle) = Node::new(core, storage, bus, translator(&config));
     let durability = config.storage.durability;
     let context = Context {
         node: handle,
-        reader,
         name: config.name.clone(),
         durability,
         allow_faults: config.allow_faults,

@@ -9,7 +9,6 @@ pub mod config;
 pub mod core;
 mod http;
 mod node;
-mod notices;
 
 pub use app::{Running, run, start};
 pub use config::Config;

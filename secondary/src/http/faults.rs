@@ -64,7 +64,7 @@ pub(super) async fn get<R: Reader>(
     Query(()): Query<()>,
 ) -> Result<Json<FaultsBody>, Problem> {
     allowed(&context)?;
-    Ok(Json(context.node.faults().await?.into()))
+    Ok(Json(context.node.faults().await.map_err(|_| Problem::stopping())?.into()))
 }
 
 /// Injects other faults from now on.
@@ -76,7 +76,7 @@ pub(super) async fn put<R: Reader>(
     allowed(&context)?;
     let faults = body.parse::<FaultsBody>().and_then(FaultsBody::check);
     let faults = faults.map_err(|problem| problem.allowing(allowed_value))?;
-    context.node.set_faults(faults).await?;
+    context.node.set_faults(faults).await.map_err(|_| Problem::stopping())?;
     Ok(Json(faults.into()))
 }
 

@@ -15,7 +15,7 @@ use replog_shared::store::Reader;
 use super::Context;
 use crate::{
     core::{Counters, Status},
-    node::Report,
+    node::HealthReport,
 };
 
 /// The answer of `GET /health`.
@@ -73,14 +73,14 @@ pub(super) async fn health<R: Reader>(
     State(context): State<Context<R>>,
     Query(()): Query<()>,
 ) -> Result<Json<Health>, Problem> {
-    let report = context.node.status().await?;
+    let report = context.node.health().await.map_err(|_| Problem::stopping())?;
     Ok(Json(Health::of(context.name, context.durability, report)))
 }
 
 impl Health {
-    fn of(node: NodeName, durability: Durability, report: Report) -> Health {
+    fn of(node: NodeName, durability: Durability, report: HealthReport) -> Health {
         let (word, reason) = word(&report);
-        let Report { status, connected, denied, refused } = report;
+        let HealthReport { status, bus_is_up, denied, refused } = report;
         Health {
             status: word,
             reason,
@@ -94,7 +94,7 @@ impl Health {
             durability,
             lag: status.lag(),
             whole: status.whole,
-            nats_connected: connected,
+            nats_connected: bus_is_up,
             nats_denied: denied,
             diverged: status.diverged.map(|orders| Diverged { from: orders.from, to: orders.to }),
             foreign_log_id: status.foreign,
@@ -109,13 +109,13 @@ impl Health {
 }
 
 /// What `/health` says of the whole, the worst first, and why it is not ok.
-fn word(report: &Report) -> (&'static str, Option<String>) {
+fn word(report: &HealthReport) -> (&'static str, Option<String>) {
     let status = &report.status;
     match status.state {
         SecondaryState::Diverged => ("diverged", Some(diverged(status))),
         SecondaryState::Foreign => ("foreign", Some("the master has another log than this node".to_owned())),
         SecondaryState::Streaming | SecondaryState::Joining | SecondaryState::Syncing => {
-            let trouble = probes::bus_trouble(report.connected, report.denied.as_deref());
+            let trouble = probes::bus_trouble(report.bus_is_up, report.denied.as_deref());
             match trouble.or_else(|| waits_for(status)) {
                 Some(reason) => ("degraded", Some(reason)),
                 None => ("ok", None),
@@ -142,6 +142,6 @@ fn waits_for(status: &Status) -> Option<String> {
 
 /// The log can be read and NATS is connected. Never says anything of lag or of other nodes.
 pub(super) async fn readyz<R: Reader>(State(context): State<Context<R>>, Query(()): Query<()>) -> Response {
-    let connected = context.node.facts().borrow().connected;
-    probes::ready((!connected).then_some("NATS is not connected"))
+    let bus_is_up = context.node.facts.borrow().bus_is_up;
+    probes::ready((!bus_is_up).then_some("NATS is not connected"))
 }

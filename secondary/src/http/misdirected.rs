@@ -10,7 +10,7 @@ use super::Context;
 
 /// 421: appends, and who holds an entry, are the master's matter; it is named if it told where it is reached.
 pub(super) async fn to_master<R: Reader>(State(context): State<Context<R>>) -> Problem {
-    let master = context.node.facts().borrow().master_http.clone();
+    let master = context.node.facts.borrow().master_http.clone();
     let place = master.as_deref().map_or_else(String::new, |url| format!(", at {url}"));
     let name = &context.name;
     let detail =

@@ -9,17 +9,16 @@ use axum::{
     Router,
     routing::{get, post},
 };
-use replog_host::{edge::Problem, probes};
+use replog_host::probes;
 use replog_shared::{Durability, NodeName, store::Reader};
 use tokio_util::sync::CancellationToken;
 
-use crate::node::{Handle, Stopped};
+use crate::node::Handle;
 
 /// What the routes share.
 #[derive(Clone)]
 pub(crate) struct Context<R> {
-    pub(crate) node: Handle,
-    pub(crate) reader: R,
+    pub(crate) node: Handle<R>,
     pub(crate) name: NodeName,
     pub(crate) durability: Durability,
     pub(crate) allow_faults: bool,
@@ -42,10 +41,4 @@ pub(crate) fn router<R: Reader>(context: Context<R>) -> Router {
         .route("/readyz", get(health::readyz::<R>))
         .route("/faults", get(faults::get::<R>).put(faults::put::<R>))
         .with_state(context)
-}
-
-impl From<Stopped> for Problem {
-    fn from(_: Stopped) -> Problem {
-        Problem::stopping()
-    }
 }

@@ -31,7 +31,7 @@ async fn answer<R: Reader>(
     query: &PageQuery,
     element: Element,
 ) -> Result<Response, Problem> {
-    let Context { node, reader, stopping, stopped, .. } = context;
-    pages::wait_for_order(node.shown(), query, &stopping).await?;
-    Ok(pages::answer(reader, element, query, &node.shown(), stopped))
+    let Context { node, stopping, stopped, .. } = context;
+    pages::wait_for_order(node.shown.clone(), query, &stopping).await?;
+    Ok(pages::answer(node.reader, element, query, &node.shown, stopped))
 }

@@ -1,0 +1,122 @@
+//! What the core decides is done.
+
+use replog_host::{
+    bus::{Bus, Outgoing, Refused},
+    held::HeldFailure,
+};
+use replog_shared::{
+    Lines, Place,
+    entry::EntryLine,
+    store::{Cut, Store},
+    wire,
+};
+use tracing::{debug, warn};
+
+use super::{Node, NodeFailure, notices};
+use crate::{
+    bus::Translator,
+    core::{
+        Effect, Push, ReadAnswer,
+        events::{NotLeading, Notice},
+    },
+};
+
+impl<S: Store, B: Bus> Node<S, B> {
+    /// Executes what the core decided, in order. What it decided over a log that could not be read is no
+    /// decision.
+    pub(super) fn execute(&mut self) {
+        let mut effects = std::mem::take(&mut self.effects);
+        self.core.take_effects(&mut effects);
+        self.stop_unless(self.held.check());
+        for effect in effects.drain(..) {
+            if self.failure.is_none() {
+                self.execute_one(effect);
+            }
+        }
+        self.effects = effects;
+    }
+
+    fn stop_unless(&mut self, done: Result<(), HeldFailure>) {
+        if let Err(failure) = done {
+            self.failure.get_or_insert(failure.into());
+        }
+    }
+
+    fn execute_one(&mut self, effect: Effect) {
+        match effect {
+            Effect::Save(identity) => {
+                let saved = self.held.save(&identity);
+                self.stop_unless(saved);
+            }
+            Effect::Append(lines) => {
+                note_entries(&lines);
+                self.held.append(&lines);
+            }
+            Effect::Truncate(place) => self.truncate(place),
+            Effect::Answer { wait, outcome } => self.answer(wait, outcome),
+            Effect::Entries { secondary, push, answer } => self.send_entries(secondary, push, answer),
+            Effect::JoinAnswer { reply, answer } => self.send(self.translator.join_answer(reply, &answer)),
+            Effect::Heartbeat(heartbeat) => self.send(self.translator.heartbeat(&heartbeat)),
+            Effect::Ask(ask) => self.send(self.translator.ask(&ask)),
+            Effect::Promise(node, promise) => self.send(self.translator.promise(&node, &promise)),
+            Effect::Read(node, read) => self.send(self.translator.read_range(&node, &read)),
+            Effect::State { reply, state } => self.send(Translator::state(reply, &state)),
+            Effect::ReadAnswer(answer) => self.answer_read(answer),
+            Effect::Notice(Notice::Stopped(NotLeading::NotPromoted { reason })) => {
+                self.failure = Some(NodeFailure::NotPromoted(reason));
+            }
+            Effect::Notice(Notice::Stopped(NotLeading::DryRun { report })) => {
+                self.failure = Some(NodeFailure::DryRun(report));
+            }
+            Effect::Notice(notice) => notices::log(&notice),
+        }
+    }
+
+    fn truncate(&mut self, place: Place) {
+        // A clean is wanted; what a takeover cuts may be missed.
+        let wanted = self.core.epoch().is_some();
+        let cut = self.held.truncate(place, if wanted { Cut::Drop } else { Cut::Quarantine });
+        self.stop_unless(cut);
+    }
+
+    fn send_entries(&mut self, secondary: usize, push: Push, answer: Option<(u64, String)>) {
+        let (request, reply) = answer.map_or((None, None), |(request, reply)| (Some(request), Some(reply)));
+        let Some(page) = self.held.page(push.from, push.to, usize::MAX) else { return };
+        let length = self.held.log().durable().length;
+        if let Some(header) = self.core.entries_header(secondary, push, request, &page, length) {
+            self.send(self.translator.entries(&header, &page.bytes, reply));
+        }
+    }
+
+    fn answer_read(&mut self, answer: ReadAnswer) {
+        let ReadAnswer { reply, sender, request, epoch, from } = answer;
+        let (length, bytes) = (self.held.log().durable().length, self.core.page_bytes());
+        let Some(page) = self.held.page(from, length, bytes) else { return };
+        let (count, digest, request) = (page.to.since(from), page.digest, Some(request));
+        let header = wire::EntriesHeader { sender, epoch, from, count, length, digest, request };
+        let payload = wire::encode_entries(&header, &page.bytes);
+        self.send(Outgoing { subject: reply, reply: None, payload });
+    }
+
+    /// Hands a packet over. What the bus does not take is sent again from the log when its time comes.
+    fn send(&mut self, packet: Outgoing) {
+        match self.bus.send(packet) {
+            Ok(()) | Err(Refused::NotConnected | Refused::Full) => {}
+            Err(refused) => {
+                if self.refused.count("not_sent", "") {
+                    warn!(reason = %refused, "a packet cannot be sent");
+                }
+            }
+        }
+    }
+}
+
+/// One line for each entry that gets its place.
+fn note_entries(lines: &Lines) {
+    if tracing::enabled!(tracing::Level::DEBUG) {
+        for entry in lines.entry_lines().map(EntryLine::parse).filter_map(Result::ok) {
+            let id = entry.id_text();
+            debug!(entry.order = %entry.order, message.id = %String::from_utf8_lossy(&id), "appended");
+        }
+    }
+}

@@ -1,0 +1,88 @@
+//! What others ask of the node, and how.
+
+use std::{net::SocketAddr, time::Duration};
+
+use replog_host::{
+    commands::{Commands, Gone},
+    pages::Shown,
+};
+use replog_shared::{Order, WriteConcern, store::Reader};
+use tokio::sync::{oneshot, watch};
+
+use super::HealthReport;
+use crate::core::events::{Append, WriteOutcome};
+
+/// What a handle asks of the node.
+#[derive(Debug)]
+pub(super) enum Command {
+    Append { append: Append, timeout: Option<Duration>, answer: oneshot::Sender<WriteOutcome> },
+    Clean { append: Append, by: SocketAddr, timeout: Option<Duration>, answer: oneshot::Sender<WriteOutcome> },
+    Wait { order: Order, w: WriteConcern, timeout: Option<Duration>, answer: oneshot::Sender<WriteOutcome> },
+    Health { answer: oneshot::Sender<HealthReport> },
+}
+
+/// Asks the node. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct Handle<R> {
+    pub(super) commands: Commands<Command>,
+    /// Reads the log.
+    pub reader: R,
+    /// What reads show.
+    pub shown: watch::Receiver<Shown>,
+    /// Whether this node leads and its bus is connected.
+    pub readiness: watch::Receiver<Readiness>,
+}
+
+/// What a readiness probe asks: local facts only.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Readiness {
+    /// The bus is connected.
+    pub bus_is_up: bool,
+    /// This node leads.
+    pub leading: bool,
+}
+
+impl<R: Reader> Handle<R> {
+    /// Appends, and waits until w is met or the wait ends otherwise. Dropping the future ends the wait,
+    /// never the entry.
+    ///
+    /// # Errors
+    /// The node has stopped; whether the append took effect is not known.
+    pub async fn append(&self, append: Append, timeout: Option<Duration>) -> Result<WriteOutcome, Gone> {
+        self.commands.ask(|answer| Command::Append { append, timeout, answer }).await
+    }
+
+    /// Empties the log as the client at `by` asks, and waits until w nodes have followed.
+    ///
+    /// # Errors
+    /// The node has stopped.
+    pub async fn clean(
+        &self,
+        append: Append,
+        by: SocketAddr,
+        timeout: Option<Duration>,
+    ) -> Result<WriteOutcome, Gone> {
+        self.commands.ask(|answer| Command::Clean { append, by, timeout, answer }).await
+    }
+
+    /// Waits until w nodes hold an entry.
+    ///
+    /// # Errors
+    /// The node has stopped.
+    pub async fn wait(
+        &self,
+        order: Order,
+        w: WriteConcern,
+        timeout: Option<Duration>,
+    ) -> Result<WriteOutcome, Gone> {
+        self.commands.ask(|answer| Command::Wait { order, w, timeout, answer }).await
+    }
+
+    /// The node's state.
+    ///
+    /// # Errors
+    /// The node has stopped.
+    pub async fn health(&self) -> Result<HealthReport, Gone> {
+        self.commands.ask(|answer| Command::Health { answer }).await
+    }
+}

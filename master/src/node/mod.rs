@@ -1,0 +1,206 @@
+//! The one task that owns the core, the log and the bus, and executes what the core decides.
+//!
+//! | file | holds |
+//! | --- | --- |
+//! | `handle` | what others ask of the node, and how |
+//! | `commands`, `events` | what callers ask, and what the bus brings, becomes events of the core |
+//! | `effects` | what the core decides is done |
+//! | `report`, `notices` | the node as `/health` shows it; what an operator is told |
+//! | `limits` | every size and interval, with its reason |
+
+mod commands;
+mod effects;
+mod events;
+mod handle;
+mod limits;
+mod notices;
+mod report;
+
+use replog_host::{
+    bus::{Bus, BusEvent},
+    commands::Commands,
+    held::{Held, HeldFailure},
+    storage::Storage,
+};
+use replog_shared::{Epoch, Moment, store::Store};
+use slab::Slab;
+use tokio::{
+    sync::{mpsc, oneshot, watch},
+    time::{Instant, sleep_until},
+};
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    bus::{RefusedCounts, Translator},
+    core::{Effect, MasterCore, events::WriteOutcome},
+};
+
+use handle::Command;
+use limits::{BURST, COMMANDS, SWEEP_INTERVAL};
+
+pub use handle::{Handle, Readiness};
+pub use report::{HealthReport, SecondaryReport};
+
+/// What wakes the node.
+enum Wake {
+    Command(Command),
+    Bus(BusEvent),
+    /// The store, or the clock.
+    News,
+}
+
+/// The node cannot go on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NodeFailure {
+    /// Not with the log and the identity that it holds.
+    #[error(transparent)]
+    Held(#[from] HeldFailure),
+    /// The promotion that the operator asked for did not come about.
+    #[error("{0}")]
+    NotPromoted(String),
+    /// It has told what a promotion would do, which was all that was wanted.
+    #[error("{0}")]
+    DryRun(String),
+}
+
+/// The node: run it with [`Node::run`].
+pub struct Node<S: Store, B> {
+    core: MasterCore,
+    held: Held<S>,
+    /// Why this node must stop.
+    failure: Option<NodeFailure>,
+    bus: B,
+    translator: Translator,
+    commands: mpsc::Receiver<Command>,
+    waiters: Slab<oneshot::Sender<WriteOutcome>>,
+    readiness: watch::Sender<Readiness>,
+    started: Instant,
+    swept_at: Instant,
+    refused: RefusedCounts,
+    denied: Option<String>,
+    effects: Vec<Effect>,
+}
+
+impl<S: Store, B: Bus> Node<S, B> {
+    /// A node, and the handle to it.
+    pub fn new(
+        core: MasterCore,
+        storage: Storage<S>,
+        bus: B,
+        translator: Translator,
+    ) -> (Node<S, B>, Handle<S::Reader>) {
+        let held = Held::new(storage);
+        let (commands, queue) = Commands::new(COMMANDS);
+        let (readiness, readiness_receiver) = watch::channel(Readiness::default());
+        let (reader, shown) = (held.reader(), held.shown());
+        let handle = Handle { commands, reader, shown, readiness: readiness_receiver };
+        let now = Instant::now();
+        let node = Node {
+            core,
+            held,
+            failure: None,
+            bus,
+            translator,
+            commands: queue,
+            waiters: Slab::new(),
+            readiness,
+            started: now,
+            swept_at: now,
+            refused: RefusedCounts::default(),
+            denied: None,
+            effects: Vec::new(),
+        };
+        (node, handle)
+    }
+
+    /// Runs until `stop`; then tells every waiting caller, sends what is queued, makes the log durable and
+    /// returns.
+    ///
+    /// # Errors
+    /// The node cannot go on, and has stopped at once. Callers that wait are not told what became of their
+    /// writes, since nobody knows.
+    pub async fn run(mut self, stop: CancellationToken) -> Result<(), NodeFailure> {
+        let sleep = sleep_until(self.started);
+        tokio::pin!(sleep);
+        loop {
+            let wake = tokio::select! {
+                () = stop.cancelled() => break,
+                Some(command) = self.commands.recv() => Wake::Command(command),
+                event = self.bus.next() => Wake::Bus(event),
+                () = self.held.news().notified() => Wake::News,
+                () = &mut sleep => Wake::News,
+            };
+            self.turn(wake)?;
+            let due = self.next_wake_up();
+            // Waking up too early costs one empty turn; setting the timer costs more, at every turn.
+            if due < sleep.deadline() || sleep.deadline() <= Instant::now() {
+                sleep.as_mut().reset(due);
+            }
+        }
+        self.shut_down().await
+    }
+
+    /// Takes in what woke this node, and all else that is there.
+    fn turn(&mut self, wake: Wake) -> Result<(), NodeFailure> {
+        self.held.refresh()?;
+        match wake {
+            Wake::Command(command) => self.on_command(command),
+            Wake::Bus(event) => self.on_bus(event),
+            Wake::News => {}
+        }
+        self.take_burst();
+        self.on_burst_end();
+        self.failure.take().map_or(Ok(()), Err)
+    }
+
+    async fn shut_down(mut self) -> Result<(), NodeFailure> {
+        self.core.on_stop(self.held.log());
+        self.execute();
+        self.bus.close().await;
+        Ok(self.held.close()?)
+    }
+
+    fn now(&self) -> Moment {
+        Moment::after_start(self.started.elapsed())
+    }
+
+    fn next_wake_up(&self) -> Instant {
+        let deadline = self.core.next_deadline().map(|moment| self.started + moment.since_start());
+        let sweep = self.swept_at + SWEEP_INTERVAL;
+        deadline.map_or(sweep, |deadline| deadline.min(sweep))
+    }
+
+    fn take_burst(&mut self) {
+        for _ in 0..BURST {
+            if let Ok(command) = self.commands.try_recv() {
+                self.on_command(command);
+            } else if let Some(event) = self.bus.try_next() {
+                self.on_bus(event);
+            } else {
+                break;
+            }
+        }
+    }
+
+    fn on_burst_end(&mut self) {
+        let now = self.now();
+        if self.core.next_deadline().is_some_and(|deadline| deadline <= now) {
+            self.core.on_deadline(now, self.held.log());
+            self.execute();
+        }
+        while self.core.on_leading(now, self.held.log()) {
+            self.execute();
+        }
+        self.sweep_hung_up();
+        self.core.on_burst_end(now, self.held.log());
+        self.execute();
+        self.show();
+    }
+
+    fn show(&self) {
+        let epoch = self.held.log().tip().epoch.as_ref().map(Epoch::number);
+        self.held.show(self.core.log_id(), epoch);
+        let now = Readiness { bus_is_up: self.core.bus_is_up(), leading: self.core.epoch().is_some() };
+        self.readiness.send_if_modified(|readiness| std::mem::replace(readiness, now) != now);
+    }
+}

@@ -1,0 +1,48 @@
+//! The core's notices as log lines.
+
+use tracing::{debug, error, info, warn};
+
+use crate::core::events::{NotLeading, Notice};
+
+/// Logs a notice: error where someone must act, warn where something is degraded, info where a state changed.
+pub(super) fn log(notice: &Notice) {
+    match notice {
+        Notice::Leading { epoch, log_id, length } => {
+            let log_id = log_id.map(tracing::field::display);
+            info!(%epoch, log_id, %length, "this node leads");
+        }
+        Notice::Adopting { log_id, from, length } => {
+            warn!(%log_id, %from, %length, "another node's log ranks highest: this one fetches what it lacks");
+        }
+        Notice::Cut { orders } => {
+            warn!(%orders, "gave up entries that the log it takes over does not have");
+        }
+        Notice::NewLog { silent } if silent.is_empty() => info!("no node holds a log: a new one begins"),
+        Notice::NewLog { silent } => {
+            warn!(not_heard = ?silent, "no node that answered holds a log: a new one begins");
+        }
+        Notice::Waiting { reason } => warn!(%reason, "not leading yet"),
+        Notice::Stopped(NotLeading::Stopping) => info!("stopping"),
+        Notice::Stopped(NotLeading::Fenced { by }) => {
+            error!(%by, "another node reigns: this one takes no appends any more; start it as a secondary");
+        }
+        // The program ends with it.
+        Notice::Stopped(NotLeading::NotPromoted { .. } | NotLeading::DryRun { .. }) => {}
+        Notice::Stopped(NotLeading::Diverged { node }) => {
+            error!(secondary = %node, "a secondary holds entries that this log lacks: no appends are taken any more");
+        }
+        Notice::Stopped(NotLeading::Recovering { .. }) => {}
+        Notice::Admitted { node, length } => info!(secondary = %node, %length, "a secondary joined"),
+        Notice::JoinRefused { node, reason } => warn!(secondary = %node, reason, "refused a join"),
+        Notice::Rival { node } => {
+            error!(master = %node, "another master leads a log of this name: stop one of the two, or give it another --log");
+        }
+        Notice::TooLargeForBus { node, order, limit } => {
+            error!(secondary = %node, %order, limit_bytes = limit, "an entry is larger than what nats-server takes: raise its max_payload; until then no secondary gets it or what stands behind it");
+        }
+        Notice::DigestMismatch { node, through } => {
+            error!(secondary = %node, %through, "a secondary's log differs from this one: its acks do not count");
+        }
+    }
+    debug!(?notice, "notice");
+}

@@ -1,0 +1,88 @@
+//! The node as `/health` shows it.
+
+use std::collections::BTreeMap;
+
+use replog_host::bus::Bus;
+use replog_shared::{Digest, Epoch, EpochNumber, LogId, Moment, NodeName, Order, store::Store};
+
+use super::Node;
+use crate::core::{SecondaryView, events::NotLeading};
+
+/// The node at one moment.
+#[derive(Clone, Debug)]
+pub struct HealthReport {
+    /// Why it takes no appends; none while it leads.
+    pub not_leading: Option<NotLeading>,
+    /// The log.
+    pub log_id: Option<LogId>,
+    /// The epoch in which it leads.
+    pub epoch: Option<EpochNumber>,
+    /// How long the log is.
+    pub length: Order,
+    /// Its digest.
+    pub digest: Digest,
+    /// Writes whose w is not met yet.
+    pub pending_writes: usize,
+    /// Whether the bus is connected.
+    pub bus_is_up: bool,
+    /// What the bus refused this node, if it did.
+    pub denied: Option<String>,
+    /// Another master that leads a log of this name.
+    pub rival: Option<NodeName>,
+    /// Nodes that are healthy, this one included.
+    pub healthy_nodes: usize,
+    /// Envelopes that were refused, by kind.
+    pub refused: BTreeMap<&'static str, u64>,
+    /// The secondaries, in the order of the configuration.
+    pub secondaries: Vec<SecondaryReport>,
+}
+
+/// A secondary as `/health` shows it.
+#[derive(Clone, Debug)]
+pub struct SecondaryReport {
+    /// Its name.
+    pub node: NodeName,
+    /// healthy, suspected or unhealthy.
+    pub status: &'static str,
+    /// What the master does about it.
+    pub stage: &'static str,
+    /// It has acked `0..` this.
+    pub acked_through: Order,
+    /// Envelopes pushed again.
+    pub retries: u64,
+    /// The order of an entry that is larger than what the bus takes.
+    pub too_large: Option<Order>,
+}
+
+impl From<SecondaryView<'_>> for SecondaryReport {
+    fn from(secondary: SecondaryView<'_>) -> SecondaryReport {
+        SecondaryReport {
+            node: secondary.node.clone(),
+            status: secondary.health.as_str(),
+            stage: secondary.stage.as_str(),
+            acked_through: secondary.acked_through,
+            retries: secondary.retries,
+            too_large: secondary.too_large,
+        }
+    }
+}
+
+impl<S: Store, B: Bus> Node<S, B> {
+    pub(super) fn health(&self, now: Moment) -> HealthReport {
+        let tip = self.held.log().tip();
+        HealthReport {
+            not_leading: self.core.not_leading(),
+            log_id: self.core.log_id(),
+            epoch: self.core.epoch().map(Epoch::number),
+            length: tip.place.length,
+            digest: tip.digest,
+            pending_writes: self.core.pending_writes(),
+            bus_is_up: self.core.bus_is_up(),
+            denied: self.denied.clone(),
+            rival: self.core.rival(now).cloned(),
+            healthy_nodes: self.core.healthy_nodes(now),
+            refused: self.refused.by_kind(),
+            secondaries: self.core.secondaries(now).map(SecondaryReport::from).collect(),
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! What the core decides is done.
+
+use replog_host::{
+    bus::{Bus, Outgoing},
+    held::HeldFailure,
+};
+use replog_shared::{
+    limits::{ENVELOPE_BYTES, ENVELOPE_OVERHEAD_BYTES},
+    store::{Cut, Store},
+    wire,
+};
+use tracing::debug;
+
+use super::{Node, notices};
+use crate::{
+    bus,
+    core::{Effect, ReadAnswer},
+};
+
+impl<S: Store, B: Bus> Node<S, B> {
+    /// Executes what the core decided, in order. What it decided over a log that could not be read is no
+    /// decision.
+    pub(super) fn execute(&mut self) {
+        let effects = self.core.take_effects();
+        self.stop_unless(self.held.check());
+        for effect in effects {
+            if self.failure.is_none() {
+                self.execute_one(effect);
+            }
+        }
+    }
+
+    fn stop_unless(&mut self, done: Result<(), HeldFailure>) {
+        if let Err(failure) = done {
+            self.failure.get_or_insert(failure);
+        }
+    }
+
+    fn execute_one(&mut self, effect: Effect) {
+        match effect {
+            Effect::Save(identity) => {
+                let saved = self.held.save(&identity);
+                self.stop_unless(saved);
+            }
+            Effect::Append(lines) => self.held.append(&lines),
+            Effect::Truncate(place) => {
+                let cut = self.held.truncate(place, Cut::Quarantine);
+                self.stop_unless(cut);
+            }
+            Effect::Join(join) => self.send(self.translator.join(&join)),
+            Effect::Fetch(fetch) => self.send(self.translator.fetch(&fetch)),
+            Effect::Ack(ack) => self.send(self.translator.ack(&ack)),
+            Effect::State { reply, state } => self.send(bus::answer(reply, wire::encode(&state))),
+            Effect::ReadAnswer(answer) => self.answer_read(answer),
+            Effect::Notice(notice) => notices::log(&notice),
+        }
+    }
+
+    fn answer_read(&mut self, answer: ReadAnswer) {
+        let ReadAnswer { reply, sender, request, epoch, from } = answer;
+        let length = self.held.log().durable().length;
+        let bytes = ENVELOPE_BYTES.min(self.max_payload.saturating_sub(ENVELOPE_OVERHEAD_BYTES));
+        let Some(page) = self.held.page(from, length, bytes) else { return };
+        let (count, digest, request) = (page.to.since(from), page.digest, Some(request));
+        let header = wire::EntriesHeader { sender, epoch, from, count, length, digest, request };
+        self.send(bus::answer(reply, wire::encode_entries(&header, &page.bytes)));
+    }
+
+    /// Hands a packet over. What the bus does not take is said again: acks by the interval, requests by their
+    /// timers.
+    fn send(&mut self, packet: Outgoing) {
+        if let Err(refused) = self.bus.send(packet) {
+            debug!(%refused, "a packet was not sent");
+        }
+    }
+}

@@ -1,0 +1,40 @@
+//! What the bus brings becomes events of the core.
+
+use replog_host::bus::{Bus, BusEvent, Incoming};
+use replog_shared::store::Store;
+
+use super::Node;
+use crate::bus::Event;
+
+impl<S: Store, B: Bus> Node<S, B> {
+    pub(super) fn on_bus(&mut self, event: BusEvent) {
+        match event {
+            BusEvent::Message(packet) => self.on_packet(packet),
+            BusEvent::Up { max_payload } => {
+                self.max_payload = max_payload;
+                self.bus_is_up = true;
+                self.denied = None;
+                self.core.on_connected(self.now());
+            }
+            BusEvent::Down => self.bus_is_up = false,
+            // The bus has logged it.
+            BusEvent::Denied { what } => self.denied = Some(what),
+            // The bus has logged it; what is missing shows as a gap.
+            BusEvent::Overrun => {}
+        }
+    }
+
+    fn on_packet(&mut self, packet: Incoming) {
+        let Some(event) = self.translator.read(packet) else { return };
+        let (now, core, log) = (self.now(), &mut self.core, self.held.log());
+        match event {
+            Event::Heartbeat(heartbeat) => core.on_heartbeat(now, &heartbeat, log),
+            Event::Entries(header, lines) => core.on_entries(now, header, lines, log),
+            Event::JoinAnswer(answer) => core.on_join_answer(now, answer, log),
+            Event::Ask(ask, reply) => core.on_ask(now, &ask, reply, log),
+            Event::Promise(promise, reply) => core.on_promise(now, promise, reply, log),
+            Event::Read(read, reply) => core.on_read(read, reply),
+        }
+        self.execute();
+    }
+}
