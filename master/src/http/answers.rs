@@ -318,7 +318,9 @@ pub(super) fn words(why: &NotLeading) -> String {
         NotLeading::NotPromoted { reason } => reason.clone(),
         NotLeading::DryRun { .. } => "it was only asked what a promotion would do".into(),
         NotLeading::Diverged { node } => {
-            format!("{node} holds entries that this log lacks, an operator must decide")
+            format!(
+                "{node} holds entries or an epoch that this log lacks, an operator must decide: if this node's directory is an old copy, start it with --recover"
+            )
         }
         NotLeading::Stopping => "the node is stopping".into(),
     }
