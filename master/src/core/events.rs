@@ -181,7 +181,7 @@ pub enum NotLeading {
         /// That, in words.
         report: String,
     },
-    /// A secondary holds entries that this log lacks.
+    /// A secondary holds entries, or knows of an epoch of this node's own, that this log lacks.
     Diverged {
         /// Which secondary.
         node: NodeName,

@@ -29,7 +29,7 @@ pub(super) fn log(notice: &Notice) {
         // The program ends with it.
         Notice::Stopped(NotLeading::NotPromoted { .. } | NotLeading::DryRun { .. }) => {}
         Notice::Stopped(NotLeading::Diverged { node }) => {
-            error!(secondary = %node, "a secondary holds entries that this log lacks: no appends are taken any more");
+            error!(secondary = %node, "a secondary holds entries or an epoch that this log lacks: no appends are taken any more");
         }
         Notice::Stopped(NotLeading::Recovering { .. }) => {}
         Notice::Admitted { node, length } => info!(secondary = %node, %length, "a secondary joined"),
