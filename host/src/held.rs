@@ -138,7 +138,8 @@ impl<S: Store> Held<S> {
     /// # Errors
     /// The storage failed, or the note could not be saved.
     pub fn close(self) -> Result<(), HeldFailure> {
+        let tip = self.store.tip().clone();
         self.store.close()?;
-        self.keeper.close().map_err(|error| HeldFailure::Identity(error.to_string()))
+        self.keeper.close(&tip).map_err(|error| HeldFailure::Identity(error.to_string()))
     }
 }
