@@ -15,7 +15,10 @@ use replog_shared::{
 use tokio::{sync::watch, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::edge::{Problem, query::Params, query::QueryParams, stream::json_array};
+use crate::{
+    edge::{Problem, query::Params, query::QueryParams, stream::json_array},
+    reads::Reads,
+};
 
 /// What each element of the array is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -109,20 +112,20 @@ pub async fn wait_for_order(
 /// Answers `{"messages": […]}` with the entries `from..to`, one page in memory at a time. When the log is cut
 /// meanwhile, or at `stopped`, the answer breaks off.
 pub fn answer<R: Reader>(
-    reader: R,
+    reads: Reads<R>,
     element: Element,
     query: &PageQuery,
     shown: &watch::Receiver<Shown>,
     stopped: CancellationToken,
 ) -> Response {
-    let reader = SteadyReader::new(reader, shown.clone());
+    let reader = SteadyReader::new(reads, shown.clone());
     let shown = &reader.began;
     let (from, to) = (query.from, query.to(shown.length));
     let response = Response::new(Body::empty());
     let mut response = with_epoch(response, shown);
-    let pages = stream::try_unfold(from, move |at| {
-        let page = next_page(&reader, element, at, to);
-        async move { page }
+    let pages = stream::try_unfold((reader, from), move |(reader, at)| async move {
+        let page = next_page(&reader, element, at, to).await?;
+        Ok::<_, ReadError>(page.map(|(page, next)| (page, (reader, next))))
     });
     *response.body_mut() = json_array("{\"messages\": [", "]}\n", pages, stopped);
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -135,7 +138,7 @@ pub fn answer<R: Reader>(
 /// promotion, in another.
 #[derive(Clone, Debug)]
 pub struct SteadyReader<R> {
-    reader: R,
+    reads: Reads<R>,
     shown: watch::Receiver<Shown>,
     /// What was shown at the beginning.
     began: Shown,
@@ -143,20 +146,22 @@ pub struct SteadyReader<R> {
 
 impl<R: Reader> SteadyReader<R> {
     /// Reads what is shown now.
-    pub fn new(reader: R, shown: watch::Receiver<Shown>) -> SteadyReader<R> {
+    pub fn new(reads: Reads<R>, shown: watch::Receiver<Shown>) -> SteadyReader<R> {
         let began = shown.borrow().clone();
-        SteadyReader { reader, shown, began }
+        SteadyReader { reads, shown, began }
     }
 
     /// Whether the log was cut since.
     pub fn was_cut(&self) -> bool {
         self.shown.borrow().cuts != self.began.cuts
     }
-}
 
-impl<R: Reader> Reader for SteadyReader<R> {
-    fn read(&self, from: Order, to: Order, bytes: usize) -> Result<Page, ReadError> {
-        let page = self.reader.read(from, to, bytes)?;
+    /// As [`Reads::read`].
+    ///
+    /// # Errors
+    /// As [`Reads::read`]; or the log was cut.
+    pub async fn read(&self, from: Order, to: Order, bytes: usize) -> Result<Page, ReadError> {
+        let page = self.reads.read(from, to, bytes).await?;
         // Asked after the read: a cut is told before it is made.
         if self.was_cut() {
             return Err(ReadError { order: from, reason: "the log was cut while it was read".into() });
@@ -165,8 +170,8 @@ impl<R: Reader> Reader for SteadyReader<R> {
     }
 }
 
-fn next_page<R: Reader>(
-    reader: &R,
+async fn next_page<R: Reader>(
+    reader: &SteadyReader<R>,
     element: Element,
     at: Order,
     to: Order,
@@ -174,7 +179,7 @@ fn next_page<R: Reader>(
     if at >= to {
         return Ok(None);
     }
-    let page = reader.read(at, to, READ_PAGE_BYTES)?;
+    let page = reader.read(at, to, READ_PAGE_BYTES).await?;
     if page.to <= at {
         return Err(ReadError { order: at, reason: "the log was cut while it was read".into() });
     }
@@ -206,12 +211,12 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn a_cut_ends_the_reading() {
+    #[tokio::test]
+    async fn a_cut_ends_the_reading() {
         let (told, shown) = watch::channel(Shown::default());
-        let reader = SteadyReader::new(MemoryStore::without_ids().reader(), shown);
-        assert!(reader.read(Order::ZERO, Order::ZERO, 1).is_ok());
+        let reader = SteadyReader::new(Reads::new(MemoryStore::without_ids().reader()), shown);
+        assert!(reader.read(Order::ZERO, Order::ZERO, 1).await.is_ok());
         told.send_modify(|shown| shown.cuts += 1);
-        assert!(reader.read(Order::ZERO, Order::ZERO, 1).is_err());
+        assert!(reader.read(Order::ZERO, Order::ZERO, 1).await.is_err());
     }
 }

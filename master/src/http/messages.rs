@@ -81,9 +81,9 @@ async fn pages<R: Reader>(
     query: &PageQuery,
     element: Element,
 ) -> Result<Response, Problem> {
-    let (reader, shown) = (context.node.reader.clone(), &context.node.shown);
+    let (reads, shown) = (context.node.reads.clone(), &context.node.shown);
     pages::wait_for_order(shown.clone(), query, &context.stopping).await?;
-    Ok(pages::answer(reader, element, query, shown, context.stopped.clone()))
+    Ok(pages::answer(reads, element, query, shown, context.stopped.clone()))
 }
 
 /// `GET /messages/{order}`: the entry and who holds it; with `w`, waits for it.
@@ -93,11 +93,11 @@ pub(super) async fn one<R: Reader>(
     Query(query): Query<WaitQuery>,
 ) -> Result<Response, Problem> {
     let order = requests::path_order(&uri)?;
-    let reader = SteadyReader::new(context.node.reader.clone(), context.node.shown.clone());
+    let reader = SteadyReader::new(context.node.reads.clone(), context.node.shown.clone());
     let w = requests::query_write_concern(query.w.as_deref(), context.nodes())?;
     let outcome = context.node.wait(order, w, query.timeout).await.map_err(|_| Problem::stopping())?;
     let met = answers::met_wait(&context, outcome)?;
-    let page = reader.read(order, order.next(), 0).map_err(|error| {
+    let page = reader.read(order, order.next(), 0).await.map_err(|error| {
         if reader.was_cut() { answers::too_late(order) } else { answers::unreadable(&error) }
     })?;
     let line =

@@ -33,5 +33,5 @@ async fn answer<R: Reader>(
 ) -> Result<Response, Problem> {
     let Context { node, stopping, stopped, .. } = context;
     pages::wait_for_order(node.shown.clone(), query, &stopping).await?;
-    Ok(pages::answer(node.reader, element, query, &node.shown, stopped))
+    Ok(pages::answer(node.reads, element, query, &node.shown, stopped))
 }
