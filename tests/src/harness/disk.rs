@@ -2,6 +2,7 @@
 
 use std::{
     fs,
+    io::Write as _,
     ops::Range,
     path::{Path, PathBuf},
     process::Command,
@@ -17,6 +18,9 @@ const FRAME_HEADER_BYTES: usize = 16;
 
 /// Bytes of a record of what was synced.
 const RECORD_BYTES: usize = 32;
+
+/// What a file system in memory gives out at a time, or more.
+const PAGE_BYTES: usize = 4096;
 
 /// What stands in place of the bytes of a line in such a record.
 const RECORD: u32 = u32::MAX;
@@ -169,6 +173,17 @@ impl SmallDisk {
     pub fn ballast(&self, bytes: usize) -> PathBuf {
         let path = self.place.join("ballast");
         fs::write(&path, vec![1; bytes]).expect("there is room for the ballast");
+        path
+    }
+
+    /// A file that takes all that is left of it, until it is removed.
+    ///
+    /// # Panics
+    /// It cannot be created.
+    pub fn fill(&self) -> PathBuf {
+        let path = self.place.join("filler");
+        let mut file = fs::File::create(&path).expect("a file of nothing needs no room");
+        while file.write_all(&[1; PAGE_BYTES]).is_ok() {}
         path
     }
 }
