@@ -2,7 +2,7 @@
 
 use std::{fs, path::PathBuf};
 
-use replog_tests::harness::{Client, Cluster, Node, Options, SOON, disk::SmallDisk};
+use replog_tests::harness::{Client, Cluster, Node, Options, SOON, small_disk::SmallDisk};
 use serde_json::json;
 
 /// Room for some segments of a small log.
