@@ -74,8 +74,9 @@ impl Segment {
 
     /// Where the part begins that a byte belongs to: header, frame or record; none: behind them all.
     pub fn part_at(&self, at: usize) -> Option<usize> {
-        let parts = std::iter::once(&(0..HEADER_BYTES)).chain(&self.frames).chain(&self.records);
-        parts.cloned().find(|part| part.contains(&at)).map(|part| part.start)
+        let header = 0..HEADER_BYTES;
+        let mut parts = [&header].into_iter().chain(&self.frames).chain(&self.records);
+        parts.find(|part| part.contains(&at)).map(|part| part.start)
     }
 }
 

@@ -9,6 +9,7 @@
 //! | [`load`] | clients at work while a test breaks the cluster, and their history |
 //! | [`process`] | one of those processes: start, kill, stop, pause |
 //! | [`programs`] | where their programs are |
+//! | [`proxy`] | wires to nats-server that are cut, slowed down, broken within a frame |
 //! | [`raw`] | HTTP as bytes, for requests that no client would send |
 //! | [`small_disk`] | disks that are full soon |
 //! | [`strace`] | system calls that fail |
@@ -22,6 +23,7 @@ pub mod load;
 mod ports;
 pub mod process;
 pub mod programs;
+pub mod proxy;
 pub mod raw;
 pub mod small_disk;
 pub mod strace;
