@@ -3,7 +3,7 @@
 use std::{io::Write as _, net::SocketAddr};
 
 use anyhow::Context as _;
-use replog_disk::OpenMode;
+use replog_disk::{OpenError, OpenMode};
 use replog_host::{
     bus::{Bus, NatsBus},
     edge,
@@ -77,9 +77,24 @@ pub async fn start(config: Config, bus: impl Bus) -> anyhow::Result<Running> {
     let node = config.name.clone();
     let terms = DiskTerms { durability, with_ids: true, mode: OpenMode::Strict };
     let opened = tokio::task::spawn_blocking(move || Storage::on_disk(&dir, &node, terms));
-    let storage = opened.await.context("the log could not be opened")??;
+    let storage = opened.await.context("the log could not be opened")?;
+    let storage = storage.map_err(|error| with_repair(error, &config))?;
     refuse_under_another_reign(&config, &storage.identity)?;
     start_over(config, storage, bus).await
+}
+
+/// Adds what repairs a damaged log: the secondaries have it.
+fn with_repair(error: anyhow::Error, config: &Config) -> anyhow::Error {
+    let is_damaged = matches!(error.downcast_ref(), Some(OpenError::Damaged(_)));
+    match &config.storage.data_dir {
+        Some(dir) if is_damaged && !config.secondaries.is_empty() => {
+            let dir = dir.display();
+            anyhow::anyhow!(
+                "{error:#}: `mv {dir} {dir}.damaged`, then start this node as before while all its secondaries run"
+            )
+        }
+        _ => error,
+    }
 }
 
 /// A node whose log another one reigns over is a secondary of that one, unless the operator says otherwise.

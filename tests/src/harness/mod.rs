@@ -5,11 +5,13 @@
 //! | [`client`] | what a node answers over HTTP |
 //! | [`cluster`] | nats-server, master and secondaries as processes of this machine |
 //! | [`containers`] | the same as containers on a network of their own |
-//! | [`disk`] | data directories from outside: read, damaged, on a disk that is too small |
+//! | [`disk`] | data directories from outside: read, damaged, restored |
 //! | [`load`] | clients at work while a test breaks the cluster, and their history |
 //! | [`process`] | one of those processes: start, kill, stop, pause |
 //! | [`programs`] | where their programs are |
+//! | [`proxy`] | wires to nats-server that are cut, slowed down, broken within a frame |
 //! | [`raw`] | HTTP as bytes, for requests that no client would send |
+//! | [`small_disk`] | disks that are full soon |
 //! | [`strace`] | system calls that fail |
 //! | [`wait`] | waiting for a condition, with a deadline |
 
@@ -21,7 +23,9 @@ pub mod load;
 mod ports;
 pub mod process;
 pub mod programs;
+pub mod proxy;
 pub mod raw;
+pub mod small_disk;
 pub mod strace;
 pub mod wait;
 

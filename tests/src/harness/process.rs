@@ -38,6 +38,14 @@ impl Process {
         &self.name
     }
 
+    /// Its number among the processes of this machine.
+    ///
+    /// # Panics
+    /// It does not run.
+    pub fn id(&self) -> u32 {
+        self.child.as_ref().unwrap_or_else(|| panic!("{} does not run", self.name)).id()
+    }
+
     /// Starts it, for the first time or again.
     ///
     /// # Panics
