@@ -35,7 +35,7 @@ async fn restored() -> Cluster {
         stopped(cluster.secondary(nth)).await;
     }
     stopped(&mut cluster.master).await;
-    fs::remove_dir_all(&directory).unwrap();
+    fs::remove_dir_all(&directory).expect("the directory can be removed");
     copy(&kept, &directory);
     cluster
 }
