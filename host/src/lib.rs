@@ -1,10 +1,12 @@
-//! What a replog node needs around its core: the bus, the HTTP edge, log lines, the runtime.
+//! What a replog node needs around its core: the bus, the HTTP edge and who may use it, log lines, the runtime.
 
+pub mod auth;
 pub mod bus;
 pub mod config;
 pub mod edge;
 pub mod pages;
 pub mod probes;
+pub mod reload;
 pub mod runtime;
 pub mod stop;
 pub mod storage;

@@ -143,9 +143,11 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let bus =
         NatsBus::connect(config.nats.clone(), translator.subscriptions(), translator.inbox().to_owned())
             .await?;
+    let edge = config.edge.clone();
     let mut running = start(config, bus).await?;
     tokio::select! {
         () = replog_host::stop::requested() => {}
+        () = replog_host::reload::at_hangups(edge) => {}
         why = running.ended() => return end_of(why),
     }
     info!("asked to stop");

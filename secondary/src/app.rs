@@ -130,9 +130,11 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let translator = translator(&config);
     let bus =
         NatsBus::connect(config.nats.clone(), translator.subscriptions(), translator.inbox().to_owned());
+    let edge = config.edge.clone();
     let mut running = start(config, bus.await?).await?;
     select! {
         () = replog_host::stop::requested() => {}
+        () = replog_host::reload::at_hangups(edge) => {}
         why = running.ended() => return Err(why),
     }
     info!("asked to stop");

@@ -12,7 +12,7 @@ use tokio::{
     net::TcpStream,
 };
 
-use crate::node_url::NodeUrl;
+use crate::{node_url::NodeUrl, reach::Reach};
 
 /// Bytes read at one time; the head of an answer must fit in.
 const BUFFER_BYTES: usize = 8 * 1024;
@@ -31,9 +31,8 @@ impl Connection {
     ///
     /// # Errors
     /// The node does not answer.
-    pub(crate) async fn open(url: &NodeUrl) -> io::Result<Self> {
-        let stream = TcpStream::connect((url.host(), url.port())).await?;
-        stream.set_nodelay(true)?;
+    pub(crate) async fn open(url: &NodeUrl, reach: &Reach) -> io::Result<Self> {
+        let stream = reach.connect(url).await?;
         Ok(Self { stream, buffer: vec![0; BUFFER_BYTES].into() })
     }
 
@@ -121,7 +120,8 @@ mod tests {
                 tokio::task::yield_now().await;
             }
         };
-        let client = async { Connection::open(&url).await.unwrap().exchange(b"ping").await };
+        let client =
+            async { Connection::open(&url, &Reach::default()).await.unwrap().exchange(b"ping").await };
         let (outcome, ()) = tokio::join!(client, server);
         outcome.map_err(|error| error.kind())
     }

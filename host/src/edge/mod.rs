@@ -2,6 +2,7 @@
 //!
 //! - [`serve`] accepts connections and holds every limit: a slow or silent client costs a connection, never
 //!   another client's time.
+//! - [`Routes`] says of each route what it asks of its caller.
 //! - [`problem`] is the one shape of every refusal, whoever refuses: route, framework, or HTTP parser.
 //! - [`json`], [`query`] read what a client sent, strictly; [`stream`] writes what is too large to build up.
 //!
@@ -15,8 +16,10 @@ mod connection;
 mod framing;
 pub mod json;
 mod limits;
+mod options;
 pub mod problem;
 pub mod query;
+mod routes;
 mod serve;
 mod service;
 pub mod stream;
@@ -25,5 +28,7 @@ mod wire;
 
 pub use connection::ClientAddress;
 pub use limits::EdgeLimits;
+pub use options::EdgeOptions;
 pub use problem::{Applied, Problem};
+pub use routes::{Access, Routes};
 pub use serve::serve;

@@ -7,7 +7,6 @@ use std::{
     time::Duration,
 };
 
-use axum::Router;
 use http::StatusCode;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
@@ -18,7 +17,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{EdgeLimits, Problem, connection, service::Service};
+use super::{EdgeLimits, EdgeOptions, Problem, Routes, connection, service::Service};
 
 /// How long the loop rests after an error that will not go away by itself, such as no free descriptor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -28,13 +27,14 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const KEEPALIVE_TIME: Duration = Duration::from_secs(60);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 
-/// Serves `router` on `listener` until `shutdown`; then accepts no more, closes idle connections, lets
+/// Serves `routes` on `listener` until `shutdown`; then accepts no more, closes idle connections, lets
 /// running requests finish for at most [`EdgeLimits::grace`], cuts off the rest, and returns.
 ///
 /// Spawn it or await it; it runs on a current-thread runtime as well. Dropping the future closes every
 /// connection at once. Errors of one connection, or of accepting, never end it.
-pub async fn serve(listener: TcpListener, router: Router, limits: EdgeLimits, shutdown: CancellationToken) {
-    let limits = Arc::new(limits);
+pub async fn serve(listener: TcpListener, routes: Routes, options: EdgeOptions, shutdown: CancellationToken) {
+    let limits = Arc::new(options.limits);
+    let router = routes.behind(&options.gate);
     let mut server = Server {
         service: Arc::new(Service::new(router, Arc::clone(&limits))),
         limits,

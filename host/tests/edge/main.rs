@@ -7,3 +7,4 @@ mod limits;
 mod problems;
 mod shutdown;
 mod support;
+mod tokens;

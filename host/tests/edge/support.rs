@@ -3,18 +3,22 @@
 use std::{borrow::Cow, future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
-    Json, Router,
+    Json,
     body::{Body, Bytes},
     extract::{Path, State},
-    routing::{get, post},
 };
 use futures_util::{StreamExt, stream};
 use http::StatusCode;
-use replog_host::edge::{
-    self, EdgeLimits, Problem,
-    json::{JsonBody, present},
-    query::{Params, Query, QueryParams},
-    stream::json_array,
+use replog_host::{
+    auth::Scope,
+    edge::{
+        self,
+        Access::{Needs, Open},
+        EdgeLimits, EdgeOptions, Problem, Routes,
+        json::{JsonBody, present},
+        query::{Params, Query, QueryParams},
+        stream::json_array,
+    },
 };
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
@@ -78,12 +82,12 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) async fn start(limits: EdgeLimits) -> Self {
+    pub(crate) async fn start(options: impl Into<EdgeOptions>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let signals = Arc::new(Signals::new());
         let shutdown = CancellationToken::new();
-        let served = edge::serve(listener, routes(Arc::clone(&signals)), limits, shutdown.clone());
+        let served = edge::serve(listener, routes(Arc::clone(&signals)), options.into(), shutdown.clone());
         Self { signals, shutdown, address, task: tokio::spawn(served) }
     }
 
@@ -270,18 +274,22 @@ impl QueryParams for Page {
     }
 }
 
-fn routes(signals: Arc<Signals>) -> Router {
-    Router::new()
-        .route("/append", post(on_append))
-        .route("/ignore", post(async || Json(json!({"ok": true}))))
-        .route("/optional", post(async |body: Option<JsonBody>| Json(json!({"body": body.is_some()}))))
-        .route("/hold", get(on_hold).post(on_hold))
-        .route("/endless", get(on_endless))
-        .route("/broken", get(on_broken))
-        .route("/page", get(async |Query(page): Query<Page>| Json(json!({"limit": page.limit}))))
-        .route("/order/{order}", get(async |Path(order): Path<u64>| Json(json!({"order": order}))))
-        .route("/panic", get(on_panic).post(on_panic))
-        .route("/teapot", get(async || StatusCode::IM_A_TEAPOT))
+fn routes(signals: Arc<Signals>) -> Routes {
+    Routes::new()
+        .post("/append", Open, on_append)
+        .post("/ignore", Open, async || Json(json!({"ok": true})))
+        .post("/optional", Open, async |body: Option<JsonBody>| Json(json!({"body": body.is_some()})))
+        .get("/hold", Open, on_hold)
+        .post("/hold", Open, on_hold)
+        .get("/endless", Open, on_endless)
+        .get("/broken", Open, on_broken)
+        .get("/page", Open, async |Query(page): Query<Page>| Json(json!({"limit": page.limit})))
+        .get("/order/{order}", Open, async |Path(order): Path<u64>| Json(json!({"order": order})))
+        .get("/panic", Open, on_panic)
+        .post("/panic", Open, on_panic)
+        .get("/teapot", Open, async || StatusCode::IM_A_TEAPOT)
+        .get("/guarded", Needs(Scope::Read), async || Json(json!({"ok": true})))
+        .post("/guarded", Needs(Scope::Append), on_append)
         .with_state(signals)
 }
 
