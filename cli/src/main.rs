@@ -6,7 +6,7 @@
 //! | module | holds |
 //! | --- | --- |
 //! | [`append`], [`read`], [`status`], [`verify`], [`promote`], [`probe`], [`bench`](mod@bench), [`token`], [`completions`], [`dev`] | one command each |
-//! | [`client`], [`node_url`], [`reach`] | the small HTTP client, the address that it talks to, and by which token |
+//! | [`client`], [`node_url`], [`reach`], [`trust`] | the small HTTP client, the address that it talks to, by which token, and whom it trusts |
 //! | [`elements`] | the members of a long JSON array, one by one |
 //! | [`failure`], [`output`], [`format`](mod@format) | how a command ends, where it writes, how numbers look |
 
@@ -26,6 +26,7 @@ mod reach;
 mod read;
 mod status;
 mod token;
+mod trust;
 mod verify;
 
 use std::process::ExitCode;
@@ -60,7 +61,7 @@ enum Command {
 #[derive(Args)]
 struct Target {
     /// The node to talk to.
-    #[arg(long, env = "REPLOG_URL", default_value = "http://127.0.0.1:5000")]
+    #[arg(long, env = "REPLOG_URL", hide_env_values = true, default_value = "http://127.0.0.1:5000")]
     url: NodeUrl,
     #[command(flatten)]
     reach: ReachArgs,

@@ -1,14 +1,19 @@
-//! How nodes are reached: by whom, as far as they ask.
+//! How nodes are reached: by whom, as far as they ask, and over TLS where the URL says so.
 
 use std::{convert::Infallible, fmt, fs, io, path::PathBuf, str::FromStr};
 
 use clap::Args;
 use http::HeaderValue;
 use tokio::net::TcpStream;
+use tokio_rustls::client::TlsStream;
+use tokio_util::either::Either;
 
-use crate::{failure::Failure, node_url::NodeUrl};
+use crate::{failure::Failure, node_url::NodeUrl, trust::Trust};
 
-/// What a command tells a node of itself.
+/// A connection to a node, in the clear or inside of TLS.
+pub(crate) type Stream = Either<TcpStream, TlsStream<TcpStream>>;
+
+/// What a command tells a node of itself, and whom it takes for one.
 #[derive(Args)]
 pub(crate) struct ReachArgs {
     /// The token that the node asks for. Others on this machine can see arguments: better set the variable, or give a
@@ -18,6 +23,9 @@ pub(crate) struct ReachArgs {
     /// A file with the token that the node asks for; goes before --token.
     #[arg(long, value_name = "FILE")]
     token_file: Option<PathBuf>,
+    /// For https: trust the authority of these PEM certificates instead of the system's.
+    #[arg(long, env = "REPLOG_CA", value_name = "FILE")]
+    ca: Option<PathBuf>,
 }
 
 /// A text that no output shows.
@@ -56,7 +64,8 @@ impl ReachArgs {
             (None, None) => None,
         };
         let authorization = token.map(|(token, flag)| bearer(token.trim(), flag)).transpose()?;
-        Ok(Reach { authorization })
+        let trust = self.ca.as_deref().map(Trust::of_file).transpose()?.unwrap_or_default();
+        Ok(Reach { authorization, trust })
     }
 }
 
@@ -73,6 +82,7 @@ fn bearer(token: &str, flag: &str) -> Result<HeaderValue, Failure> {
 #[derive(Clone, Default)]
 pub(crate) struct Reach {
     authorization: Option<HeaderValue>,
+    trust: Trust,
 }
 
 impl Reach {
@@ -84,11 +94,15 @@ impl Reach {
     /// Opens a connection to a node.
     ///
     /// # Errors
-    /// There is none.
-    pub(crate) async fn connect(&self, url: &NodeUrl) -> io::Result<TcpStream> {
+    /// There is none, or over `https` the node does not prove to be the one of the URL.
+    pub(crate) async fn connect(&self, url: &NodeUrl) -> io::Result<Stream> {
         let stream = TcpStream::connect((url.host(), url.port())).await?;
         stream.set_nodelay(true)?;
-        Ok(stream)
+        if url.is_secure() {
+            self.trust.connect(url.host(), stream).await.map(Either::Right)
+        } else {
+            Ok(Either::Left(stream))
+        }
     }
 }
 
@@ -99,7 +113,7 @@ mod tests {
     use super::*;
 
     fn check(token: Option<&str>, token_file: Option<PathBuf>) -> Result<Option<HeaderValue>, String> {
-        let args = ReachArgs { token: token.map(|token| token.parse().unwrap()), token_file };
+        let args = ReachArgs { token: token.map(|token| token.parse().unwrap()), token_file, ca: None };
         args.check().map(|reach| reach.authorization).map_err(|failure| failure.to_string())
     }
 

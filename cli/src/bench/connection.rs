@@ -7,12 +7,12 @@
 
 use std::io;
 
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
-};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::{node_url::NodeUrl, reach::Reach};
+use crate::{
+    node_url::NodeUrl,
+    reach::{Reach, Stream},
+};
 
 /// Bytes read at one time; the head of an answer must fit in.
 const BUFFER_BYTES: usize = 8 * 1024;
@@ -22,7 +22,7 @@ const MAX_HEADERS: usize = 64;
 
 /// A keep-alive connection with no request in flight.
 pub(crate) struct Connection {
-    stream: TcpStream,
+    stream: Stream,
     buffer: Box<[u8]>,
 }
 
@@ -42,6 +42,7 @@ impl Connection {
     /// The connection broke or the answer cannot be understood. It is of no use any more.
     pub(crate) async fn exchange(&mut self, request: &[u8]) -> io::Result<u16> {
         self.stream.write_all(request).await?;
+        self.stream.flush().await?;
         let mut filled = 0;
         let head = loop {
             filled += self.read(filled).await?;

@@ -93,7 +93,7 @@ impl CommonArgs {
             problems.number("heartbeat-interval-ms", &self.heartbeat_interval_ms, HEARTBEAT_INTERVALS_MS);
         let allow_clean = problems.switch("allow-clean", &self.allow_clean);
         let allow_faults = problems.switch("allow-faults", &self.allow_faults);
-        let gate = self.access.check(problems);
+        let (gate, tls) = (self.access.gate(problems), self.access.tls(problems));
         let limits = self.limits.check(problems);
         let log_json = problems.check("log-format", log_json(&self.log_format));
         Some(Common {
@@ -103,7 +103,7 @@ impl CommonArgs {
             heartbeat_interval: Duration::from_millis(interval?),
             allow_clean: allow_clean?,
             allow_faults: allow_faults?,
-            edge: EdgeOptions { limits: limits?, gate: gate? },
+            edge: EdgeOptions { limits: limits?, gate: gate?, tls: tls? },
             log_json: log_json?,
         })
     }

@@ -23,7 +23,7 @@ use replog_host::{
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     sync::{Notify, Semaphore},
     task::JoinHandle,
@@ -92,7 +92,11 @@ impl Server {
     }
 
     pub(crate) async fn connect(&self) -> Client {
-        Client { socket: TcpStream::connect(self.address).await.unwrap(), read: Vec::new() }
+        Client::over(self.socket().await)
+    }
+
+    pub(crate) async fn socket(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.unwrap()
     }
 
     pub(crate) async fn refuses_connections(&self) -> bool {
@@ -112,8 +116,8 @@ impl Server {
     }
 }
 
-pub(crate) struct Client {
-    socket: TcpStream,
+pub(crate) struct Client<S = TcpStream> {
+    socket: S,
     /// What has been read and not been looked at.
     read: Vec<u8>,
 }
@@ -149,21 +153,24 @@ impl Answer {
     }
 }
 
-impl Client {
+impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
+    pub(crate) fn over(socket: S) -> Self {
+        Self { socket, read: Vec::new() }
+    }
+
     pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         within("room to send", self.socket.write_all(bytes.as_ref())).await.unwrap();
     }
 
-    /// Sends a piece, and waits until the server has read it: what is sent next is another read of it.
-    pub(crate) async fn send_piece(&mut self, bytes: impl AsRef<[u8]>) {
-        self.send(bytes).await;
-        let (own, server) = (self.socket.local_addr().unwrap(), self.socket.peer_addr().unwrap());
-        let read = async {
-            while unread_bytes(server.port(), own.port()) != Some(0) {
-                tokio::task::yield_now().await;
-            }
-        };
-        within("the server to read", read).await;
+    /// Sends while there is room for it; whether the connection is still there.
+    pub(crate) async fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
+        within("room to send, or the close", self.socket.write_all(bytes.as_ref())).await.is_ok()
+    }
+
+    /// Asks for a path without a body.
+    pub(crate) async fn get(&mut self, path: &str) -> Answer {
+        self.send(get_of(path)).await;
+        self.answer().await
     }
 
     /// Sends nothing more, and still reads.
@@ -217,6 +224,31 @@ impl Client {
     /// Waits until the server has closed; it must have sent nothing before.
     pub(crate) async fn closed(&mut self) {
         assert_eq!(self.rest().await, "");
+    }
+
+    /// Waits until the server has closed, without a reset and without a further word.
+    pub(crate) async fn closed_well(&mut self) {
+        let read = within("the close", self.socket.read_buf(&mut self.read)).await;
+        assert_eq!((read.unwrap(), &self.read[..]), (0, &b""[..]));
+    }
+
+    /// Waits until the server has closed, whatever it said before.
+    pub(crate) async fn dropped(&mut self) {
+        let _ = within("the close", self.socket.read_to_end(&mut self.read)).await;
+    }
+}
+
+impl Client {
+    /// Sends a piece, and waits until the server has read it: what is sent next is another read of it.
+    pub(crate) async fn send_piece(&mut self, bytes: impl AsRef<[u8]>) {
+        self.send(bytes).await;
+        let (own, server) = (self.socket.local_addr().unwrap(), self.socket.peer_addr().unwrap());
+        let read = async {
+            while unread_bytes(server.port(), own.port()) != Some(0) {
+                tokio::task::yield_now().await;
+            }
+        };
+        within("the server to read", read).await;
     }
 }
 
@@ -287,6 +319,7 @@ fn routes(signals: Arc<Signals>) -> Routes {
         .get("/order/{order}", Open, async |Path(order): Path<u64>| Json(json!({"order": order})))
         .get("/panic", Open, on_panic)
         .post("/panic", Open, on_panic)
+        .get("/large", Open, async || Json("x".repeat(32 * 1024)))
         .get("/teapot", Open, async || StatusCode::IM_A_TEAPOT)
         .get("/guarded", Needs(Scope::Read), async || Json(json!({"ok": true})))
         .post("/guarded", Needs(Scope::Append), on_append)
