@@ -5,7 +5,7 @@
 //!
 //! | module | holds |
 //! | --- | --- |
-//! | [`append`], [`read`], [`status`], [`verify`], [`promote`], [`probe`], [`bench`](mod@bench), [`token`], [`completions`], [`dev`] | one command each |
+//! | [`append`], [`read`], [`status`], [`verify`], [`promote`], [`probe`], [`bench`](mod@bench), [`token`], [`nkey`], [`completions`], [`dev`] | one command each |
 //! | [`client`], [`node_url`], [`reach`], [`trust`] | the small HTTP client, the address that it talks to, by which token, and whom it trusts |
 //! | [`elements`] | the members of a long JSON array, one by one |
 //! | [`failure`], [`output`], [`format`](mod@format) | how a command ends, where it writes, how numbers look |
@@ -18,6 +18,7 @@ mod dev;
 mod elements;
 mod failure;
 mod format;
+mod nkey;
 mod node_url;
 mod output;
 mod probe;
@@ -54,6 +55,7 @@ enum Command {
     Probe(probe::Probe),
     Bench(bench::Bench),
     Token(token::TokenCommand),
+    Nkey(nkey::NkeyCommand),
     Completions(completions::Completions),
 }
 
@@ -87,6 +89,7 @@ fn run(command: Command) -> Result<(), Failure> {
             Command::Probe(probe) => probe.run().await,
             Command::Bench(bench) => bench.run().await,
             Command::Token(token) => token.run(),
+            Command::Nkey(nkey) => nkey.run(),
             Command::Completions(completions) => completions.run(),
         }
     });
