@@ -21,6 +21,7 @@ mod limits;
 mod options;
 pub mod problem;
 pub mod query;
+mod rate;
 mod routes;
 mod serve;
 mod service;
