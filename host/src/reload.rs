@@ -1,7 +1,7 @@
 //! What is read again at SIGHUP, without a stop: tokens and certificates.
 
 use tokio::{
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     task::spawn_blocking,
 };
 use tracing::{error, info, warn};
@@ -11,32 +11,49 @@ use crate::{
     edge::{EdgeOptions, ServerTls},
 };
 
-/// Reads the files behind these options again at each SIGHUP. What is wrong with a new file is said, and the old one's
-/// content goes on to hold. Never returns.
+/// The files behind a node's HTTP, read again at each SIGHUP.
 ///
 /// Where there is nothing to read again the signal is left alone, and ends the process as it does by itself.
-pub async fn at_hangups(options: EdgeOptions) {
-    if options.gate.tokens().is_some() || options.tls.is_some() {
-        match signal(SignalKind::hangup()) {
-            Ok(mut hangups) => {
-                while hangups.recv().await.is_some() {
-                    reload(&options).await;
-                }
-            }
-            Err(error) => {
-                warn!(%error, "cannot listen for SIGHUP: new tokens and certificates need a restart")
+#[derive(Debug)]
+pub struct Reload {
+    options: EdgeOptions,
+    /// None: nothing to read again, or no way to hear of it.
+    hangups: Option<Signal>,
+}
+
+impl Reload {
+    /// Listens from now on, so that a SIGHUP that comes while the node starts does not end it. Needs a tokio runtime.
+    pub fn new(options: EdgeOptions) -> Reload {
+        let anything = options.gate.tokens().is_some() || options.tls.is_some();
+        let hangups = anything.then(|| signal(SignalKind::hangup())).transpose().unwrap_or_else(|error| {
+            warn!(%error, "cannot listen for SIGHUP: new tokens and certificates need a restart");
+            None
+        });
+        Reload { options, hangups }
+    }
+
+    /// Reads the files at each SIGHUP. What is wrong with a new one is said, and what the old one held goes on to hold.
+    /// Never returns.
+    pub async fn run(mut self) {
+        if let Some(hangups) = &mut self.hangups {
+            while hangups.recv().await.is_some() {
+                reload(&self.options).await;
             }
         }
+        std::future::pending::<()>().await;
     }
-    std::future::pending().await
 }
 
 async fn reload(options: &EdgeOptions) {
     let options = options.clone();
     // A file may lie on a disk that does not answer; the node goes on meanwhile.
     let read = move || {
-        options.gate.tokens().map(reload_tokens);
-        options.tls.as_ref().map(reload_certificate);
+        if let Some(tokens) = options.gate.tokens() {
+            reload_tokens(tokens);
+        }
+        if let Some(tls) = &options.tls {
+            reload_certificate(tls);
+        }
     };
     if spawn_blocking(read).await.is_err() {
         error!("reading files again panicked: a bug, please report it");
