@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{
     Method, Request, Response,
-    header::{CONTENT_TYPE, HOST},
+    header::{AUTHORIZATION, CONTENT_TYPE, HOST},
 };
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{
@@ -13,9 +13,9 @@ use hyper::{
     client::conn::http1::{self, SendRequest},
 };
 use hyper_util::rt::TokioIo;
-use tokio::{net::TcpStream, time::timeout};
+use tokio::time::timeout;
 
-use crate::{failure::Failure, node_url::NodeUrl};
+use crate::{failure::Failure, node_url::NodeUrl, reach::Reach};
 
 /// How long a connection may take to open.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -29,13 +29,14 @@ const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
 /// A client of one node. It connects when it is first used, and again when the node closed an idle connection.
 pub(crate) struct Client {
     url: NodeUrl,
+    reach: Reach,
     connection: Option<SendRequest<Full<Bytes>>>,
 }
 
 impl Client {
     /// A client that is not connected yet.
-    pub(crate) fn new(url: NodeUrl) -> Self {
-        Self { url, connection: None }
+    pub(crate) fn new(url: NodeUrl, reach: &Reach) -> Self {
+        Self { url, reach: reach.clone(), connection: None }
     }
 
     /// Connects, if there is no connection: what is sent next fails at the node, not on the way to it.
@@ -78,6 +79,8 @@ impl Client {
         let json = (method == Method::POST).then_some((CONTENT_TYPE, "application/json"));
         let builder = Request::builder().method(method).uri(target).header(HOST, self.url.authority());
         let builder = json.into_iter().fold(builder, |builder, (name, value)| builder.header(name, value));
+        let authorization = self.reach.authorization().into_iter();
+        let builder = authorization.fold(builder, |builder, value| builder.header(AUTHORIZATION, value));
         builder.body(Full::new(body)).map_err(|error| Failure::Usage(error.to_string()))
     }
 
@@ -110,13 +113,11 @@ impl Client {
     }
 
     async fn connect(&self) -> Result<SendRequest<Full<Bytes>>, Failure> {
-        let opening = TcpStream::connect((self.url.host(), self.url.port()));
-        let stream = match timeout(CONNECT_TIMEOUT, opening).await {
+        let stream = match timeout(CONNECT_TIMEOUT, self.reach.connect(&self.url)).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => return Err(Failure::unreachable(&self.url, error)),
             Err(_) => return Err(Failure::unreachable(&self.url, "no connection in time")),
         };
-        stream.set_nodelay(true)?;
         let (sender, connection) = http1::handshake(TokioIo::new(stream))
             .await
             .map_err(|error| Failure::unreachable(&self.url, error))?;

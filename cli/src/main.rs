@@ -5,8 +5,8 @@
 //!
 //! | module | holds |
 //! | --- | --- |
-//! | [`append`], [`read`], [`status`], [`verify`], [`promote`], [`probe`], [`bench`](mod@bench), [`completions`], [`dev`] | one command each |
-//! | [`client`], [`node_url`] | the small HTTP client and the address that it talks to |
+//! | [`append`], [`read`], [`status`], [`verify`], [`promote`], [`probe`], [`bench`](mod@bench), [`token`], [`nkey`], [`completions`], [`dev`] | one command each |
+//! | [`client`], [`node_url`], [`reach`], [`trust`] | the small HTTP client, the address that it talks to, by which token, and whom it trusts |
 //! | [`elements`] | the members of a long JSON array, one by one |
 //! | [`failure`], [`output`], [`format`](mod@format) | how a command ends, where it writes, how numbers look |
 
@@ -18,19 +18,23 @@ mod dev;
 mod elements;
 mod failure;
 mod format;
+mod nkey;
 mod node_url;
 mod output;
 mod probe;
 mod promote;
+mod reach;
 mod read;
 mod status;
+mod token;
+mod trust;
 mod verify;
 
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{failure::Failure, node_url::NodeUrl};
+use crate::{failure::Failure, node_url::NodeUrl, reach::ReachArgs};
 
 /// Talk to a replicated log: append messages, read them, watch the nodes, measure.
 #[derive(Parser)]
@@ -50,6 +54,8 @@ enum Command {
     Promote(promote::Promote),
     Probe(probe::Probe),
     Bench(bench::Bench),
+    Token(token::TokenCommand),
+    Nkey(nkey::NkeyCommand),
     Completions(completions::Completions),
 }
 
@@ -57,8 +63,10 @@ enum Command {
 #[derive(Args)]
 struct Target {
     /// The node to talk to.
-    #[arg(long, env = "REPLOG_URL", default_value = "http://127.0.0.1:5000")]
+    #[arg(long, env = "REPLOG_URL", hide_env_values = true, default_value = "http://127.0.0.1:5000")]
     url: NodeUrl,
+    #[command(flatten)]
+    reach: ReachArgs,
 }
 
 fn main() -> ExitCode {
@@ -80,6 +88,8 @@ fn run(command: Command) -> Result<(), Failure> {
             Command::Verify(verify) => verify.run().await,
             Command::Probe(probe) => probe.run().await,
             Command::Bench(bench) => bench.run().await,
+            Command::Token(token) => token.run(),
+            Command::Nkey(nkey) => nkey.run(),
             Command::Completions(completions) => completions.run(),
         }
     });

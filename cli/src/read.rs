@@ -53,7 +53,7 @@ impl Read {
     /// # Errors
     /// The node cannot be reached, refuses, or an answer breaks off; what was read until then is printed.
     pub(crate) async fn run(self) -> Result<(), Failure> {
-        let mut client = Client::new(self.target.url.clone());
+        let mut client = Client::new(self.target.url.clone(), &self.target.reach.check()?);
         if let Some(order) = self.min_order {
             self.wait_until_shown(&mut client, order).await?;
         }

@@ -1,5 +1,6 @@
-//! What a replog node needs around its core: the bus, the HTTP edge, log lines, the runtime.
+//! What a replog node needs around its core: the bus, the HTTP edge and who may use it, log lines, the runtime.
 
+pub mod auth;
 pub mod bus;
 pub mod commands;
 pub mod config;
@@ -9,6 +10,7 @@ mod limits;
 pub mod pages;
 pub mod probes;
 pub mod reads;
+pub mod reload;
 pub mod runtime;
 pub mod stop;
 pub mod storage;

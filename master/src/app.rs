@@ -7,6 +7,7 @@ use replog_disk::{OpenError, OpenMode};
 use replog_host::{
     bus::{Bus, NatsBus},
     edge,
+    reload::Reload,
     storage::{DiskTerms, Storage, StorageOptions},
 };
 use replog_shared::{Identity, Incarnation, Moment, store::Store};
@@ -154,6 +155,7 @@ fn core_config(config: &Config) -> CoreConfig {
 /// # Errors
 /// What keeps it from starting.
 pub async fn run(config: Config) -> anyhow::Result<()> {
+    let reload = Reload::new(config.edge.clone());
     let translator = translator(&config);
     let bus =
         NatsBus::connect(config.nats.clone(), translator.subscriptions(), translator.inbox().to_owned())
@@ -161,6 +163,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let mut running = start(config, bus).await?;
     tokio::select! {
         () = replog_host::stop::requested() => {}
+        () = reload.run() => {}
         why = running.ended() => return end_of(why),
     }
     info!("asked to stop");

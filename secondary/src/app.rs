@@ -8,6 +8,7 @@ use replog_host::{
     bus::{Bus, NatsBus},
     edge,
     held::HeldFailure,
+    reload::Reload,
     storage::{DiskTerms, Storage, StorageOptions},
 };
 use replog_shared::{Identity, Incarnation, store::Store};
@@ -126,12 +127,14 @@ fn core(config: &Config, identity: Identity) -> SecondaryCore {
 /// # Errors
 /// What keeps it from starting, or a defect that ended it.
 pub async fn run(config: Config) -> anyhow::Result<()> {
+    let reload = Reload::new(config.edge.clone());
     let translator = translator(&config);
     let bus =
         NatsBus::connect(config.nats.clone(), translator.subscriptions(), translator.inbox().to_owned());
     let mut running = start(config, bus.await?).await?;
     select! {
         () = replog_host::stop::requested() => {}
+        () = reload.run() => {}
         why = running.ended() => return Err(why),
     }
     info!("asked to stop");

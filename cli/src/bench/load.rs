@@ -20,7 +20,7 @@ use super::{
     report::Report,
     tally::{Tally, Window},
 };
-use crate::{failure::Failure, node_url::NodeUrl};
+use crate::{failure::Failure, node_url::NodeUrl, reach::Reach};
 
 /// How long requests that are open when the window closes may still take.
 const GRACE: Duration = Duration::from_secs(5);
@@ -34,6 +34,8 @@ pub(crate) struct Load {
     pub(crate) settings: Settings,
     /// Where to.
     pub(crate) url: NodeUrl,
+    /// How it is reached.
+    pub(crate) reach: Reach,
     /// The request that is repeated.
     pub(crate) payload: Payload,
     /// How long to run before measuring.
@@ -62,7 +64,7 @@ pub(crate) async fn run(load: Load) -> Result<Report, Failure> {
 async fn connect_all(load: &Load) -> Result<Vec<Connection>, Failure> {
     let mut connections = Vec::new();
     for _ in 0..load.settings.connections() {
-        let opened = Connection::open(&load.url).await;
+        let opened = Connection::open(&load.url, &load.reach).await;
         connections.push(opened.map_err(|error| Failure::unreachable(&load.url, error))?);
     }
     Ok(connections)
@@ -143,7 +145,7 @@ impl Run {
     async fn reconnect(&self) -> Option<Connection> {
         while !self.is_over() {
             sleep(RECONNECT_DELAY).await;
-            if let Ok(connection) = Connection::open(&self.load.url).await {
+            if let Ok(connection) = Connection::open(&self.load.url, &self.load.reach).await {
                 return Some(connection);
             }
         }

@@ -122,10 +122,12 @@ impl Bench {
             let text = format!("--clients times --in-flight is {connections}, at most {MAX_CONNECTIONS}");
             return Err(Failure::Usage(text));
         }
+        let reach = self.node.reach.check()?;
         Ok(Load {
             settings: self.settings.clone(),
             url: self.node.url.clone(),
-            payload: self.payload()?,
+            payload: self.payload()?.shown_by(&reach),
+            reach,
             warmup: self.warmup_seconds,
             measured: self.measured(),
             count: self.count,

@@ -6,7 +6,10 @@ use http::Request;
 use http_body::Body as _;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
-use tokio::{net::TcpStream, select, time};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    select, time,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
@@ -25,7 +28,7 @@ pub struct ClientAddress(pub SocketAddr);
 /// Serves requests until the client leaves, a deadline passes, or, after `shutdown`, the running request
 /// is answered.
 pub(super) async fn serve(
-    socket: TcpStream,
+    socket: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     client: SocketAddr,
     service: Arc<Service>,
     shutdown: CancellationToken,

@@ -9,11 +9,14 @@ mod requests;
 
 use std::sync::Arc;
 
-use axum::{
-    Router,
-    routing::{get, post},
+use replog_host::{
+    auth::Scope::{Admin, Append, Read},
+    edge::{
+        Access::{Needs, Open},
+        Routes,
+    },
+    probes,
 };
-use replog_host::probes;
 use replog_shared::{Durability, NodeName, store::Reader};
 use tokio_util::sync::CancellationToken;
 
@@ -51,17 +54,19 @@ impl<R> Context<R> {
 
 type State<R> = axum::extract::State<Arc<Context<R>>>;
 
-/// The master's routes.
-pub fn router<R: Reader>(context: Context<R>) -> Router {
-    Router::new()
-        .route("/messages", post(messages::append::<R>).get(messages::list::<R>))
-        .route("/messages/batch", post(messages::append_batch::<R>))
-        .route("/messages/{order}", get(messages::one::<R>))
-        .route("/full_messages", get(messages::list_full::<R>))
-        .route("/clean", post(clean::clean::<R>))
-        .route("/faults", get(faults::elsewhere::<R>).put(faults::elsewhere::<R>))
-        .route("/health", get(health::health::<R>))
-        .route("/livez", get(probes::livez))
-        .route("/readyz", get(health::readyz::<R>))
+/// The master's routes, and what each asks of its caller.
+pub fn router<R: Reader>(context: Context<R>) -> Routes {
+    Routes::new()
+        .post("/messages", Needs(Append), messages::append::<R>)
+        .get("/messages", Needs(Read), messages::list::<R>)
+        .post("/messages/batch", Needs(Append), messages::append_batch::<R>)
+        .get("/messages/{order}", Needs(Read), messages::one::<R>)
+        .get("/full_messages", Needs(Read), messages::list_full::<R>)
+        .post("/clean", Needs(Admin), clean::clean::<R>)
+        .get("/faults", Needs(Admin), faults::elsewhere::<R>)
+        .put("/faults", Needs(Admin), faults::elsewhere::<R>)
+        .get("/health", Needs(Read), health::health::<R>)
+        .get("/livez", Open, probes::livez)
+        .get("/readyz", Open, health::readyz::<R>)
         .with_state(Arc::new(context))
 }

@@ -144,6 +144,11 @@ impl Process {
         self.signal(Signal::CONT);
     }
 
+    /// SIGHUP: read your files again. Returns at once.
+    pub fn hang_up(&self) {
+        self.signal(Signal::HUP);
+    }
+
     fn signal(&self, signal: Signal) {
         let child = self.child.as_ref().unwrap_or_else(|| panic!("{} does not run", self.name));
         kill_process(Pid::from_child(child), signal).expect("a child can be sent a signal");
