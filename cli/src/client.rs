@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{
-    Method, Request, Response,
-    header::{CONTENT_TYPE, HOST},
+    HeaderValue, Method, Request, Response,
+    header::{ACCEPT, CONTENT_TYPE, HOST},
 };
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{
@@ -54,6 +54,23 @@ impl Client {
     pub(crate) async fn get(&mut self, path: &str) -> Result<Response<Incoming>, Failure> {
         let target = self.url.target(path);
         self.send(self.request(Method::GET, &target, Bytes::new())?).await
+    }
+
+    /// Asks for the log as server-sent events; `seen` is the last order that need not be sent.
+    ///
+    /// # Errors
+    /// As for [`Client::get`].
+    pub(crate) async fn follow(
+        &mut self,
+        path: &str,
+        seen: Option<u64>,
+    ) -> Result<Response<Incoming>, Failure> {
+        let mut request = self.request(Method::GET, &self.url.target(path), Bytes::new())?;
+        request.headers_mut().insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
+        if let Some(seen) = seen {
+            request.headers_mut().insert("last-event-id", HeaderValue::from(seen));
+        }
+        self.send(request).await
     }
 
     /// Asks for the client's own URL, path and query as given.

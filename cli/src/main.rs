@@ -5,7 +5,7 @@
 //!
 //! | module | holds |
 //! | --- | --- |
-//! | [`append`], [`read`], [`status`], [`verify`], [`promote`], [`probe`], [`bench`](mod@bench), [`completions`], [`dev`] | one command each |
+//! | [`append`], [`read`], [`tail`], [`status`], [`verify`], [`promote`], [`probe`], [`bench`](mod@bench), [`completions`], [`dev`] | one command each |
 //! | [`client`], [`node_url`] | the small HTTP client and the address that it talks to |
 //! | [`elements`] | the members of a long JSON array, one by one |
 //! | [`failure`], [`output`], [`format`](mod@format) | how a command ends, where it writes, how numbers look |
@@ -24,6 +24,7 @@ mod probe;
 mod promote;
 mod read;
 mod status;
+mod tail;
 mod verify;
 
 use std::process::ExitCode;
@@ -45,6 +46,7 @@ enum Command {
     Dev(dev::Dev),
     Append(append::Append),
     Read(read::Read),
+    Tail(tail::Tail),
     Status(status::Status),
     Verify(verify::Verify),
     Promote(promote::Promote),
@@ -75,6 +77,7 @@ fn run(command: Command) -> Result<(), Failure> {
             Command::Dev(dev) => dev.run().await,
             Command::Append(append) => append.run().await,
             Command::Read(read) => read.run().await,
+            Command::Tail(tail) => tail.run().await,
             Command::Status(status) => status.run().await,
             Command::Promote(promote) => promote.run(),
             Command::Verify(verify) => verify.run().await,

@@ -8,4 +8,5 @@ pub mod probes;
 pub mod runtime;
 pub mod stop;
 pub mod storage;
+pub mod tail;
 pub mod telemetry;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::{body::Body, response::Response};
 use bytes::Bytes;
 use futures_util::stream;
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use replog_shared::{
     LogId, Mark, Order,
     entry::EntryLine,
@@ -15,7 +15,11 @@ use replog_shared::{
 use tokio::{sync::watch, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::edge::{Problem, query::Params, query::QueryParams, stream::json_array};
+use crate::edge::{
+    Problem, accept,
+    query::{Params, QueryParams},
+    stream::{json_array, plain},
+};
 
 /// What each element of the array is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +28,41 @@ pub enum Element {
     Message,
     /// The entry: order, epoch, id and message, the very line of the log.
     Entry,
+}
+
+impl Element {
+    fn of(self, line: &[u8]) -> &[u8] {
+        match self {
+            Element::Entry => line.strip_suffix(b"\n").unwrap_or(line),
+            Element::Message => EntryLine::parse(line).map_or(&b"null"[..], |entry| entry.message_json),
+        }
+    }
+}
+
+/// How the elements are put together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// `{"messages": […]}`
+    Array,
+    /// One a line.
+    Lines,
+}
+
+impl Layout {
+    /// The one that the client prefers.
+    ///
+    /// # Errors
+    /// 406: it takes neither.
+    pub fn wanted(headers: &HeaderMap) -> Result<Layout, Problem> {
+        accept::choose(headers, &[(accept::JSON, Layout::Array), (accept::NDJSON, Layout::Lines)])
+    }
+
+    fn content_type(self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            Layout::Array => "application/json",
+            Layout::Lines => "application/x-ndjson",
+        })
+    }
 }
 
 /// Which part of the log is asked for.
@@ -106,11 +145,11 @@ pub async fn wait_for_order(
         .with("length", length.get()))
 }
 
-/// Answers `{"messages": […]}` with the entries `from..to`, one page in memory at a time. When the log is cut
+/// Answers with the entries `from..to`, as `{"messages": […]}` or one a line, one page in memory at a time. When the log is cut
 /// meanwhile, or at `stopped`, the answer breaks off.
 pub fn answer<R: Reader>(
     reader: R,
-    element: Element,
+    (element, layout): (Element, Layout),
     query: &PageQuery,
     shown: &watch::Receiver<Shown>,
     stopped: CancellationToken,
@@ -121,11 +160,15 @@ pub fn answer<R: Reader>(
     let response = Response::new(Body::empty());
     let mut response = with_epoch(response, shown);
     let pages = stream::try_unfold(from, move |at| {
-        let page = next_page(&reader, element, at, to);
+        let page = next_page(&reader, Form { element, layout }, at, to);
         async move { page }
     });
-    *response.body_mut() = json_array("{\"messages\": [", "]}\n", pages, stopped);
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    *response.body_mut() = match layout {
+        Layout::Array => json_array("{\"messages\": [", "]}\n", pages, stopped),
+        Layout::Lines => plain(pages, stopped),
+    };
+    response.headers_mut().insert(header::CONTENT_TYPE, layout.content_type());
+    response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));
     response
 }
 
@@ -167,7 +210,7 @@ impl<R: Reader> Reader for SteadyReader<R> {
 
 fn next_page<R: Reader>(
     reader: &R,
-    element: Element,
+    form: Form,
     at: Order,
     to: Order,
 ) -> Result<Option<(Bytes, Order)>, ReadError> {
@@ -178,26 +221,36 @@ fn next_page<R: Reader>(
     if page.to <= at {
         return Err(ReadError { order: at, reason: "the log was cut while it was read".into() });
     }
-    Ok(Some((elements(&page.bytes, element), page.to)))
+    Ok(Some((form.of(&page.bytes), page.to)))
 }
 
-/// The lines of entries as elements with commas between them; marks are left out.
-fn elements(lines: &[u8], element: Element) -> Bytes {
-    let mut out = Vec::with_capacity(lines.len());
-    for line in lines.split_inclusive(|byte| *byte == b'\n').filter(|line| !Mark::is_mark(line)) {
-        if !out.is_empty() {
-            out.push(b',');
-        }
-        match element {
-            Element::Entry => out.extend_from_slice(line.strip_suffix(b"\n").unwrap_or(line)),
-            Element::Message => {
-                out.extend_from_slice(
-                    EntryLine::parse(line).map_or(&b"null"[..], |entry| entry.message_json),
-                );
+/// How the elements of a page are written.
+#[derive(Clone, Copy, Debug)]
+struct Form {
+    element: Element,
+    layout: Layout,
+}
+
+impl Form {
+    /// The entries among the lines of a page: as elements with commas between them, or each with a line feed.
+    fn of(self, page: &[u8]) -> Bytes {
+        let mut out = Vec::with_capacity(page.len());
+        for line in entry_lines(page) {
+            if self.layout == Layout::Array && !out.is_empty() {
+                out.push(b',');
+            }
+            out.extend_from_slice(self.element.of(line));
+            if self.layout == Layout::Lines {
+                out.push(b'\n');
             }
         }
+        out.into()
     }
-    out.into()
+}
+
+/// The lines of a page that are entries, line feeds included; marks are left out.
+pub fn entry_lines(page: &[u8]) -> impl Iterator<Item = &[u8]> {
+    page.split_inclusive(|byte| *byte == b'\n').filter(|line| !Mark::is_mark(line))
 }
 
 #[cfg(test)]

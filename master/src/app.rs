@@ -8,6 +8,7 @@ use replog_host::{
     bus::{Bus, NatsBus},
     edge,
     storage::{DiskTerms, Storage, StorageOptions},
+    tail::Tails,
 };
 use replog_shared::{Identity, Incarnation, Moment, store::Store};
 use tokio::{net::TcpListener, task::JoinHandle};
@@ -110,6 +111,7 @@ async fn start_over<S: Store>(config: Config, storage: Storage<S>, bus: impl Bus
         read_only_without_majority: config.read_only_without_majority,
         allow_clean: config.allow_clean,
         allow_faults: config.allow_faults,
+        tails: Tails::new(&config.edge),
         stopping: stop.clone(),
         stopped: stopped.clone(),
     };

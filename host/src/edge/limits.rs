@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use replog_shared::limits::{MAX_BODY_BYTES, MAX_CONNECTIONS, MAX_HEADER_BYTES};
+use replog_shared::limits::{
+    MAX_BODY_BYTES, MAX_CONNECTIONS, MAX_HEADER_BYTES, MAX_TAIL_BYTES_PER_SECOND, MAX_TAILS,
+};
 
 /// What one client may cost. Each field maps to a flag; the defaults are the documented ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,6 +31,12 @@ pub struct EdgeLimits {
     pub idle_timeout: Duration,
     /// Connections at one time; one more is answered with 503 and closed at once.
     pub max_connections: usize,
+    /// Clients that follow the log at one time; one more is answered with 503. Each may hold [`crate::tail`]'s piece
+    /// and page as long as it likes, and far fewer than connections, so that they never take all of these.
+    pub max_tails: usize,
+    /// Bytes that all who follow the log are sent in a second, together. A node has one thread: what it spends on
+    /// them, appends wait for.
+    pub max_tail_bytes_per_second: u64,
     /// How long a connection that closes with something unread waits for the client to read the answer.
     /// Closing at once would reset the connection, and the answer could be lost.
     pub linger: Duration,
@@ -49,6 +57,8 @@ impl Default for EdgeLimits {
             half_close_wait: Duration::from_secs(1),
             idle_timeout: Duration::from_secs(75),
             max_connections: MAX_CONNECTIONS,
+            max_tails: MAX_TAILS,
+            max_tail_bytes_per_second: MAX_TAIL_BYTES_PER_SECOND,
             linger: Duration::from_secs(2),
             grace: Duration::from_secs(5),
         }

@@ -3,18 +3,21 @@
 //! - [`serve`] accepts connections and holds every limit: a slow or silent client costs a connection, never
 //!   another client's time.
 //! - [`problem`] is the one shape of every refusal, whoever refuses: route, framework, or HTTP parser.
-//! - [`json`], [`query`] read what a client sent, strictly; [`stream`] writes what is too large to build up.
+//! - [`json`], [`ndjson`], [`query`], [`accept`] read what a client sent, strictly; [`stream`] writes what is too large to build
+//!   up.
 //!
 //! A connection, from the outside in: `connection` drives it and holds its deadlines, `wire` is its
 //! socket, `watch` knows what it is doing and `framing` where each request begins, `service` checks a request,
 //! routes it, and sees to it that every refusal is a problem document, `body` meters what comes in and notices
 //! when an answer is out.
 
+pub mod accept;
 mod body;
 mod connection;
 mod framing;
 pub mod json;
 mod limits;
+pub mod ndjson;
 pub mod problem;
 pub mod query;
 mod serve;

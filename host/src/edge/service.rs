@@ -13,6 +13,7 @@ use super::{
     Applied, ClientAddress, EdgeLimits, Problem,
     body::{AnswerBody, Arriving, RequestBody, too_large},
     problem::ProblemCode,
+    stream::Unending,
     watch::Watch,
 };
 
@@ -51,7 +52,8 @@ impl Service {
             }
         };
         note_refusal(asked, &response);
-        Ok(response.map(|body| AnswerBody::new(body, watch)))
+        let unending = response.extensions().get::<Unending>().is_some();
+        Ok(response.map(|body| AnswerBody::new(body, watch, unending)))
     }
 
     /// What no route should have to know. A request that two readers could read in two ways is refused:

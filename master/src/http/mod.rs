@@ -1,11 +1,13 @@
 //! Requests in, answers out. One file a resource.
 
 mod answers;
+mod batches;
 mod clean;
 mod faults;
 mod health;
 mod messages;
 mod requests;
+mod tail;
 
 use std::sync::Arc;
 
@@ -13,7 +15,7 @@ use axum::{
     Router,
     routing::{get, post},
 };
-use replog_host::probes;
+use replog_host::{probes, tail::Tails};
 use replog_shared::{Durability, NodeName, store::Reader};
 use tokio_util::sync::CancellationToken;
 
@@ -36,6 +38,8 @@ pub struct Context<R> {
     pub allow_clean: bool,
     /// Whether faults are allowed: a master has none, and says so.
     pub allow_faults: bool,
+    /// Who follows the log.
+    pub tails: Tails,
     /// The node stops: whoever waits for something to be shown is told so.
     pub stopping: CancellationToken,
     /// The node has stopped: what is still being answered is broken off.
@@ -58,6 +62,7 @@ pub fn router<R: Reader>(context: Context<R>) -> Router {
         .route("/messages/batch", post(messages::append_batch::<R>))
         .route("/messages/{order}", get(messages::one::<R>))
         .route("/full_messages", get(messages::list_full::<R>))
+        .route("/tail", get(tail::tail::<R>))
         .route("/clean", post(clean::clean::<R>))
         .route("/faults", get(faults::elsewhere::<R>).put(faults::elsewhere::<R>))
         .route("/health", get(health::health::<R>))

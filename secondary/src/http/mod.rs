@@ -9,7 +9,7 @@ use axum::{
     Router,
     routing::{get, post},
 };
-use replog_host::{edge::Problem, probes};
+use replog_host::{edge::Problem, probes, tail::Tails};
 use replog_shared::{Durability, NodeName, store::Reader};
 use tokio_util::sync::CancellationToken;
 
@@ -23,6 +23,8 @@ pub(crate) struct Context<R> {
     pub(crate) name: NodeName,
     pub(crate) durability: Durability,
     pub(crate) allow_faults: bool,
+    /// Who follows the log.
+    pub(crate) tails: Tails,
     /// The server stops: whoever waits is told so.
     pub(crate) stopping: CancellationToken,
     /// The node has stopped: what is still being answered is broken off.
@@ -37,6 +39,7 @@ pub(crate) fn router<R: Reader>(context: Context<R>) -> Router {
         .route("/messages/{order}", get(misdirected::to_master::<R>))
         .route("/clean", post(misdirected::to_master::<R>))
         .route("/full_messages", get(read::full_messages::<R>))
+        .route("/tail", get(read::tail::<R>))
         .route("/health", get(health::health::<R>))
         .route("/livez", get(probes::livez))
         .route("/readyz", get(health::readyz::<R>))
