@@ -5,19 +5,25 @@
 //!
 //! | module | holds |
 //! | --- | --- |
-//! | [`append`], [`read`], [`tail`], [`status`], [`verify`], [`promote`], [`probe`], [`bench`](mod@bench), [`completions`], [`dev`] | one command each |
+//! | [`append`], [`read`], [`tail`], [`import`], [`export`], [`status`], [`verify`], [`promote`], [`probe`], [`bench`](mod@bench), [`completions`], [`dev`] | one command each |
 //! | [`client`], [`node_url`] | the small HTTP client and the address that it talks to |
 //! | [`elements`] | the members of a long JSON array, one by one |
+//! | [`history`] | what was printed, so that what is printed next belongs to it |
+//! | [`bulk`] | what import and export have in common |
 //! | [`failure`], [`output`], [`format`](mod@format) | how a command ends, where it writes, how numbers look |
 
 mod append;
 mod bench;
+mod bulk;
 mod client;
 mod completions;
 mod dev;
 mod elements;
+mod export;
 mod failure;
 mod format;
+mod history;
+mod import;
 mod node_url;
 mod output;
 mod probe;
@@ -47,6 +53,8 @@ enum Command {
     Append(append::Append),
     Read(read::Read),
     Tail(tail::Tail),
+    Import(import::Import),
+    Export(export::Export),
     Status(status::Status),
     Verify(verify::Verify),
     Promote(promote::Promote),
@@ -78,6 +86,8 @@ fn run(command: Command) -> Result<(), Failure> {
             Command::Append(append) => append.run().await,
             Command::Read(read) => read.run().await,
             Command::Tail(tail) => tail.run().await,
+            Command::Import(import) => import.run().await,
+            Command::Export(export) => export.run().await,
             Command::Status(status) => status.run().await,
             Command::Promote(promote) => promote.run(),
             Command::Verify(verify) => verify.run().await,

@@ -17,6 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::edge::{
     Problem, accept,
+    compression::compressed,
     query::{Params, QueryParams},
     stream::{json_array, plain},
 };
@@ -150,6 +151,7 @@ pub async fn wait_for_order(
 pub fn answer<R: Reader>(
     reader: R,
     (element, layout): (Element, Layout),
+    headers: &HeaderMap,
     query: &PageQuery,
     shown: &watch::Receiver<Shown>,
     stopped: CancellationToken,
@@ -169,7 +171,7 @@ pub fn answer<R: Reader>(
     };
     response.headers_mut().insert(header::CONTENT_TYPE, layout.content_type());
     response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));
-    response
+    compressed(response, headers)
 }
 
 /// Reads a log until it is cut; from then on nothing.

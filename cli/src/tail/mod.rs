@@ -1,25 +1,20 @@
 //! `replog tail`: the end of the log, and with `--follow` all that is added to it.
 
 mod feed;
-mod history;
 
 use std::io::Write as _;
 
 use clap::Args;
 use futures_util::{FutureExt as _, StreamExt as _};
-use http::StatusCode;
 use replog_shared::backoff::Backoff;
-use serde::Deserialize;
 use tokio::time::sleep;
 
-use self::{
-    feed::{Feed, News},
-    history::History,
-};
+use self::feed::{Feed, News};
 use crate::{
     Target,
     client::{self, Client},
     failure::Failure,
+    history::History,
     node_url::NodeUrl,
     output::{self, Data},
     read::Read,
@@ -55,12 +50,6 @@ pub(crate) struct Tail {
     raw: bool,
 }
 
-/// What is read of a node's health.
-#[derive(Deserialize)]
-struct Health {
-    length: u64,
-}
-
 /// Why one connection is over.
 enum Over {
     /// It ended or broke off: it is made again.
@@ -81,7 +70,7 @@ impl Tail {
         let mut client = Client::new(self.target.url.clone());
         let from = match self.from {
             Some(from) => from,
-            None => length(&mut client).await?.saturating_sub(self.last),
+            None => client::length(&mut client).await?.saturating_sub(self.last),
         };
         if !self.follow {
             return Read::from(self.target, from, self.full, self.raw).run().await;
@@ -113,7 +102,7 @@ impl Tail {
                 client = Client::new(self.target.url.clone());
                 match connect(&mut client, &history).await {
                     Ok(feed) => break feed,
-                    Err(failure) if is_final(&failure) => return failure,
+                    Err(failure) if !failure.may_pass() => return failure,
                     Err(_) => {}
                 }
             };
@@ -154,17 +143,4 @@ async fn connect(client: &mut Client, history: &History) -> Result<Feed, Failure
     let (path, seen) = history.resume();
     let answer = client::checked(client.follow(&path, seen).await?).await?;
     Ok(feed::of(answer.into_body()))
-}
-
-async fn length(client: &mut Client) -> Result<u64, Failure> {
-    let answer = client::checked(client.get("/health").await?).await?;
-    let body = client::whole(answer.into_body()).await?;
-    let health: Result<Health, _> = serde_json::from_slice(&body);
-    Ok(health.map_err(|error| Failure::Unknown(format!("a health that is none: {error}")))?.length)
-}
-
-/// Whether the same would happen at every further attempt: the node has answered, and not that it is too busy or stops.
-fn is_final(failure: &Failure) -> bool {
-    matches!(failure, Failure::Refused { status, .. } if *status != StatusCode::SERVICE_UNAVAILABLE)
-        || matches!(failure, Failure::Usage(_))
 }

@@ -4,7 +4,7 @@
 //!   another client's time.
 //! - [`problem`] is the one shape of every refusal, whoever refuses: route, framework, or HTTP parser.
 //! - [`json`], [`ndjson`], [`query`], [`accept`] read what a client sent, strictly; [`stream`] writes what is too large to build
-//!   up.
+//!   up, [`compression`] for those who want it smaller.
 //!
 //! A connection, from the outside in: `connection` drives it and holds its deadlines, `wire` is its
 //! socket, `watch` knows what it is doing and `framing` where each request begins, `service` checks a request,
@@ -13,6 +13,7 @@
 
 pub mod accept;
 mod body;
+pub mod compression;
 mod connection;
 mod framing;
 pub mod json;

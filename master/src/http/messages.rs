@@ -97,7 +97,7 @@ async fn pages<R: Reader>(
     let layout = Layout::wanted(headers)?;
     let (reader, shown) = (context.node.reader.clone(), &context.node.shown);
     pages::wait_for_order(shown.clone(), query, &context.stopping).await?;
-    Ok(pages::answer(reader, (element, layout), query, shown, context.stopped.clone()))
+    Ok(pages::answer(reader, (element, layout), headers, query, shown, context.stopped.clone()))
 }
 
 /// `GET /messages/{order}`: the entry and who holds it; with `w`, waits for it.

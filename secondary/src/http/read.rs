@@ -50,5 +50,5 @@ async fn answer<R: Reader>(
     let layout = Layout::wanted(headers)?;
     let Context { node, reader, stopping, stopped, .. } = context;
     pages::wait_for_order(node.shown(), query, &stopping).await?;
-    Ok(pages::answer(reader, (element, layout), query, &node.shown(), stopped))
+    Ok(pages::answer(reader, (element, layout), headers, query, &node.shown(), stopped))
 }

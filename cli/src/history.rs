@@ -27,6 +27,27 @@ impl History {
         self.last.as_ref().map_or(self.from, |(order, _)| order + 1)
     }
 
+    /// The line of the last entry that was printed before.
+    ///
+    /// # Errors
+    /// It is no entry.
+    pub(crate) fn behind(line: String) -> Result<History, Failure> {
+        let entry = EntryLine::parse(line.as_bytes())
+            .map_err(|error| Failure::Usage(format!("the last line of the file is {error}")))?;
+        let order = entry.order.get();
+        Ok(History { from: order, last: Some((order, line)) })
+    }
+
+    /// Nothing was printed yet, so that nothing has to be the same.
+    pub(crate) fn is_new(&self) -> bool {
+        self.last.is_none()
+    }
+
+    /// What to ask for to get the rest of the log, and the last entry once more.
+    pub(crate) fn full_messages(&self) -> String {
+        format!("/full_messages?from={}", self.last.as_ref().map_or(self.from, |(order, _)| *order))
+    }
+
     /// What to ask for: a path, and the last order that need not be sent.
     pub(crate) fn resume(&self) -> (String, Option<u64>) {
         let from = self.last.as_ref().map_or(self.from, |(order, _)| *order);
@@ -54,6 +75,14 @@ impl History {
         }
         self.last = Some((order, line.to_owned()));
         Ok(Some(entry))
+    }
+
+    /// The node does not show the last entry that was printed.
+    pub(crate) fn missing(&self) -> Failure {
+        let before = self.next_order();
+        Failure::Bad(format!(
+            "the node does not show the entry before order {before}: it is behind, or its log was emptied or cut by a promotion"
+        ))
     }
 
     /// The log was cut.
