@@ -119,7 +119,7 @@ fn note_end(ended: hyper::Result<()>) {
     match ended {
         Ok(()) => {}
         Err(error) if error.is_user() && !is_overtaken(&error) => {
-            tracing::warn!(%error, "an answer broke off half-way")
+            tracing::warn!(%error, "an answer broke off half-way");
         }
         Err(error) => tracing::debug!(%error, "a connection ended early"),
     }
