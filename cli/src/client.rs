@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{
-    Method, Request, Response,
-    header::{AUTHORIZATION, CONTENT_TYPE, HOST},
+    HeaderValue, Method, Request, Response,
+    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST},
 };
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{
@@ -13,6 +13,7 @@ use hyper::{
     client::conn::http1::{self, SendRequest},
 };
 use hyper_util::rt::TokioIo;
+use serde::Deserialize;
 use tokio::time::timeout;
 
 use crate::{failure::Failure, node_url::NodeUrl, reach::Reach};
@@ -22,6 +23,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// What a node may take longer than the time-out it was given: for the way there and back, and a busy machine.
 const ANSWER_SLACK: Duration = Duration::from_secs(2);
+
+/// One JSON value a line.
+const LINES: &str = "application/x-ndjson";
 
 /// Bytes of an answer that is read whole. What may be longer is streamed.
 const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
@@ -57,6 +61,23 @@ impl Client {
         self.send(self.request(Method::GET, &target, Bytes::new())?).await
     }
 
+    /// Asks for the log as server-sent events; `seen` is the last order that need not be sent.
+    ///
+    /// # Errors
+    /// As for [`Client::get`].
+    pub(crate) async fn follow(
+        &mut self,
+        path: &str,
+        seen: Option<u64>,
+    ) -> Result<Response<Incoming>, Failure> {
+        let mut request = self.request(Method::GET, &self.url.target(path), Bytes::new())?;
+        request.headers_mut().insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
+        if let Some(seen) = seen {
+            request.headers_mut().insert("last-event-id", HeaderValue::from(seen));
+        }
+        self.send(request).await
+    }
+
     /// Asks for the client's own URL, path and query as given.
     ///
     /// # Errors
@@ -64,6 +85,30 @@ impl Client {
     pub(crate) async fn get_own(&mut self) -> Result<Response<Incoming>, Failure> {
         let target = self.url.own_target();
         self.send(self.request(Method::GET, &target, Bytes::new())?).await
+    }
+
+    /// Asks for `path` as one JSON value a line.
+    ///
+    /// # Errors
+    /// As for [`Client::get`].
+    pub(crate) async fn get_lines(&mut self, path: &str) -> Result<Response<Incoming>, Failure> {
+        let mut request = self.request(Method::GET, &self.url.target(path), Bytes::new())?;
+        request.headers_mut().insert(ACCEPT, HeaderValue::from_static(LINES));
+        self.send(request).await
+    }
+
+    /// Sends `lines`, each a JSON value, to `path`.
+    ///
+    /// # Errors
+    /// As for [`Client::get`].
+    pub(crate) async fn post_lines(
+        &mut self,
+        path: &str,
+        lines: Vec<u8>,
+    ) -> Result<Response<Incoming>, Failure> {
+        let mut request = self.request(Method::POST, &self.url.target(path), lines.into())?;
+        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(LINES));
+        self.send(request).await
     }
 
     /// Sends `json` to `path`.
@@ -150,6 +195,20 @@ pub(crate) async fn within<T>(
 pub(crate) async fn whole(body: Incoming) -> Result<Bytes, Failure> {
     let collected = Limited::new(body, MAX_ANSWER_BYTES).collect().await;
     Ok(collected.map_err(|error| Failure::Unknown(format!("the answer broke off: {error}")))?.to_bytes())
+}
+
+/// How many entries a node says it has.
+///
+/// # Errors
+/// It cannot be reached, or does not say.
+pub(crate) async fn length(client: &mut Client) -> Result<u64, Failure> {
+    #[derive(Deserialize)]
+    struct Health {
+        length: u64,
+    }
+    let answer = checked(client.get("/health").await?).await?;
+    let health: Result<Health, _> = serde_json::from_slice(&whole(answer.into_body()).await?);
+    Ok(health.map_err(|error| Failure::Unknown(format!("a health that is none: {error}")))?.length)
 }
 
 /// Passes a good answer on.

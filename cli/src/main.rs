@@ -5,19 +5,25 @@
 //!
 //! | module | holds |
 //! | --- | --- |
-//! | [`append`], [`read`], [`status`], [`verify`], [`promote`], [`probe`], [`bench`](mod@bench), [`token`], [`nkey`], [`completions`], [`dev`] | one command each |
+//! | [`append`], [`read`], [`tail`], [`import`], [`export`], [`status`], [`verify`], [`promote`], [`probe`], [`bench`](mod@bench), [`token`], [`nkey`], [`completions`], [`dev`] | one command each |
 //! | [`client`], [`node_url`], [`reach`], [`trust`] | the small HTTP client, the address that it talks to, by which token, and whom it trusts |
 //! | [`elements`] | the members of a long JSON array, one by one |
+//! | [`history`] | what was printed, so that what is printed next belongs to it |
+//! | [`bulk`] | what import and export have in common |
 //! | [`failure`], [`output`], [`format`](mod@format) | how a command ends, where it writes, how numbers look |
 
 mod append;
 mod bench;
+mod bulk;
 mod client;
 mod completions;
 mod dev;
 mod elements;
+mod export;
 mod failure;
 mod format;
+mod history;
+mod import;
 mod nkey;
 mod node_url;
 mod output;
@@ -26,6 +32,7 @@ mod promote;
 mod reach;
 mod read;
 mod status;
+mod tail;
 mod token;
 mod trust;
 mod verify;
@@ -34,7 +41,7 @@ use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{failure::Failure, node_url::NodeUrl, reach::ReachArgs};
+use crate::{client::Client, failure::Failure, node_url::NodeUrl, reach::ReachArgs};
 
 /// Talk to a replicated log: append messages, read them, watch the nodes, measure.
 #[derive(Parser)]
@@ -49,6 +56,9 @@ enum Command {
     Dev(dev::Dev),
     Append(append::Append),
     Read(read::Read),
+    Tail(tail::Tail),
+    Import(import::Import),
+    Export(export::Export),
     Status(status::Status),
     Verify(verify::Verify),
     Promote(promote::Promote),
@@ -69,6 +79,16 @@ struct Target {
     reach: ReachArgs,
 }
 
+impl Target {
+    /// A client of it, on a connection of its own.
+    ///
+    /// # Errors
+    /// What was given to reach it with is of no use.
+    fn client(&self) -> Result<Client, Failure> {
+        Ok(Client::new(self.url.clone(), &self.reach.check()?))
+    }
+}
+
 fn main() -> ExitCode {
     match run(replog_host::config::parse::<Cli>().command) {
         Ok(()) => ExitCode::SUCCESS,
@@ -83,6 +103,9 @@ fn run(command: Command) -> Result<(), Failure> {
             Command::Dev(dev) => dev.run().await,
             Command::Append(append) => append.run().await,
             Command::Read(read) => read.run().await,
+            Command::Tail(tail) => tail.run().await,
+            Command::Import(import) => import.run().await,
+            Command::Export(export) => export.run().await,
             Command::Status(status) => status.run().await,
             Command::Promote(promote) => promote.run(),
             Command::Verify(verify) => verify.run().await,

@@ -14,4 +14,5 @@ pub mod reload;
 pub mod runtime;
 pub mod stop;
 pub mod storage;
+pub mod tail;
 pub mod telemetry;

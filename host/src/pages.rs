@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::{body::Body, response::Response};
 use bytes::Bytes;
 use futures_util::stream;
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use replog_shared::{
     LogId, Mark, Order,
     entry::EntryLine,
@@ -16,7 +16,12 @@ use tokio::{sync::watch, time::timeout};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    edge::{Problem, query::Params, query::QueryParams, stream::json_array},
+    edge::{
+        Problem, accept,
+        compression::compressed,
+        query::{Params, QueryParams},
+        stream::{json_array, plain},
+    },
     reads::Reads,
 };
 
@@ -27,6 +32,41 @@ pub enum Element {
     Message,
     /// The entry: order, epoch, id and message, the very line of the log.
     Entry,
+}
+
+impl Element {
+    fn of(self, line: &[u8]) -> &[u8] {
+        match self {
+            Element::Entry => line.strip_suffix(b"\n").unwrap_or(line),
+            Element::Message => EntryLine::parse(line).map_or(&b"null"[..], |entry| entry.message_json),
+        }
+    }
+}
+
+/// How the elements are put together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// `{"messages": […]}`
+    Array,
+    /// One a line.
+    Lines,
+}
+
+impl Layout {
+    /// The one that the client prefers.
+    ///
+    /// # Errors
+    /// 406: it takes neither.
+    pub fn wanted(headers: &HeaderMap) -> Result<Layout, Problem> {
+        accept::choose(headers, &[(accept::JSON, Layout::Array), (accept::NDJSON, Layout::Lines)])
+    }
+
+    fn content_type(self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            Layout::Array => "application/json",
+            Layout::Lines => "application/x-ndjson",
+        })
+    }
 }
 
 /// Which part of the log is asked for.
@@ -109,11 +149,12 @@ pub async fn wait_for_order(
         .with("length", length.get()))
 }
 
-/// Answers `{"messages": […]}` with the entries `from..to`, one page in memory at a time. When the log is cut
+/// Answers with the entries `from..to`, as `{"messages": […]}` or one a line, one page in memory at a time. When the log is cut
 /// meanwhile, or at `stopped`, the answer breaks off.
 pub fn answer<R: Reader>(
     reads: Reads<R>,
-    element: Element,
+    (element, layout): (Element, Layout),
+    headers: &HeaderMap,
     query: &PageQuery,
     shown: &watch::Receiver<Shown>,
     stopped: CancellationToken,
@@ -124,12 +165,16 @@ pub fn answer<R: Reader>(
     let response = Response::new(Body::empty());
     let mut response = with_epoch(response, shown);
     let pages = stream::try_unfold((reader, from), move |(reader, at)| async move {
-        let page = next_page(&reader, element, at, to).await?;
+        let page = next_page(&reader, Form { element, layout }, at, to).await?;
         Ok::<_, ReadError>(page.map(|(page, next)| (page, (reader, next))))
     });
-    *response.body_mut() = json_array("{\"messages\": [", "]}\n", pages, stopped);
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
+    *response.body_mut() = match layout {
+        Layout::Array => json_array("{\"messages\": [", "]}\n", pages, stopped),
+        Layout::Lines => plain(pages, stopped),
+    };
+    response.headers_mut().insert(header::CONTENT_TYPE, layout.content_type());
+    response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));
+    compressed(response, headers)
 }
 
 /// Reads a log until it is cut; from then on nothing.
@@ -172,7 +217,7 @@ impl<R: Reader> SteadyReader<R> {
 
 async fn next_page<R: Reader>(
     reader: &SteadyReader<R>,
-    element: Element,
+    form: Form,
     at: Order,
     to: Order,
 ) -> Result<Option<(Bytes, Order)>, ReadError> {
@@ -183,26 +228,36 @@ async fn next_page<R: Reader>(
     if page.to <= at {
         return Err(ReadError { order: at, reason: "the log was cut while it was read".into() });
     }
-    Ok(Some((elements(&page.bytes, element), page.to)))
+    Ok(Some((form.of(&page.bytes), page.to)))
 }
 
-/// The lines of entries as elements with commas between them; marks are left out.
-fn elements(lines: &[u8], element: Element) -> Bytes {
-    let mut out = Vec::with_capacity(lines.len());
-    for line in lines.split_inclusive(|byte| *byte == b'\n').filter(|line| !Mark::is_mark(line)) {
-        if !out.is_empty() {
-            out.push(b',');
-        }
-        match element {
-            Element::Entry => out.extend_from_slice(line.strip_suffix(b"\n").unwrap_or(line)),
-            Element::Message => {
-                out.extend_from_slice(
-                    EntryLine::parse(line).map_or(&b"null"[..], |entry| entry.message_json),
-                );
+/// How the elements of a page are written.
+#[derive(Clone, Copy, Debug)]
+struct Form {
+    element: Element,
+    layout: Layout,
+}
+
+impl Form {
+    /// The entries among the lines of a page: as elements with commas between them, or each with a line feed.
+    fn of(self, page: &[u8]) -> Bytes {
+        let mut out = Vec::with_capacity(page.len());
+        for line in entry_lines(page) {
+            if self.layout == Layout::Array && !out.is_empty() {
+                out.push(b',');
+            }
+            out.extend_from_slice(self.element.of(line));
+            if self.layout == Layout::Lines {
+                out.push(b'\n');
             }
         }
+        out.into()
     }
-    out.into()
+}
+
+/// The lines of a page that are entries, line feeds included; marks are left out.
+pub fn entry_lines(page: &[u8]) -> impl Iterator<Item = &[u8]> {
+    page.split_inclusive(|byte| *byte == b'\n').filter(|line| !Mark::is_mark(line))
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use replog_host::{
     edge,
     reload::Reload,
     storage::{DiskTerms, Storage, StorageOptions},
+    tail::Tails,
 };
 use replog_shared::{Identity, Incarnation, Moment, store::Store};
 use tokio::{net::TcpListener, task::JoinHandle};
@@ -126,6 +127,7 @@ async fn start_over<S: Store>(config: Config, storage: Storage<S>, bus: impl Bus
         read_only_without_majority: config.read_only_without_majority,
         allow_clean: config.allow_clean,
         allow_faults: config.allow_faults,
+        tails: Tails::new(&config.edge.limits),
         stopping: stop.clone(),
         stopped: stopped.clone(),
     };

@@ -10,6 +10,7 @@ use replog_host::{
     held::HeldFailure,
     reload::Reload,
     storage::{DiskTerms, Storage, StorageOptions},
+    tail::Tails,
 };
 use replog_shared::{Identity, Incarnation, store::Store};
 use tokio::{net::TcpListener, select, task::JoinHandle};
@@ -100,6 +101,7 @@ async fn start_over<S: Store>(config: Config, storage: Storage<S>, bus: impl Bus
         name: config.name.clone(),
         durability,
         allow_faults: config.allow_faults,
+        tails: Tails::new(&config.edge.limits),
         stopping: stop_edge.clone(),
         stopped: stop_node.clone(),
     };

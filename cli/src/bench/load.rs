@@ -18,6 +18,7 @@ use super::{
     payload::Payload,
     progress::{Progress, TICK},
     report::Report,
+    tails::Tails,
     tally::{Tally, Window},
 };
 use crate::{failure::Failure, node_url::NodeUrl, reach::Reach};
@@ -51,13 +52,15 @@ pub(crate) struct Load {
 /// # Errors
 /// The node cannot be reached at the start. What fails later is counted.
 pub(crate) async fn run(load: Load) -> Result<Report, Failure> {
+    let tails = Tails::start(&load.url, load.settings.tails).await?;
     let connections = connect_all(&load).await?;
     let from = Instant::now() + load.warmup;
     let until = load.measured.map(|measured| from + measured);
     let tally = RefCell::new(Tally::new(Window { from, until, count: load.count })?);
     let run = Rc::new(Run { load, tally });
     let cpu = LocalSet::new().run_until(run.watch(from, connections)).await;
-    Ok(Report::new(&run.load.settings, &run.tally.borrow(), Instant::now(), cpu))
+    Ok(Report::new(&run.load.settings, &run.tally.borrow(), Instant::now(), cpu)
+        .with_tail_bytes(tails.bytes()))
 }
 
 /// Opens all connections, so that a run begins with all of its clients or not at all.

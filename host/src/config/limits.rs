@@ -17,6 +17,8 @@ const TIMES_MS: RangeInclusive<u64> = 100..=86_400_000;
 const CONNECTIONS: RangeInclusive<u64> = 1..=1_000_000;
 /// A rate that no machine serves is as good as none.
 const REQUESTS_PER_SECOND: RangeInclusive<u64> = 0..=10_000_000;
+/// From a megabyte, below which one client alone would crawl, to more than any network carries.
+const TAIL_BYTES_PER_SECOND: RangeInclusive<u64> = 1_000_000..=1_000_000_000_000;
 /// How many bodies of full size may arrive at one time.
 const LARGE_BODIES: usize = 32;
 
@@ -56,6 +58,14 @@ pub struct LimitArgs {
         default_value = "0"
     )]
     max_requests_per_second: String,
+    /// HTTP: clients that follow the log (GET /tail) at one time; one more is answered with 503
+    #[arg(long, env = "REPLOG_MAX_TAILS", value_name = "N", allow_negative_numbers = true,
+        default_value_t = EdgeLimits::default().max_tails.to_string())]
+    max_tails: String,
+    /// HTTP: bytes that all of them together are sent in a second; what exceeds it waits, so that appends do not
+    #[arg(long, env = "REPLOG_MAX_TAIL_BYTES_PER_SECOND", value_name = "N", allow_negative_numbers = true,
+        default_value_t = EdgeLimits::default().max_tail_bytes_per_second.to_string())]
+    max_tail_bytes_per_second: String,
 }
 
 impl LimitArgs {
@@ -68,6 +78,12 @@ impl LimitArgs {
         let idle_timeout = problems.number("idle-timeout-ms", &self.idle_timeout_ms, TIMES_MS);
         let requests =
             problems.number("max-requests-per-second", &self.max_requests_per_second, REQUESTS_PER_SECOND);
+        let tails = problems.number("max-tails", &self.max_tails, CONNECTIONS);
+        let tail_rate = problems.number(
+            "max-tail-bytes-per-second",
+            &self.max_tail_bytes_per_second,
+            TAIL_BYTES_PER_SECOND,
+        );
         let max_body_bytes = usize::try_from(body_bytes?).ok()?;
         Some(EdgeLimits {
             max_header_bytes: usize::try_from(header_bytes?).ok()?,
@@ -78,6 +94,8 @@ impl LimitArgs {
             max_connections: usize::try_from(connections?).ok()?,
             idle_timeout: Duration::from_millis(idle_timeout?),
             max_requests_per_second: NonZeroU32::new(u32::try_from(requests?).ok()?),
+            max_tails: usize::try_from(tails?).ok()?,
+            max_tail_bytes_per_second: tail_rate?,
             ..EdgeLimits::default()
         })
     }
@@ -111,6 +129,8 @@ mod tests {
             ("--max-connections", "7"),
             ("--idle-timeout-ms", "103"),
             ("--max-requests-per-second", "9"),
+            ("--max-tails", "8"),
+            ("--max-tail-bytes-per-second", "2000000"),
         ];
         let line =
             std::iter::once("program").chain(flags.into_iter().flat_map(|(flag, value)| [flag, value]));
@@ -123,6 +143,8 @@ mod tests {
             max_connections: 7,
             idle_timeout: Duration::from_millis(103),
             max_requests_per_second: NonZeroU32::new(9),
+            max_tails: 8,
+            max_tail_bytes_per_second: 2_000_000,
             ..EdgeLimits::default()
         };
         assert_eq!(Program::parse_from(line).limits.check(&mut Problems::default()), Some(expected));

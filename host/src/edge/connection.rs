@@ -1,6 +1,6 @@
 //! One connection from its first byte to its close.
 
-use std::{net::SocketAddr, pin::pin, sync::Arc, task::Poll, time::Instant};
+use std::{error::Error as _, net::SocketAddr, pin::pin, sync::Arc, task::Poll, time::Instant};
 
 use http::Request;
 use http_body::Body as _;
@@ -16,6 +16,7 @@ use super::{
     EdgeLimits,
     framing::BodyLength,
     service::Service,
+    stream::Overtaken,
     watch::{MIN_BUFFER_BYTES, Watch},
     wire::Wire,
 };
@@ -57,6 +58,7 @@ pub(super) async fn serve(
             }
             () = &mut stopped, if !stopping => {
                 stopping = true;
+                watch.on_stop();
                 connection.as_mut().graceful_shutdown();
             }
         }
@@ -104,11 +106,24 @@ async fn overdue(watch: &Watch) {
     .await;
 }
 
+fn is_overtaken(error: &hyper::Error) -> bool {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if error.is::<Overtaken>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
 /// A client may leave at any time, which is no news; an answer that broke off is.
 fn note_end(ended: hyper::Result<()>) {
     match ended {
         Ok(()) => {}
-        Err(error) if error.is_user() => tracing::warn!(%error, "an answer broke off half-way"),
+        Err(error) if error.is_user() && !is_overtaken(&error) => {
+            tracing::warn!(%error, "an answer broke off half-way");
+        }
         Err(error) => tracing::debug!(%error, "a connection ended early"),
     }
 }

@@ -2,7 +2,9 @@
 
 use std::{num::NonZeroU32, time::Duration};
 
-use replog_shared::limits::{MAX_BODY_BYTES, MAX_CONNECTIONS, MAX_HEADER_BYTES};
+use replog_shared::limits::{
+    MAX_BODY_BYTES, MAX_CONNECTIONS, MAX_HEADER_BYTES, MAX_TAIL_BYTES_PER_SECOND, MAX_TAILS,
+};
 
 /// What one client may cost. Each field maps to a flag; the defaults are the documented ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +37,12 @@ pub struct EdgeLimits {
     /// TLS handshakes at one time; more wait, within the same time. Each holds some 40 KiB and costs up to a
     /// millisecond of computing: so many take no more memory than their connections do later.
     pub max_handshakes: usize,
+    /// Clients that follow the log at one time; one more is answered with 503. Each may hold [`crate::tail`]'s piece
+    /// and page as long as it likes, and far fewer than connections, so that they never take all of these.
+    pub max_tails: usize,
+    /// Bytes that all who follow the log are sent in a second, together. A node has one thread: what it spends on
+    /// them, appends wait for.
+    pub max_tail_bytes_per_second: u64,
     /// How long a connection that closes with something unread waits for the client to read the answer.
     /// Closing at once would reset the connection, and the answer could be lost.
     pub linger: Duration,
@@ -57,6 +65,8 @@ impl Default for EdgeLimits {
             max_connections: MAX_CONNECTIONS,
             max_requests_per_second: None,
             max_handshakes: 512,
+            max_tails: MAX_TAILS,
+            max_tail_bytes_per_second: MAX_TAIL_BYTES_PER_SECOND,
             linger: Duration::from_secs(2),
             grace: Duration::from_secs(5),
         }

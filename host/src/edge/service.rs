@@ -14,6 +14,7 @@ use super::{
     body::{AnswerBody, Arriving, RequestBody, too_large},
     problem::ProblemCode,
     rate::Rate,
+    stream::Unending,
     watch::Watch,
 };
 
@@ -54,7 +55,8 @@ impl Service {
             }
         };
         note_refusal(asked, &response);
-        Ok(response.map(|body| AnswerBody::new(body, watch)))
+        let unending = response.extensions().get::<Unending>().is_some();
+        Ok(response.map(|body| AnswerBody::new(body, watch, unending)))
     }
 
     /// What no route should have to know. A request that two readers could read in two ways is refused:

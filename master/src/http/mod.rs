@@ -1,11 +1,13 @@
 //! Requests in, answers out. One file a resource.
 
 mod answers;
+mod batches;
 mod clean;
 mod faults;
 mod health;
 mod messages;
 mod requests;
+mod tail;
 
 use std::sync::Arc;
 
@@ -16,6 +18,7 @@ use replog_host::{
         Routes,
     },
     probes,
+    tail::Tails,
 };
 use replog_shared::{Durability, NodeName, store::Reader};
 use tokio_util::sync::CancellationToken;
@@ -39,6 +42,8 @@ pub struct Context<R> {
     pub allow_clean: bool,
     /// Whether faults are allowed: a master has none, and says so.
     pub allow_faults: bool,
+    /// Who follows the log.
+    pub tails: Tails,
     /// The node stops: whoever waits for something to be shown is told so.
     pub stopping: CancellationToken,
     /// The node has stopped: what is still being answered is broken off.
@@ -62,6 +67,7 @@ pub fn router<R: Reader>(context: Context<R>) -> Routes {
         .post("/messages/batch", Needs(Append), messages::append_batch::<R>)
         .get("/messages/{order}", Needs(Read), messages::one::<R>)
         .get("/full_messages", Needs(Read), messages::list_full::<R>)
+        .get("/tail", Needs(Read), tail::tail::<R>)
         .post("/clean", Needs(Admin), clean::clean::<R>)
         .get("/faults", Needs(Admin), faults::elsewhere::<R>)
         .put("/faults", Needs(Admin), faults::elsewhere::<R>)

@@ -12,6 +12,7 @@ use replog_host::{
         Routes,
     },
     probes,
+    tail::Tails,
 };
 use replog_shared::{Durability, NodeName, store::Reader};
 use tokio_util::sync::CancellationToken;
@@ -25,6 +26,8 @@ pub(crate) struct Context<R> {
     pub(crate) name: NodeName,
     pub(crate) durability: Durability,
     pub(crate) allow_faults: bool,
+    /// Who follows the log.
+    pub(crate) tails: Tails,
     /// The server stops: whoever waits is told so.
     pub(crate) stopping: CancellationToken,
     /// The node has stopped: what is still being answered is broken off.
@@ -38,6 +41,7 @@ pub(crate) fn router<R: Reader>(context: Context<R>) -> Routes {
         .post("/messages", Needs(Append), misdirected::to_master::<R>)
         .post("/messages/batch", Needs(Append), misdirected::to_master::<R>)
         .get("/messages/{order}", Needs(Read), misdirected::to_master::<R>)
+        .get("/tail", Needs(Read), read::tail::<R>)
         .post("/clean", Needs(Admin), misdirected::to_master::<R>)
         .get("/full_messages", Needs(Read), read::full_messages::<R>)
         .get("/health", Needs(Read), health::health::<R>)

@@ -6,6 +6,7 @@
 //! | [`cluster`] | nats-server, master and secondaries as processes of this machine |
 //! | [`containers`] | the same as containers on a network of their own |
 //! | [`disk`] | data directories from outside: read, damaged, restored |
+//! | [`follower`] | one who follows a log over server-sent events |
 //! | [`load`] | clients at work while a test breaks the cluster, and their history |
 //! | [`process`] | one of those processes: start, kill, stop, pause |
 //! | [`programs`] | where their programs are |
@@ -19,6 +20,7 @@ pub mod client;
 pub mod cluster;
 pub mod containers;
 pub mod disk;
+pub mod follower;
 pub mod load;
 mod ports;
 pub mod process;
@@ -31,6 +33,7 @@ pub mod wait;
 
 pub use client::{Answer, Client, Entry};
 pub use cluster::{Cluster, Node, Options, equal_logs};
+pub use follower::Follower;
 pub use load::{Load, Pace, add_logs};
 pub use process::Process;
 pub use wait::{SOON, eventually, wait_until};
