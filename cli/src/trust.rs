@@ -13,7 +13,10 @@ use tokio_rustls::{
     rustls::{
         self, CertificateError, ClientConfig, RootCertStore,
         crypto::ring,
-        pki_types::{CertificateDer, ServerName, pem::PemObject as _},
+        pki_types::{
+            CertificateDer, ServerName,
+            pem::{self, PemObject as _},
+        },
     },
 };
 
@@ -31,7 +34,11 @@ impl Trust {
     pub(crate) fn of_file(path: &Path) -> Result<Trust, Failure> {
         let wrong = |what: String| Failure::Usage(format!("--ca {}: {what}", path.display()));
         let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-        let certificates = read.map_err(|error| wrong(error.to_string()))?;
+        // What else the parser says may repeat a line of a file that is no certificate.
+        let certificates = read.map_err(|error| match error {
+            pem::Error::Io(error) => wrong(format!("cannot be read: {error}")),
+            _ => wrong("holds no PEM certificate".to_owned()),
+        })?;
         let mut roots = RootCertStore::empty();
         if roots.add_parsable_certificates(certificates).0 == 0 {
             return Err(wrong("holds no PEM certificate".to_owned()));
