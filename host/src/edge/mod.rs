@@ -3,8 +3,8 @@
 //! - [`serve`] accepts connections and holds every limit: a slow or silent client costs a connection, never
 //!   another client's time.
 //! - [`problem`] is the one shape of every refusal, whoever refuses: route, framework, or HTTP parser.
-//! - [`json`], [`ndjson`], [`query`], [`accept`] read what a client sent, strictly; [`stream`] writes what is too large to build
-//!   up, [`compression`] for those who want it smaller.
+//! - [`json`], [`ndjson`], [`query`], [`accept`] read what a client sent, strictly; [`stream`] writes what is too
+//!   large to build up, [`compression`] makes it smaller.
 //!
 //! A connection, from the outside in: `connection` drives it and holds its deadlines, `wire` is its
 //! socket, `watch` knows what it is doing and `framing` where each request begins, `service` checks a request,
