@@ -150,6 +150,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         self.note_stall(flushed.is_pending());
         ready!(flushed)?;
         self.watch.on_flushed();
+        if !self.watch.owes_answer() && self.ended.take().is_some() {
+            // A read waits for this: hyper was told that nothing has come yet, and would not ask again by itself.
+            cx.waker().wake_by_ref();
+        }
         Poll::Ready(Ok(()))
     }
 
