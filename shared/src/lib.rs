@@ -12,12 +12,14 @@
 //! | [`wire`], [`subjects`] | every envelope and every NATS subject |
 //! | [`store`] | the log behind its trait, and the log in memory |
 //! | [`moment`], [`backoff`], [`limits`] | time as a value, retries, every maximum with its reason |
+//! | [`histogram`] | observations, counted by size |
 
 pub mod backoff;
 pub mod digest;
 pub mod durability;
 pub mod entry;
 pub mod epoch;
+pub mod histogram;
 pub mod identity;
 pub mod json;
 pub mod limits;
@@ -36,6 +38,7 @@ pub mod write_concern;
 pub use digest::Digest;
 pub use durability::Durability;
 pub use epoch::{Epoch, EpochNumber};
+pub use histogram::Histogram;
 pub use identity::Identity;
 pub use lines::Lines;
 pub use mark::{Mark, MarkKind, PlacedMark};

@@ -5,6 +5,7 @@ mod clean;
 mod faults;
 mod health;
 mod messages;
+mod metrics;
 mod requests;
 
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use axum::{
     routing::{get, post},
 };
 use replog_host::probes;
-use replog_shared::{Durability, NodeName, store::Reader};
+use replog_shared::{Durability, LogName, NodeName, store::Reader};
 use tokio_util::sync::CancellationToken;
 
 use crate::node::Handle;
@@ -24,6 +25,8 @@ use crate::node::Handle;
 pub struct Context<R> {
     /// The node.
     pub node: Handle<R>,
+    /// Which log.
+    pub log: LogName,
     /// This node's name.
     pub name: NodeName,
     /// The configured secondaries.
@@ -61,6 +64,7 @@ pub fn router<R: Reader>(context: Context<R>) -> Router {
         .route("/clean", post(clean::clean::<R>))
         .route("/faults", get(faults::elsewhere::<R>).put(faults::elsewhere::<R>))
         .route("/health", get(health::health::<R>))
+        .route("/metrics", get(metrics::metrics::<R>))
         .route("/livez", get(probes::livez))
         .route("/readyz", get(health::readyz::<R>))
         .with_state(Arc::new(context))

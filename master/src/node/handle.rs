@@ -7,18 +7,44 @@ use replog_host::{
     pages::Shown,
 };
 use replog_shared::{Order, WriteConcern, store::Reader};
-use tokio::sync::{oneshot, watch};
+use tokio::{
+    sync::{oneshot, watch},
+    time::Instant,
+};
 
 use super::HealthReport;
-use crate::core::events::{Append, WriteOutcome};
+use crate::{
+    core::events::{Append, WriteOutcome},
+    telemetry::MasterFigures,
+};
 
 /// What a handle asks of the node.
 #[derive(Debug)]
 pub(super) enum Command {
-    Append { append: Append, timeout: Option<Duration>, answer: oneshot::Sender<WriteOutcome> },
-    Clean { append: Append, by: SocketAddr, timeout: Option<Duration>, answer: oneshot::Sender<WriteOutcome> },
-    Wait { order: Order, w: WriteConcern, timeout: Option<Duration>, answer: oneshot::Sender<WriteOutcome> },
-    Health { answer: oneshot::Sender<HealthReport> },
+    Append {
+        append: Append,
+        arrived: Instant,
+        timeout: Option<Duration>,
+        answer: oneshot::Sender<WriteOutcome>,
+    },
+    Clean {
+        append: Append,
+        by: SocketAddr,
+        timeout: Option<Duration>,
+        answer: oneshot::Sender<WriteOutcome>,
+    },
+    Wait {
+        order: Order,
+        w: WriteConcern,
+        timeout: Option<Duration>,
+        answer: oneshot::Sender<WriteOutcome>,
+    },
+    Health {
+        answer: oneshot::Sender<HealthReport>,
+    },
+    Figures {
+        answer: oneshot::Sender<MasterFigures>,
+    },
 }
 
 /// Asks the node. Cheap to clone.
@@ -49,7 +75,8 @@ impl<R: Reader> Handle<R> {
     /// # Errors
     /// The node has stopped; whether the append took effect is not known.
     pub async fn append(&self, append: Append, timeout: Option<Duration>) -> Result<WriteOutcome, Gone> {
-        self.commands.ask(|answer| Command::Append { append, timeout, answer }).await
+        let arrived = Instant::now();
+        self.commands.ask(|answer| Command::Append { append, arrived, timeout, answer }).await
     }
 
     /// Empties the log as the client at `by` asks, and waits until w nodes have followed.
@@ -84,5 +111,13 @@ impl<R: Reader> Handle<R> {
     /// The node has stopped.
     pub async fn health(&self) -> Result<HealthReport, Gone> {
         self.commands.ask(|answer| Command::Health { answer }).await
+    }
+
+    /// What the node has counted.
+    ///
+    /// # Errors
+    /// The node has stopped.
+    pub async fn figures(&self) -> Result<MasterFigures, Gone> {
+        self.commands.ask(|answer| Command::Figures { answer }).await
     }
 }

@@ -2,6 +2,7 @@
 
 mod faults;
 mod health;
+mod metrics;
 mod misdirected;
 mod read;
 
@@ -10,7 +11,7 @@ use axum::{
     routing::{get, post},
 };
 use replog_host::probes;
-use replog_shared::{Durability, NodeName, store::Reader};
+use replog_shared::{Durability, LogName, NodeName, store::Reader};
 use tokio_util::sync::CancellationToken;
 
 use crate::node::Handle;
@@ -19,6 +20,7 @@ use crate::node::Handle;
 #[derive(Clone)]
 pub(crate) struct Context<R> {
     pub(crate) node: Handle<R>,
+    pub(crate) log: LogName,
     pub(crate) name: NodeName,
     pub(crate) durability: Durability,
     pub(crate) allow_faults: bool,
@@ -37,6 +39,7 @@ pub(crate) fn router<R: Reader>(context: Context<R>) -> Router {
         .route("/clean", post(misdirected::to_master::<R>))
         .route("/full_messages", get(read::full_messages::<R>))
         .route("/health", get(health::health::<R>))
+        .route("/metrics", get(metrics::metrics::<R>))
         .route("/livez", get(probes::livez))
         .route("/readyz", get(health::readyz::<R>))
         .route("/faults", get(faults::get::<R>).put(faults::put::<R>))

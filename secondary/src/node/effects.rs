@@ -70,6 +70,7 @@ impl<S: Store, B: Bus> Node<S, B> {
     /// timers.
     fn send(&mut self, packet: Outgoing) {
         if let Err(refused) = self.bus.send(packet) {
+            self.telemetry.on_not_sent(refused);
             debug!(%refused, "a packet was not sent");
         }
     }

@@ -8,6 +8,7 @@ use crate::bus::Event;
 
 impl<S: Store, B: Bus> Node<S, B> {
     pub(super) fn on_bus(&mut self, event: BusEvent) {
+        self.telemetry.on_bus(&event);
         match event {
             BusEvent::Message(packet) => self.on_packet(packet),
             BusEvent::Up { max_payload } => {
