@@ -2,7 +2,15 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
-use std::{collections::BTreeSet, fs, net::SocketAddr, path::Path, time::Duration};
+use std::{
+    collections::BTreeSet,
+    fs,
+    io::{Seek as _, Write as _},
+    net::SocketAddr,
+    path::Path,
+    process::Command,
+    time::Duration,
+};
 
 use replog_host::{bus::InProcessHub, storage::StorageOptions};
 use replog_shared::{Durability, NodeName};
@@ -84,7 +92,7 @@ fn file(path: &str) -> String {
 
 /// Words in a text that look like metrics.
 fn names(text: &str) -> BTreeSet<String> {
-    let words = text.split(|letter: char| !letter.is_ascii_alphanumeric() && letter != '_');
+    let words = text.split(|letter: char| !letter.is_ascii_alphanumeric() && !"_:".contains(letter));
     words.filter(|word| word.starts_with("replog_")).map(str::to_owned).collect()
 }
 
@@ -105,6 +113,68 @@ async fn what_is_documented_is_told_and_the_other_way_round() {
     for (node, metrics) in [("master", cluster.master().await), ("secondary", cluster.secondary().await)] {
         let told: BTreeSet<String> = metrics.kinds.into_keys().collect();
         assert_eq!(told, documented(node), "of a {node}");
+    }
+}
+
+/// Names in a file, without the endings of a histogram's series.
+fn asked_for(path: &str, histograms: &BTreeSet<String>) -> BTreeSet<String> {
+    let family = |name: String| {
+        let of_histogram = ["_bucket", "_sum", "_count"].iter().find_map(|end| name.strip_suffix(end));
+        of_histogram.filter(|family| histograms.contains(*family)).map_or(name.clone(), str::to_owned)
+    };
+    names(&file(path)).into_iter().map(family).collect()
+}
+
+/// The names that recording rules give to what they compute.
+fn recorded(text: &str) -> BTreeSet<&str> {
+    let words = text.split(|letter: char| !letter.is_ascii_alphanumeric() && !"_:".contains(letter));
+    words.filter(|word| word.starts_with("replog:")).collect()
+}
+
+#[tokio::test]
+async fn alerts_and_dashboard_ask_for_what_there_is() {
+    let cluster = Cluster::following().await;
+    let mut kinds = cluster.master().await.kinds;
+    kinds.extend(cluster.secondary().await.kinds);
+    let is_histogram = |(name, kind): (&String, &String)| (kind == "histogram").then(|| name.clone());
+    let histograms: BTreeSet<String> = kinds.iter().filter_map(is_histogram).collect();
+    let rules = file("deploy/prometheus/recording.yml");
+    let given: BTreeSet<&str> =
+        rules.lines().filter_map(|line| line.trim().strip_prefix("- record: ")).collect();
+    for path in [
+        "deploy/prometheus/recording.yml",
+        "deploy/prometheus/alerts.yml",
+        "deploy/prometheus/alerts.test.yml",
+        "deploy/grafana/replog.json",
+    ] {
+        // The names of the groups of rules look like metrics, too.
+        let asked = asked_for(path, &histograms).into_iter();
+        let asked = asked.filter(|name| !["replog_recording", "replog_alerts"].contains(&name.as_str()));
+        let unknown: Vec<String> = asked.filter(|name| !kinds.contains_key(name)).collect();
+        assert!(unknown.is_empty(), "{path} asks for {unknown:?}, which no node tells");
+        let text = file(path);
+        let unknown: Vec<&str> = recorded(&text).difference(&given).copied().collect();
+        assert!(unknown.is_empty(), "{path} asks for {unknown:?}, which no rule records");
+    }
+    serde_json::from_str::<Value>(&file("deploy/grafana/replog.json")).expect("a dashboard is JSON");
+}
+
+#[tokio::test]
+async fn promtool_finds_nothing_to_say_about_what_is_told() {
+    let Some(promtool) = std::env::var_os("PROMTOOL_BIN") else {
+        println!("SKIPPED: PROMTOOL_BIN names no promtool to check the metrics with");
+        return;
+    };
+    let cluster = Cluster::following().await;
+    cluster.append(json!({"message": 1, "w": 2})).await;
+    for addr in [cluster.master.addr, cluster.secondary.addr] {
+        let answer = cluster.client.get(format!("http://{addr}/metrics")).send().await.unwrap();
+        let mut text = tempfile::tempfile().unwrap();
+        text.write_all(answer.text().await.unwrap().as_bytes()).unwrap();
+        text.rewind().unwrap();
+        let check = Command::new(&promtool).args(["check", "metrics"]).stdin(text).output().unwrap();
+        let said = String::from_utf8_lossy(&check.stderr);
+        assert!(check.status.success() && said.is_empty(), "{said}");
     }
 }
 
