@@ -125,6 +125,7 @@ impl Master {
             length: end.place.length,
             digest: end.digest,
             request: None,
+            traces: vec![],
         };
         let envelope = wire::encode_entries(&header, lines.bytes());
         self.send(self.subjects.entries(&name()), envelope);
@@ -141,6 +142,7 @@ impl Master {
             length: Order::new(1),
             digest: self.lines.tip().digest,
             request: Some(fetch.request),
+            traces: vec![],
         };
         self.send(packet.reply.unwrap(), wire::encode_entries(&header, self.lines.bytes()));
     }

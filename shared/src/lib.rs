@@ -12,6 +12,7 @@
 //! | [`wire`], [`subjects`] | every envelope and every NATS subject |
 //! | [`store`] | the log behind its trait, and the log in memory |
 //! | [`moment`], [`backoff`], [`limits`] | time as a value, retries, every maximum with its reason |
+//! | [`trace`] | which trace an append belongs to |
 //! | [`histogram`] | observations, counted by size |
 
 pub mod backoff;
@@ -32,6 +33,7 @@ pub mod order;
 pub mod place;
 pub mod store;
 pub mod subjects;
+pub mod trace;
 pub mod wire;
 pub mod write_concern;
 

@@ -18,9 +18,9 @@ impl<S: Store, B: Bus> Node<S, B> {
         let now = self.now();
         let deadline = |timeout: Option<Duration>| timeout.map(|timeout| now.plus(timeout));
         match command {
-            Command::Append { mut append, arrived, timeout, answer } => {
+            Command::Append { mut append, arrived, trace, timeout, answer } => {
                 append.deadline = deadline(timeout);
-                let arrival = Arrival { at: self.moment(arrived), w: append.w };
+                let arrival = Arrival { at: self.moment(arrived), w: append.w, trace };
                 let wait = self.wait_id(Waiter { answer, append: Some(arrival) });
                 if self.held.log().pending_bytes() > STORE_PENDING_BYTES {
                     return self.answer(now, wait, WriteOutcome::Refused(Refusal::Overloaded));

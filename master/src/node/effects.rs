@@ -8,6 +8,7 @@ use replog_shared::{
     Lines, Moment, Place,
     entry::EntryLine,
     store::{Cut, Store},
+    trace::{Trace, TraceParent},
     wire,
 };
 use tracing::{debug, warn};
@@ -49,7 +50,7 @@ impl<S: Store, B: Bus> Node<S, B> {
                 self.stop_unless(saved);
             }
             Effect::Append(lines) => {
-                note_entries(&lines);
+                note_entries(&lines, self.telemetry.trace());
                 self.held.append(&lines);
                 self.telemetry.on_appended(&lines);
             }
@@ -88,7 +89,9 @@ impl<S: Store, B: Bus> Node<S, B> {
         if request.is_none() {
             self.telemetry.on_pushed(push);
         }
-        if let Some(header) = self.core.entries_header(secondary, push, request, &page, length) {
+        if let Some(mut header) = self.core.entries_header(secondary, push, request, &page, length) {
+            header.traces = self.telemetry.traces(push.from, page.to);
+            note_traces(&header);
             self.send(self.translator.entries(&header, &page.bytes, reply));
         }
     }
@@ -98,7 +101,8 @@ impl<S: Store, B: Bus> Node<S, B> {
         let (length, bytes) = (self.held.log().durable().length, self.core.page_bytes());
         let Some(page) = self.held.page(from, length, bytes) else { return };
         let (count, digest, request) = (page.to.since(from), page.digest, Some(request));
-        let header = wire::EntriesHeader { sender, epoch, from, count, length, digest, request };
+        let header =
+            wire::EntriesHeader { sender, epoch, from, count, length, digest, request, traces: Vec::new() };
         let payload = wire::encode_entries(&header, &page.bytes);
         self.send(Outgoing { subject: reply, reply: None, payload });
     }
@@ -114,12 +118,21 @@ impl<S: Store, B: Bus> Node<S, B> {
     }
 }
 
+/// One line for each traced append whose entries are sent.
+fn note_traces(header: &wire::EntriesHeader) {
+    for Trace { order, count, traceparent } in &header.traces {
+        let (secondary, trace_id) = (&header.sender.node, traceparent.trace_id());
+        debug!(%secondary, entry.order = %order, count, %trace_id, "sends entries of a traced append");
+    }
+}
+
 /// One line for each entry that gets its place.
-fn note_entries(lines: &Lines) {
+fn note_entries(lines: &Lines, trace: Option<TraceParent>) {
     if tracing::enabled!(tracing::Level::DEBUG) {
         for entry in lines.entry_lines().map(EntryLine::parse).filter_map(Result::ok) {
             let id = entry.id_text();
-            debug!(entry.order = %entry.order, message.id = %String::from_utf8_lossy(&id), "appended");
+            let trace_id = trace.map(|trace| tracing::field::display(trace.trace_id()));
+            debug!(entry.order = %entry.order, message.id = %String::from_utf8_lossy(&id), trace_id, "appended");
         }
     }
 }

@@ -6,7 +6,7 @@ use replog_host::{
     commands::{Commands, Gone},
     pages::Shown,
 };
-use replog_shared::{Order, WriteConcern, store::Reader};
+use replog_shared::{Order, WriteConcern, store::Reader, trace::TraceParent};
 use tokio::{
     sync::{oneshot, watch},
     time::Instant,
@@ -24,6 +24,7 @@ pub(super) enum Command {
     Append {
         append: Append,
         arrived: Instant,
+        trace: Option<TraceParent>,
         timeout: Option<Duration>,
         answer: oneshot::Sender<WriteOutcome>,
     },
@@ -69,14 +70,19 @@ pub struct Readiness {
 }
 
 impl<R: Reader> Handle<R> {
-    /// Appends, and waits until w is met or the wait ends otherwise. Dropping the future ends the wait,
+    /// Appends as a part of `trace`, and waits until w is met or the wait ends otherwise. Dropping the future ends the wait,
     /// never the entry.
     ///
     /// # Errors
     /// The node has stopped; whether the append took effect is not known.
-    pub async fn append(&self, append: Append, timeout: Option<Duration>) -> Result<WriteOutcome, Gone> {
+    pub async fn append(
+        &self,
+        append: Append,
+        trace: Option<TraceParent>,
+        timeout: Option<Duration>,
+    ) -> Result<WriteOutcome, Gone> {
         let arrived = Instant::now();
-        self.commands.ask(|answer| Command::Append { append, arrived, timeout, answer }).await
+        self.commands.ask(|answer| Command::Append { append, arrived, trace, timeout, answer }).await
     }
 
     /// Empties the log as the client at `by` asks, and waits until w nodes have followed.

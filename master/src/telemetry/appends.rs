@@ -159,6 +159,10 @@ impl Undurable {
         Undurable { runs: VecDeque::new(), fresh: 0, bytes, caller: None }
     }
 
+    pub(super) const fn caller(&self) -> Option<Arrival> {
+        self.caller
+    }
+
     pub(super) const fn on_caller(&mut self, arrival: Option<Arrival>) {
         self.caller = arrival;
     }

@@ -13,8 +13,14 @@ mod appends;
 mod figures;
 mod timeline;
 
-use replog_host::metrics::BusFigures;
-use replog_shared::{Histogram, Lines, Moment, Order, WriteConcern};
+use replog_host::{
+    metrics::BusFigures,
+    traces::{MAX_TRACES_IN_ENVELOPE, Traces},
+};
+use replog_shared::{
+    Histogram, Lines, Moment, Order, WriteConcern,
+    trace::{Trace, TraceParent},
+};
 
 use crate::core::{Push, events::WriteOutcome};
 
@@ -29,6 +35,8 @@ pub(crate) struct Arrival {
     /// When its request had been read.
     pub(crate) at: Moment,
     pub(crate) w: WriteConcern,
+    /// The trace of its request.
+    pub(crate) trace: Option<TraceParent>,
 }
 
 /// A master's books.
@@ -41,6 +49,7 @@ pub(crate) struct Telemetry {
     /// Runs of the log that are not durable yet.
     undurable: Undurable,
     timeline: Timeline,
+    traces: Traces,
 }
 
 impl Telemetry {
@@ -52,6 +61,7 @@ impl Telemetry {
             push_entries: Histogram::of_entries(),
             undurable: Undurable::new(bytes),
             timeline: Timeline::new(Moment::default(), length, bytes),
+            traces: Traces::default(),
         }
     }
 
@@ -64,6 +74,20 @@ impl Telemetry {
     pub(crate) fn on_appended(&mut self, lines: &Lines) {
         self.appends.on_entries(lines.entries().len() as u64);
         self.undurable.on_appended(lines);
+        if let Some(traceparent) = self.trace() {
+            let (order, count) = (lines.from(), lines.entries().len() as u64);
+            self.traces.note(Trace { order, count, traceparent });
+        }
+    }
+
+    /// The trace of what is appended now.
+    pub(crate) fn trace(&self) -> Option<TraceParent> {
+        self.undurable.caller().and_then(|caller| caller.trace)
+    }
+
+    /// Traces that entries of `from..to` belong to, as many as an envelope takes.
+    pub(crate) fn traces(&self, from: Order, to: Order) -> Vec<Trace> {
+        self.traces.among(from, to).take(MAX_TRACES_IN_ENVELOPE).copied().collect()
     }
 
     /// A caller was told what became of its append.
@@ -94,5 +118,6 @@ impl Telemetry {
     pub(crate) fn on_cut(&mut self, now: Moment, length: Order, bytes: u64) {
         self.undurable = Undurable::new(bytes);
         self.timeline = Timeline::new(now, length, bytes);
+        self.traces.clear();
     }
 }
