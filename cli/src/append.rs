@@ -85,7 +85,7 @@ impl Append {
         if self.id.is_some() && !messages.is_one() {
             return Err(Failure::Usage("--id goes with exactly one message argument".to_owned()));
         }
-        let mut client = Client::new(self.target.url.clone());
+        let mut client = self.target.client()?;
         let mut index = 0;
         while let Some(text) = messages.next().await? {
             let message = self

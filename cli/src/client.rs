@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::{
-    Method, Request, Response,
-    header::{CONTENT_TYPE, HOST},
+    HeaderValue, Method, Request, Response,
+    header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST},
 };
 use http_body_util::{BodyExt as _, Full, Limited};
 use hyper::{
@@ -13,9 +13,10 @@ use hyper::{
     client::conn::http1::{self, SendRequest},
 };
 use hyper_util::rt::TokioIo;
-use tokio::{net::TcpStream, time::timeout};
+use serde::Deserialize;
+use tokio::time::timeout;
 
-use crate::{failure::Failure, node_url::NodeUrl};
+use crate::{failure::Failure, node_url::NodeUrl, reach::Reach};
 
 /// How long a connection may take to open.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
@@ -23,19 +24,23 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// What a node may take longer than the time-out it was given: for the way there and back, and a busy machine.
 const ANSWER_SLACK: Duration = Duration::from_secs(2);
 
+/// One JSON value a line.
+const LINES: &str = "application/x-ndjson";
+
 /// Bytes of an answer that is read whole. What may be longer is streamed.
 const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
 
 /// A client of one node. It connects when it is first used, and again when the node closed an idle connection.
 pub(crate) struct Client {
     url: NodeUrl,
+    reach: Reach,
     connection: Option<SendRequest<Full<Bytes>>>,
 }
 
 impl Client {
     /// A client that is not connected yet.
-    pub(crate) fn new(url: NodeUrl) -> Self {
-        Self { url, connection: None }
+    pub(crate) fn new(url: NodeUrl, reach: &Reach) -> Self {
+        Self { url, reach: reach.clone(), connection: None }
     }
 
     /// Connects, if there is no connection: what is sent next fails at the node, not on the way to it.
@@ -56,6 +61,23 @@ impl Client {
         self.send(self.request(Method::GET, &target, Bytes::new())?).await
     }
 
+    /// Asks for the log as server-sent events; `seen` is the last order that need not be sent.
+    ///
+    /// # Errors
+    /// As for [`Client::get`].
+    pub(crate) async fn follow(
+        &mut self,
+        path: &str,
+        seen: Option<u64>,
+    ) -> Result<Response<Incoming>, Failure> {
+        let mut request = self.request(Method::GET, &self.url.target(path), Bytes::new())?;
+        request.headers_mut().insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
+        if let Some(seen) = seen {
+            request.headers_mut().insert("last-event-id", HeaderValue::from(seen));
+        }
+        self.send(request).await
+    }
+
     /// Asks for the client's own URL, path and query as given.
     ///
     /// # Errors
@@ -63,6 +85,30 @@ impl Client {
     pub(crate) async fn get_own(&mut self) -> Result<Response<Incoming>, Failure> {
         let target = self.url.own_target();
         self.send(self.request(Method::GET, &target, Bytes::new())?).await
+    }
+
+    /// Asks for `path` as one JSON value a line.
+    ///
+    /// # Errors
+    /// As for [`Client::get`].
+    pub(crate) async fn get_lines(&mut self, path: &str) -> Result<Response<Incoming>, Failure> {
+        let mut request = self.request(Method::GET, &self.url.target(path), Bytes::new())?;
+        request.headers_mut().insert(ACCEPT, HeaderValue::from_static(LINES));
+        self.send(request).await
+    }
+
+    /// Sends `lines`, each a JSON value, to `path`.
+    ///
+    /// # Errors
+    /// As for [`Client::get`].
+    pub(crate) async fn post_lines(
+        &mut self,
+        path: &str,
+        lines: Vec<u8>,
+    ) -> Result<Response<Incoming>, Failure> {
+        let mut request = self.request(Method::POST, &self.url.target(path), lines.into())?;
+        request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(LINES));
+        self.send(request).await
     }
 
     /// Sends `json` to `path`.
@@ -78,6 +124,8 @@ impl Client {
         let json = (method == Method::POST).then_some((CONTENT_TYPE, "application/json"));
         let builder = Request::builder().method(method).uri(target).header(HOST, self.url.authority());
         let builder = json.into_iter().fold(builder, |builder, (name, value)| builder.header(name, value));
+        let authorization = self.reach.authorization().into_iter();
+        let builder = authorization.fold(builder, |builder, value| builder.header(AUTHORIZATION, value));
         builder.body(Full::new(body)).map_err(|error| Failure::Usage(error.to_string()))
     }
 
@@ -110,13 +158,11 @@ impl Client {
     }
 
     async fn connect(&self) -> Result<SendRequest<Full<Bytes>>, Failure> {
-        let opening = TcpStream::connect((self.url.host(), self.url.port()));
-        let stream = match timeout(CONNECT_TIMEOUT, opening).await {
+        let stream = match timeout(CONNECT_TIMEOUT, self.reach.connect(&self.url)).await {
             Ok(Ok(stream)) => stream,
             Ok(Err(error)) => return Err(Failure::unreachable(&self.url, error)),
             Err(_) => return Err(Failure::unreachable(&self.url, "no connection in time")),
         };
-        stream.set_nodelay(true)?;
         let (sender, connection) = http1::handshake(TokioIo::new(stream))
             .await
             .map_err(|error| Failure::unreachable(&self.url, error))?;
@@ -149,6 +195,20 @@ pub(crate) async fn within<T>(
 pub(crate) async fn whole(body: Incoming) -> Result<Bytes, Failure> {
     let collected = Limited::new(body, MAX_ANSWER_BYTES).collect().await;
     Ok(collected.map_err(|error| Failure::Unknown(format!("the answer broke off: {error}")))?.to_bytes())
+}
+
+/// How many entries a node says it has.
+///
+/// # Errors
+/// It cannot be reached, or does not say.
+pub(crate) async fn length(client: &mut Client) -> Result<u64, Failure> {
+    #[derive(Deserialize)]
+    struct Health {
+        length: u64,
+    }
+    let answer = checked(client.get("/health").await?).await?;
+    let health: Result<Health, _> = serde_json::from_slice(&whole(answer.into_body()).await?);
+    Ok(health.map_err(|error| Failure::Unknown(format!("a health that is none: {error}")))?.length)
 }
 
 /// Passes a good answer on.

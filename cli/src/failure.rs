@@ -100,6 +100,31 @@ impl Failure {
         }
     }
 
+    /// Whether another attempt may succeed: the node was not reached, did not answer, or is busy or stopping.
+    pub(crate) fn may_pass(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } | Self::Unknown(_) => true,
+            Self::Refused { status, .. } => *status == StatusCode::SERVICE_UNAVAILABLE,
+            _ => false,
+        }
+    }
+
+    /// The refusal of a line, which the node counts from the beginning of a request, as that of the line of a file
+    /// that `number_of` gives.
+    pub(crate) fn at_lines(self, number_of: impl FnOnce(usize) -> Option<u64>) -> Self {
+        match self {
+            Self::Refused { status, problem } => {
+                match problem.line.filter(|line| *line > 0).and_then(number_of) {
+                    Some(number) => {
+                        Self::Usage(format!("line {number} of the input is refused with {status}: {problem}"))
+                    }
+                    None => Self::Refused { status, problem },
+                }
+            }
+            other => other,
+        }
+    }
+
     /// Says on standard error what happened and returns the exit code for it.
     ///
     /// A reader that has seen enough (`replog read | head`) closes the pipe: that is no failure.
@@ -133,6 +158,8 @@ pub(crate) struct Problem {
     applied: Option<Value>,
     /// Where the entry is, if it is in the log.
     order: Option<u64>,
+    /// Which line of the request is to blame, counted from 1.
+    line: Option<usize>,
 }
 
 impl Problem {

@@ -5,32 +5,43 @@
 //!
 //! | module | holds |
 //! | --- | --- |
-//! | [`append`], [`read`], [`status`], [`verify`], [`promote`], [`probe`], [`bench`](mod@bench), [`completions`], [`dev`] | one command each |
-//! | [`client`], [`node_url`] | the small HTTP client and the address that it talks to |
+//! | [`append`], [`read`], [`tail`], [`import`], [`export`], [`status`], [`verify`], [`promote`], [`probe`], [`bench`](mod@bench), [`token`], [`nkey`], [`completions`], [`dev`] | one command each |
+//! | [`client`], [`node_url`], [`reach`], [`trust`] | the small HTTP client, the address that it talks to, by which token, and whom it trusts |
 //! | [`elements`] | the members of a long JSON array, one by one |
+//! | [`history`] | what was printed, so that what is printed next belongs to it |
+//! | [`bulk`] | what import and export have in common |
 //! | [`failure`], [`output`], [`format`](mod@format) | how a command ends, where it writes, how numbers look |
 
 mod append;
 mod bench;
+mod bulk;
 mod client;
 mod completions;
 mod dev;
 mod elements;
+mod export;
 mod failure;
 mod format;
+mod history;
+mod import;
+mod nkey;
 mod node_url;
 mod output;
 mod probe;
 mod promote;
+mod reach;
 mod read;
 mod status;
+mod tail;
+mod token;
+mod trust;
 mod verify;
 
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::{failure::Failure, node_url::NodeUrl};
+use crate::{client::Client, failure::Failure, node_url::NodeUrl, reach::ReachArgs};
 
 /// Talk to a replicated log: append messages, read them, watch the nodes, measure.
 #[derive(Parser)]
@@ -45,11 +56,16 @@ enum Command {
     Dev(dev::Dev),
     Append(append::Append),
     Read(read::Read),
+    Tail(tail::Tail),
+    Import(import::Import),
+    Export(export::Export),
     Status(status::Status),
     Verify(verify::Verify),
     Promote(promote::Promote),
     Probe(probe::Probe),
     Bench(bench::Bench),
+    Token(token::TokenCommand),
+    Nkey(nkey::NkeyCommand),
     Completions(completions::Completions),
 }
 
@@ -57,8 +73,20 @@ enum Command {
 #[derive(Args)]
 struct Target {
     /// The node to talk to.
-    #[arg(long, env = "REPLOG_URL", default_value = "http://127.0.0.1:5000")]
+    #[arg(long, env = "REPLOG_URL", hide_env_values = true, default_value = "http://127.0.0.1:5000")]
     url: NodeUrl,
+    #[command(flatten)]
+    reach: ReachArgs,
+}
+
+impl Target {
+    /// A client of it, on a connection of its own.
+    ///
+    /// # Errors
+    /// What was given to reach it with is of no use.
+    fn client(&self) -> Result<Client, Failure> {
+        Ok(Client::new(self.url.clone(), &self.reach.check()?))
+    }
 }
 
 fn main() -> ExitCode {
@@ -75,11 +103,16 @@ fn run(command: Command) -> Result<(), Failure> {
             Command::Dev(dev) => dev.run().await,
             Command::Append(append) => append.run().await,
             Command::Read(read) => read.run().await,
+            Command::Tail(tail) => tail.run().await,
+            Command::Import(import) => import.run().await,
+            Command::Export(export) => export.run().await,
             Command::Status(status) => status.run().await,
             Command::Promote(promote) => promote.run(),
             Command::Verify(verify) => verify.run().await,
             Command::Probe(probe) => probe.run().await,
             Command::Bench(bench) => bench.run().await,
+            Command::Token(token) => token.run(),
+            Command::Nkey(nkey) => nkey.run(),
             Command::Completions(completions) => completions.run(),
         }
     });

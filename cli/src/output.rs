@@ -23,6 +23,18 @@ pub(crate) fn data_line(line: impl fmt::Display) -> io::Result<()> {
     out.flush()
 }
 
+/// Writes one JSON value as a line; with `raw`, a string without its quotes and escapes.
+///
+/// # Errors
+/// Standard output is closed or full.
+pub(crate) fn write_value(out: &mut Data, raw: bool, json: &[u8]) -> io::Result<()> {
+    match raw.then(|| serde_json::from_slice::<String>(json)) {
+        Some(Ok(text)) => out.write_all(text.as_bytes())?,
+        _ => out.write_all(json)?,
+    }
+    out.write_all(b"\n")
+}
+
 /// Says something to the person who runs the command. Nobody may be there to hear it.
 pub(crate) fn say(message: impl fmt::Display) {
     drop(writeln!(io::stderr(), "{message}"));

@@ -48,12 +48,17 @@ pub(crate) struct Read {
 }
 
 impl Read {
+    /// All from the order `from` on.
+    pub(crate) fn from(target: Target, from: u64, full: bool, raw: bool) -> Read {
+        Read { target, from, limit: None, full, raw, min_order: None, timeout_ms: None }
+    }
+
     /// Prints the messages.
     ///
     /// # Errors
     /// The node cannot be reached, refuses, or an answer breaks off; what was read until then is printed.
     pub(crate) async fn run(self) -> Result<(), Failure> {
-        let mut client = Client::new(self.target.url.clone());
+        let mut client = self.target.client()?;
         if let Some(order) = self.min_order {
             self.wait_until_shown(&mut client, order).await?;
         }
@@ -113,7 +118,7 @@ impl Read {
             let frame = frame.map_err(|error| Failure::Unknown(format!("the page broke off: {error}")))?;
             elements.push(frame.data_ref().map_or(&[], |bytes| bytes), |element| {
                 count += 1;
-                self.print(element, out)
+                output::write_value(out, self.raw, element)
             })?;
         }
         if elements.is_complete() {
@@ -121,14 +126,6 @@ impl Read {
         } else {
             Err(Failure::Unknown("the page broke off".to_owned()))
         }
-    }
-
-    fn print(&self, element: &[u8], out: &mut Data) -> Result<(), std::io::Error> {
-        match self.raw.then(|| serde_json::from_slice::<String>(element)) {
-            Some(Ok(text)) => out.write_all(text.as_bytes())?,
-            _ => out.write_all(element)?,
-        }
-        out.write_all(b"\n")
     }
 }
 

@@ -14,6 +14,7 @@ use crate::{
     format::grouped,
     node_url::NodeUrl,
     output,
+    reach::Reach,
 };
 
 /// How long a node may take to tell its health.
@@ -65,10 +66,11 @@ impl Status {
     /// # Errors
     /// The first node that cannot be reached or is not "ok"; all are asked and shown before.
     pub(crate) async fn run(self) -> Result<(), Failure> {
+        let reach = self.target.reach.check()?;
         let urls = if self.urls.is_empty() { vec![self.target.url] } else { self.urls };
         let mut first = Ok(());
         for url in urls {
-            let outcome = show(&url, self.json).await;
+            let outcome = show(&url, &reach, self.json).await;
             match (&first, outcome) {
                 (Ok(()), outcome) => first = outcome,
                 (Err(_), Err(further)) => output::say(format_args!("replog: {further}")),
@@ -79,8 +81,8 @@ impl Status {
     }
 }
 
-async fn show(url: &NodeUrl, json: bool) -> Result<(), Failure> {
-    let body = ask(url).await?;
+async fn show(url: &NodeUrl, reach: &Reach, json: bool) -> Result<(), Failure> {
+    let body = ask(url, reach).await?;
     let health: Health = serde_json::from_slice(&body)
         .map_err(|error| Failure::Unknown(format!("{url} answers with something else: {error}")))?;
     if json {
@@ -91,8 +93,8 @@ async fn show(url: &NodeUrl, json: bool) -> Result<(), Failure> {
     if health.status == "ok" { Ok(()) } else { Err(Failure::Bad(format!("{url} is {}", health.status))) }
 }
 
-async fn ask(url: &NodeUrl) -> Result<Bytes, Failure> {
-    let mut client = Client::new(url.clone());
+async fn ask(url: &NodeUrl, reach: &Reach) -> Result<Bytes, Failure> {
+    let mut client = Client::new(url.clone(), reach);
     let asking =
         async { client::whole(client::checked(client.get("/health").await?).await?.into_body()).await };
     timeout(HEALTH_TIMEOUT, asking).await.unwrap_or_else(|_| {

@@ -37,6 +37,7 @@ const OPTIONS: OpenOptions = OpenOptions {
     level: Durability::Disk,
     with_ids: true,
     mode: OpenMode::Strict,
+    closed_at: None,
     segments: SegmentSizes { first: 256 * 1024, largest: 64 * 1024 * 1024 },
 };
 

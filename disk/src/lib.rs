@@ -22,9 +22,9 @@ mod open;
 
 pub use error::{Damage, OpenError};
 pub use log::{DiskReader, DiskStore};
-pub use node_file::{NodeFacts, NodeFile, NodeFileError};
+pub use node_file::{NodeFacts, NodeFile, NodeFileError, recorded_end};
 pub use open::{
-    CheckReport, CutAtDamage, DataDir, DataDirError, OpenMode, OpenOptions, OpenReport, SegmentSizes,
+    CheckReport, CutAtDamage, DataDir, DataDirError, LogEnd, OpenMode, OpenOptions, OpenReport, SegmentSizes,
     TornTail, check, open,
 };
 

@@ -11,11 +11,11 @@ use serde::{Deserialize, Serialize};
 use crate::{
     error::Failed,
     files::{read_full, write_full},
-    open::DataDir,
+    open::{DataDir, LogEnd},
 };
 
 /// The version of the file. A program refuses files above its own.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 /// Where the operating system tells which boot this is.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
@@ -39,6 +39,10 @@ pub struct NodeFacts {
     pub boot_id: String,
     /// Whether it was closed since.
     pub clean_stop: bool,
+    /// Where the log ended when it was closed; none once the log may have been written to again. Absent in
+    /// version 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log_end: Option<LogEnd>,
 }
 
 /// Why `node.json` cannot be used.
@@ -119,12 +123,18 @@ impl NodeFile {
             durability: level,
             boot_id: boot_id.clone(),
             clean_stop: true,
+            log_end: None,
         };
-        let facts = read(dir, node)?.unwrap_or(blank);
+        let facts = read(dir)?.unwrap_or(blank);
+        if facts.node != *node {
+            let (path, expected) = (path_in(dir), node.clone());
+            return Err(NodeFileError::AnotherNode { path, found: facts.node, expected });
+        }
         let survived = facts.clean_stop || (facts.boot_id == boot_id && !boot_id.is_empty());
         let tail_may_be_missing = facts.durability < Durability::Disk && !survived;
         let mut file = NodeFile { dir: dir.clone(), facts, tail_may_be_missing };
         file.update(|facts| {
+            facts.format = FORMAT;
             facts.whole &= !tail_may_be_missing;
             facts.durability = level;
             facts.boot_id = boot_id;
@@ -157,13 +167,38 @@ impl NodeFile {
         Ok(())
     }
 
-    /// Notes that the node stopped well: to be called behind [`replog_shared::store::Store::close`].
+    /// Notes that the log is open for writing: where it ended before tells nothing any more. To be called
+    /// before anything is appended. A log that was `cut_at_damage` is not whole.
     ///
     /// # Errors
     /// As [`NodeFile::update`].
-    pub fn close(mut self) -> Result<(), NodeFileError> {
-        self.update(|facts| facts.clean_stop = true)
+    pub fn on_log_open(&mut self, cut_at_damage: bool) -> Result<(), NodeFileError> {
+        if self.facts.log_end.is_none() && !cut_at_damage {
+            return Ok(());
+        }
+        self.update(|facts| {
+            facts.log_end = None;
+            facts.whole &= !cut_at_damage;
+        })
     }
+
+    /// Notes that the node stopped well, with a log that ends at `end`: to be called behind
+    /// [`replog_shared::store::Store::close`].
+    ///
+    /// # Errors
+    /// As [`NodeFile::update`].
+    pub fn close(mut self, end: LogEnd) -> Result<(), NodeFileError> {
+        self.update(|facts| (facts.clean_stop, facts.log_end) = (true, Some(end)))
+    }
+}
+
+/// Where the log in a data directory ended when it was closed, whichever node's it is: for
+/// [`crate::OpenOptions::closed_at`]. None if it was not closed, or was begun by another program.
+///
+/// # Errors
+/// `node.json` is damaged or of a newer format, or the file system refused.
+pub fn recorded_end(dir: &DataDir) -> Result<Option<LogEnd>, NodeFileError> {
+    Ok(read(dir)?.and_then(|facts| facts.log_end))
 }
 
 fn path_in(dir: &DataDir) -> PathBuf {
@@ -192,7 +227,7 @@ struct Version {
     format: u32,
 }
 
-fn read(dir: &DataDir, node: &NodeName) -> Result<Option<NodeFacts>, NodeFileError> {
+fn read(dir: &DataDir) -> Result<Option<NodeFacts>, NodeFileError> {
     let path = path_in(dir);
     let bytes = match content(dir, &path) {
         Ok(bytes) => bytes,
@@ -209,11 +244,7 @@ fn read(dir: &DataDir, node: &NodeName) -> Result<Option<NodeFacts>, NodeFileErr
     if stored.crc32 != Stored::of(&stored.facts).crc32 {
         return Err(damaged(&"its checksum does not match"));
     }
-    let facts = stored.facts;
-    if facts.node != *node {
-        return Err(NodeFileError::AnotherNode { path, found: facts.node, expected: node.clone() });
-    }
-    Ok(Some(facts))
+    Ok(Some(stored.facts))
 }
 
 fn content(dir: &DataDir, path: &Path) -> io::Result<Vec<u8>> {

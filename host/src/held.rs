@@ -11,6 +11,7 @@ use tracing::{error, warn};
 
 use crate::{
     pages::Shown,
+    reads::Reads,
     storage::{Keeper, Storage},
 };
 
@@ -47,9 +48,9 @@ impl<S: Store> Held<S> {
         &self.store
     }
 
-    /// Reads the log from any task.
-    pub fn reader(&self) -> S::Reader {
-        self.reader.clone()
+    /// Reads the log beside the node. To be asked for once: clones share their turns at the disk.
+    pub fn reads(&self) -> Reads<S::Reader> {
+        Reads::new(self.reader.clone())
     }
 
     /// What readers are shown, and how it changes.
@@ -137,7 +138,8 @@ impl<S: Store> Held<S> {
     /// # Errors
     /// The storage failed, or the note could not be saved.
     pub fn close(self) -> Result<(), HeldFailure> {
+        let tip = self.store.tip().clone();
         self.store.close()?;
-        self.keeper.close().map_err(|error| HeldFailure::Identity(error.to_string()))
+        self.keeper.close(&tip).map_err(|error| HeldFailure::Identity(error.to_string()))
     }
 }

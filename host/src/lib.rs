@@ -1,15 +1,20 @@
-//! What a replog node needs around its core: the bus, the HTTP edge, log lines, metrics, the runtime.
+//! What a replog node needs around its core: the bus, the HTTP edge and who may use it, log lines, metrics, the runtime.
 
+pub mod auth;
 pub mod bus;
 pub mod commands;
 pub mod config;
 pub mod edge;
 pub mod held;
+mod limits;
 pub mod metrics;
 pub mod pages;
 pub mod probes;
+pub mod reads;
+pub mod reload;
 pub mod runtime;
 pub mod stop;
 pub mod storage;
+pub mod tail;
 pub mod telemetry;
 pub mod traces;

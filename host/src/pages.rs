@@ -5,7 +5,7 @@ use std::time::Duration;
 use axum::{body::Body, response::Response};
 use bytes::Bytes;
 use futures_util::stream;
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use replog_shared::{
     LogId, Mark, Order,
     entry::EntryLine,
@@ -15,7 +15,15 @@ use replog_shared::{
 use tokio::{sync::watch, time::timeout};
 use tokio_util::sync::CancellationToken;
 
-use crate::edge::{Problem, query::Params, query::QueryParams, stream::json_array};
+use crate::{
+    edge::{
+        Problem, accept,
+        compression::compressed,
+        query::{Params, QueryParams},
+        stream::{json_array, plain},
+    },
+    reads::Reads,
+};
 
 /// What each element of the array is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -24,6 +32,41 @@ pub enum Element {
     Message,
     /// The entry: order, epoch, id and message, the very line of the log.
     Entry,
+}
+
+impl Element {
+    fn of(self, line: &[u8]) -> &[u8] {
+        match self {
+            Element::Entry => line.strip_suffix(b"\n").unwrap_or(line),
+            Element::Message => EntryLine::parse(line).map_or(&b"null"[..], |entry| entry.message_json),
+        }
+    }
+}
+
+/// How the elements are put together.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Layout {
+    /// `{"messages": […]}`
+    Array,
+    /// One a line.
+    Lines,
+}
+
+impl Layout {
+    /// The one that the client prefers.
+    ///
+    /// # Errors
+    /// 406: it takes neither.
+    pub fn wanted(headers: &HeaderMap) -> Result<Layout, Problem> {
+        accept::choose(headers, &[(accept::JSON, Layout::Array), (accept::NDJSON, Layout::Lines)])
+    }
+
+    fn content_type(self) -> HeaderValue {
+        HeaderValue::from_static(match self {
+            Layout::Array => "application/json",
+            Layout::Lines => "application/x-ndjson",
+        })
+    }
 }
 
 /// Which part of the log is asked for.
@@ -106,27 +149,32 @@ pub async fn wait_for_order(
         .with("length", length.get()))
 }
 
-/// Answers `{"messages": […]}` with the entries `from..to`, one page in memory at a time. When the log is cut
+/// Answers with the entries `from..to`, as `{"messages": […]}` or one a line, one page in memory at a time. When the log is cut
 /// meanwhile, or at `stopped`, the answer breaks off.
 pub fn answer<R: Reader>(
-    reader: R,
-    element: Element,
+    reads: Reads<R>,
+    (element, layout): (Element, Layout),
+    headers: &HeaderMap,
     query: &PageQuery,
     shown: &watch::Receiver<Shown>,
     stopped: CancellationToken,
 ) -> Response {
-    let reader = SteadyReader::new(reader, shown.clone());
+    let reader = SteadyReader::new(reads, shown.clone());
     let shown = &reader.began;
     let (from, to) = (query.from, query.to(shown.length));
     let response = Response::new(Body::empty());
     let mut response = with_epoch(response, shown);
-    let pages = stream::try_unfold(from, move |at| {
-        let page = next_page(&reader, element, at, to);
-        async move { page }
+    let pages = stream::try_unfold((reader, from), move |(reader, at)| async move {
+        let page = next_page(&reader, Form { element, layout }, at, to).await?;
+        Ok::<_, ReadError>(page.map(|(page, next)| (page, (reader, next))))
     });
-    *response.body_mut() = json_array("{\"messages\": [", "]}\n", pages, stopped);
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
+    *response.body_mut() = match layout {
+        Layout::Array => json_array("{\"messages\": [", "]}\n", pages, stopped),
+        Layout::Lines => plain(pages, stopped),
+    };
+    response.headers_mut().insert(header::CONTENT_TYPE, layout.content_type());
+    response.headers_mut().insert(header::VARY, HeaderValue::from_static("accept"));
+    compressed(response, headers)
 }
 
 /// Reads a log until it is cut; from then on nothing.
@@ -135,7 +183,7 @@ pub fn answer<R: Reader>(
 /// promotion, in another.
 #[derive(Clone, Debug)]
 pub struct SteadyReader<R> {
-    reader: R,
+    reads: Reads<R>,
     shown: watch::Receiver<Shown>,
     /// What was shown at the beginning.
     began: Shown,
@@ -143,20 +191,22 @@ pub struct SteadyReader<R> {
 
 impl<R: Reader> SteadyReader<R> {
     /// Reads what is shown now.
-    pub fn new(reader: R, shown: watch::Receiver<Shown>) -> SteadyReader<R> {
+    pub fn new(reads: Reads<R>, shown: watch::Receiver<Shown>) -> SteadyReader<R> {
         let began = shown.borrow().clone();
-        SteadyReader { reader, shown, began }
+        SteadyReader { reads, shown, began }
     }
 
     /// Whether the log was cut since.
     pub fn was_cut(&self) -> bool {
         self.shown.borrow().cuts != self.began.cuts
     }
-}
 
-impl<R: Reader> Reader for SteadyReader<R> {
-    fn read(&self, from: Order, to: Order, bytes: usize) -> Result<Page, ReadError> {
-        let page = self.reader.read(from, to, bytes)?;
+    /// As [`Reads::read`].
+    ///
+    /// # Errors
+    /// As [`Reads::read`]; or the log was cut.
+    pub async fn read(&self, from: Order, to: Order, bytes: usize) -> Result<Page, ReadError> {
+        let page = self.reads.read(from, to, bytes).await?;
         // Asked after the read: a cut is told before it is made.
         if self.was_cut() {
             return Err(ReadError { order: from, reason: "the log was cut while it was read".into() });
@@ -165,39 +215,49 @@ impl<R: Reader> Reader for SteadyReader<R> {
     }
 }
 
-fn next_page<R: Reader>(
-    reader: &R,
-    element: Element,
+async fn next_page<R: Reader>(
+    reader: &SteadyReader<R>,
+    form: Form,
     at: Order,
     to: Order,
 ) -> Result<Option<(Bytes, Order)>, ReadError> {
     if at >= to {
         return Ok(None);
     }
-    let page = reader.read(at, to, READ_PAGE_BYTES)?;
+    let page = reader.read(at, to, READ_PAGE_BYTES).await?;
     if page.to <= at {
         return Err(ReadError { order: at, reason: "the log was cut while it was read".into() });
     }
-    Ok(Some((elements(&page.bytes, element), page.to)))
+    Ok(Some((form.of(&page.bytes), page.to)))
 }
 
-/// The lines of entries as elements with commas between them; marks are left out.
-fn elements(lines: &[u8], element: Element) -> Bytes {
-    let mut out = Vec::with_capacity(lines.len());
-    for line in lines.split_inclusive(|byte| *byte == b'\n').filter(|line| !Mark::is_mark(line)) {
-        if !out.is_empty() {
-            out.push(b',');
-        }
-        match element {
-            Element::Entry => out.extend_from_slice(line.strip_suffix(b"\n").unwrap_or(line)),
-            Element::Message => {
-                out.extend_from_slice(
-                    EntryLine::parse(line).map_or(&b"null"[..], |entry| entry.message_json),
-                );
+/// How the elements of a page are written.
+#[derive(Clone, Copy, Debug)]
+struct Form {
+    element: Element,
+    layout: Layout,
+}
+
+impl Form {
+    /// The entries among the lines of a page: as elements with commas between them, or each with a line feed.
+    fn of(self, page: &[u8]) -> Bytes {
+        let mut out = Vec::with_capacity(page.len());
+        for line in entry_lines(page) {
+            if self.layout == Layout::Array && !out.is_empty() {
+                out.push(b',');
+            }
+            out.extend_from_slice(self.element.of(line));
+            if self.layout == Layout::Lines {
+                out.push(b'\n');
             }
         }
+        out.into()
     }
-    out.into()
+}
+
+/// The lines of a page that are entries, line feeds included; marks are left out.
+pub fn entry_lines(page: &[u8]) -> impl Iterator<Item = &[u8]> {
+    page.split_inclusive(|byte| *byte == b'\n').filter(|line| !Mark::is_mark(line))
 }
 
 #[cfg(test)]
@@ -206,12 +266,12 @@ mod tests {
 
     use super::*;
 
-    #[test]
-    fn a_cut_ends_the_reading() {
+    #[tokio::test]
+    async fn a_cut_ends_the_reading() {
         let (told, shown) = watch::channel(Shown::default());
-        let reader = SteadyReader::new(MemoryStore::without_ids().reader(), shown);
-        assert!(reader.read(Order::ZERO, Order::ZERO, 1).is_ok());
+        let reader = SteadyReader::new(Reads::new(MemoryStore::without_ids().reader()), shown);
+        assert!(reader.read(Order::ZERO, Order::ZERO, 1).await.is_ok());
         told.send_modify(|shown| shown.cuts += 1);
-        assert!(reader.read(Order::ZERO, Order::ZERO, 1).is_err());
+        assert!(reader.read(Order::ZERO, Order::ZERO, 1).await.is_err());
     }
 }

@@ -9,6 +9,7 @@ use anyhow::{Context as _, bail};
 use replog_disk::{DataDir, DiskStore, NodeFile, NodeFileError, OpenMode, OpenOptions, SegmentSizes};
 use replog_shared::{
     Durability, Identity, NodeName,
+    lines::Tip,
     store::{LogView as _, MemoryStore},
 };
 use tokio::sync::Notify;
@@ -64,14 +65,14 @@ impl Keeper {
         })
     }
 
-    /// Notes that the node stopped well. To be called once its log is closed.
+    /// Notes that the node stopped well, with a log that ends at `tip`. To be called once that is closed.
     ///
     /// # Errors
     /// The file system refused: the next start takes this one for a crash.
-    pub fn close(self) -> Result<(), NodeFileError> {
+    pub fn close(self, tip: &Tip) -> Result<(), NodeFileError> {
         match self {
             Keeper::Memory => Ok(()),
-            Keeper::Disk(file) => file.close(),
+            Keeper::Disk(file) => file.close(tip.into()),
         }
     }
 }
@@ -113,12 +114,11 @@ impl Storage<DiskStore> {
         let news = Arc::<Notify>::default();
         let wake = news.clone();
         let DiskTerms { durability: level, with_ids, mode } = terms;
-        let options = OpenOptions { level, with_ids, mode, segments: SegmentSizes::default() };
+        let (closed_at, segments) = (file.facts().log_end, SegmentSizes::default());
+        let options = OpenOptions { level, with_ids, mode, closed_at, segments };
         let (store, report) =
             replog_disk::open(&data_dir, options, move || wake.notify_one()).with_context(at)?;
-        if report.cut_at_damage.is_some() {
-            file.update(|facts| facts.whole = false).with_context(at)?;
-        }
+        file.on_log_open(report.cut_at_damage.is_some()).with_context(at)?;
         let identity = identity(&file, &store).with_context(at)?;
         Ok(Storage { store, identity, keeper: Keeper::Disk(Box::new(file)), news })
     }
@@ -134,4 +134,63 @@ fn identity(file: &NodeFile, store: &DiskStore) -> anyhow::Result<Identity> {
         );
     }
     Ok(Identity { log_id: facts.log_id, fence: facts.fence.clone().max(last), whole: facts.whole })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use replog_shared::{Epoch, Incarnation, Lines, LogId, Mark, MarkKind};
+
+    use super::*;
+    use crate::held::Held;
+
+    fn open(dir: &Path, mode: OpenMode) -> anyhow::Result<Storage<DiskStore>> {
+        let terms = DiskTerms { durability: Durability::Disk, with_ids: false, mode };
+        Storage::on_disk(dir, &"node1".parse().unwrap(), terms)
+    }
+
+    /// A node that is whole and holds one mark, and was stopped well.
+    fn live_once(dir: &Path) {
+        let mut held = Held::new(open(dir, OpenMode::Strict).unwrap());
+        let owner = "node1".parse().unwrap();
+        let epoch = Epoch { reign: 1, owner, start: 1, incarnation: Incarnation::from_random(1) };
+        let mark = Mark { epoch, kind: MarkKind::Start, reached: vec![], members: vec![] };
+        let log_id = Some(LogId::from_random(1));
+        held.save(&Identity { log_id, whole: true, ..Identity::default() }).unwrap();
+        held.append(&Lines::of_mark(mark, held.log().tip()));
+        held.close().unwrap();
+    }
+
+    fn cut_short(dir: &Path) {
+        let file = fs::read_dir(dir.join("log")).unwrap().next().unwrap().unwrap().path();
+        let bytes = fs::read(&file).unwrap();
+        fs::write(&file, &bytes[..bytes.len() - 40]).unwrap();
+    }
+
+    #[test]
+    fn a_log_cut_short_after_a_clean_stop_is_refused_until_something_is_done() {
+        let dir = tempfile::tempdir().unwrap();
+        live_once(dir.path());
+        cut_short(dir.path());
+        for _ in 0..2 {
+            let refused = format!("{:#}", open(dir.path(), OpenMode::Strict).unwrap_err());
+            assert!(refused.contains(".log is damaged at byte") && refused.contains("restore"), "{refused}");
+        }
+        let storage = open(dir.path(), OpenMode::CutAtDamage).unwrap();
+        assert!(!storage.identity.whole, "it lacks what it had acknowledged");
+        drop(storage);
+        // Nobody knows any more that something is missing but the node itself.
+        assert!(!open(dir.path(), OpenMode::Strict).unwrap().identity.whole);
+    }
+
+    #[test]
+    fn a_log_that_was_not_closed_may_be_torn() {
+        let dir = tempfile::tempdir().unwrap();
+        live_once(dir.path());
+        // Opened for writing, and then killed.
+        drop(open(dir.path(), OpenMode::Strict).unwrap());
+        cut_short(dir.path());
+        assert!(open(dir.path(), OpenMode::Strict).unwrap().identity.whole);
+    }
 }

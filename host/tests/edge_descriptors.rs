@@ -8,8 +8,7 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, routing::get};
-use replog_host::edge::{self, EdgeLimits};
+use replog_host::edge::{self, Access, EdgeOptions, Routes};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -28,8 +27,8 @@ async fn a_connection_that_finds_no_descriptor_is_served_when_there_is_one() {
     let _guard = tracing::subscriber::set_default(subscriber);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let router = Router::new().route("/", get(async || "hello"));
-    tokio::spawn(edge::serve(listener, router, EdgeLimits::default(), CancellationToken::new()));
+    let routes = Routes::new().get("/", Access::Open, async || "hello");
+    tokio::spawn(edge::serve(listener, routes, EdgeOptions::default(), CancellationToken::new()));
 
     let mut taken = take_all_descriptors();
     taken.pop();

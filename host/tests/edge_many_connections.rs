@@ -3,8 +3,7 @@
 
 use std::time::Duration;
 
-use axum::{Router, routing::get};
-use replog_host::edge::{self, EdgeLimits};
+use replog_host::edge::{self, Access, EdgeLimits, Routes};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -29,9 +28,9 @@ async fn thousands_of_idle_connections_are_kept_and_delay_nobody() {
     setrlimit(Resource::Nofile, Rlimit { current: Some(needed), maximum }).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let router = Router::new().route("/", get(async || "hello"));
+    let routes = Routes::new().get("/", Access::Open, async || "hello");
     let limits = EdgeLimits { max_connections: CONNECTIONS, ..EdgeLimits::default() };
-    tokio::spawn(edge::serve(listener, router, limits, CancellationToken::new()));
+    tokio::spawn(edge::serve(listener, routes, limits.into(), CancellationToken::new()));
 
     let mut idle = Vec::new();
     for _ in 1..CONNECTIONS {

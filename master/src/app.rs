@@ -3,11 +3,13 @@
 use std::{io::Write as _, net::SocketAddr};
 
 use anyhow::Context as _;
-use replog_disk::OpenMode;
+use replog_disk::{OpenError, OpenMode};
 use replog_host::{
     bus::{Bus, NatsBus},
     edge,
+    reload::Reload,
     storage::{DiskTerms, Storage, StorageOptions},
+    tail::Tails,
 };
 use replog_shared::{Identity, Incarnation, Moment, store::Store};
 use tokio::{net::TcpListener, task::JoinHandle};
@@ -77,9 +79,24 @@ pub async fn start(config: Config, bus: impl Bus) -> anyhow::Result<Running> {
     let node = config.name.clone();
     let terms = DiskTerms { durability, with_ids: true, mode: OpenMode::Strict };
     let opened = tokio::task::spawn_blocking(move || Storage::on_disk(&dir, &node, terms));
-    let storage = opened.await.context("the log could not be opened")??;
+    let storage = opened.await.context("the log could not be opened")?;
+    let storage = storage.map_err(|error| with_repair(error, &config))?;
     refuse_under_another_reign(&config, &storage.identity)?;
     start_over(config, storage, bus).await
+}
+
+/// Adds what repairs a damaged log: the secondaries have it.
+fn with_repair(error: anyhow::Error, config: &Config) -> anyhow::Error {
+    let is_damaged = matches!(error.downcast_ref(), Some(OpenError::Damaged(_)));
+    match &config.storage.data_dir {
+        Some(dir) if is_damaged && !config.secondaries.is_empty() => {
+            let dir = dir.display();
+            anyhow::anyhow!(
+                "{error:#}: `mv {dir} {dir}.damaged`, then start this node as before while all its secondaries run"
+            )
+        }
+        _ => error,
+    }
 }
 
 /// A node whose log another one reigns over is a secondary of that one, unless the operator says otherwise.
@@ -111,6 +128,7 @@ async fn start_over<S: Store>(config: Config, storage: Storage<S>, bus: impl Bus
         read_only_without_majority: config.read_only_without_majority,
         allow_clean: config.allow_clean,
         allow_faults: config.allow_faults,
+        tails: Tails::new(&config.edge.limits),
         stopping: stop.clone(),
         stopped: stopped.clone(),
     };
@@ -140,6 +158,7 @@ fn core_config(config: &Config) -> CoreConfig {
 /// # Errors
 /// What keeps it from starting.
 pub async fn run(config: Config) -> anyhow::Result<()> {
+    let reload = Reload::new(config.edge.clone());
     let translator = translator(&config);
     let bus =
         NatsBus::connect(config.nats.clone(), translator.subscriptions(), translator.inbox().to_owned())
@@ -147,6 +166,7 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let mut running = start(config, bus).await?;
     tokio::select! {
         () = replog_host::stop::requested() => {}
+        () = reload.run() => {}
         why = running.ended() => return end_of(why),
     }
     info!("asked to stop");

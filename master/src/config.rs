@@ -6,7 +6,7 @@ use clap::Parser;
 use replog_host::{
     bus::NatsOptions,
     config::{CommonArgs, ConfigError, Problems, check_listen},
-    edge::EdgeLimits,
+    edge::EdgeOptions,
     storage::StorageOptions,
 };
 use replog_shared::{
@@ -112,8 +112,8 @@ pub struct Config {
     pub heartbeat_interval: Duration,
     /// How long a start waits for silent nodes.
     pub recovery_wait: Duration,
-    /// What one client of HTTP may cost.
-    pub edge: EdgeLimits,
+    /// How HTTP is served, and to whom.
+    pub edge: EdgeOptions,
     /// Log lines as JSON.
     pub log_json: bool,
 }
@@ -140,7 +140,7 @@ impl Config {
             advertise_url: None,
             heartbeat_interval: HEARTBEAT_INTERVAL,
             recovery_wait: RECOVERY_WAIT,
-            edge: EdgeLimits::default(),
+            edge: EdgeOptions::default(),
             log_json: false,
         }
     }
@@ -220,7 +220,10 @@ mod tests {
             (config.name.as_str(), config.log.as_str(), config.secondaries.len()),
             ("master", "main", 2)
         );
-        assert_eq!((config.recovery_wait, config.edge), (RECOVERY_WAIT, EdgeLimits::default()));
+        assert_eq!(
+            (config.recovery_wait, config.edge.limits),
+            (RECOVERY_WAIT, EdgeOptions::default().limits)
+        );
     }
 
     #[test]

@@ -393,7 +393,7 @@ async fn faults_live_in_the_secondaries() {
 #[tokio::test]
 async fn the_limits_are_those_of_the_configuration() {
     let mut config = config();
-    config.edge.max_body_bytes = 2_000;
+    config.edge.limits.max_body_bytes = 2_000;
     let master = Master::leading_with(config).await;
     let answer = master.post("/messages", &format!(r#"{{"message": "{}"}}"#, "x".repeat(2_000))).await;
     assert_eq!(answer.problem(413, "body_too_large")["limit"], 2_000);

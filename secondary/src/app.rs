@@ -8,7 +8,9 @@ use replog_host::{
     bus::{Bus, NatsBus},
     edge,
     held::HeldFailure,
+    reload::Reload,
     storage::{DiskTerms, Storage, StorageOptions},
+    tail::Tails,
 };
 use replog_shared::{Identity, Incarnation, store::Store};
 use tokio::{net::TcpListener, select, task::JoinHandle};
@@ -100,6 +102,7 @@ async fn start_over<S: Store>(config: Config, storage: Storage<S>, bus: impl Bus
         name: config.name.clone(),
         durability,
         allow_faults: config.allow_faults,
+        tails: Tails::new(&config.edge.limits),
         stopping: stop_edge.clone(),
         stopped: stop_node.clone(),
     };
@@ -127,12 +130,14 @@ fn core(config: &Config, identity: Identity) -> SecondaryCore {
 /// # Errors
 /// What keeps it from starting, or a defect that ended it.
 pub async fn run(config: Config) -> anyhow::Result<()> {
+    let reload = Reload::new(config.edge.clone());
     let translator = translator(&config);
     let bus =
         NatsBus::connect(config.nats.clone(), translator.subscriptions(), translator.inbox().to_owned());
     let mut running = start(config, bus.await?).await?;
     select! {
         () = replog_host::stop::requested() => {}
+        () = reload.run() => {}
         why = running.ended() => return Err(why),
     }
     info!("asked to stop");

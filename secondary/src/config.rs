@@ -6,7 +6,7 @@ use clap::Parser;
 use replog_host::{
     bus::NatsOptions,
     config::{CommonArgs, ConfigError, Problems, check_listen},
-    edge::EdgeLimits,
+    edge::EdgeOptions,
     storage::StorageOptions,
 };
 use replog_shared::{LogName, NodeName, limits::HEARTBEAT_INTERVAL};
@@ -76,8 +76,8 @@ pub struct Config {
     pub allow_faults: bool,
     /// Faults from the start.
     pub faults: Faults,
-    /// What one client of HTTP may cost.
-    pub edge: EdgeLimits,
+    /// How HTTP is served, and to whom.
+    pub edge: EdgeOptions,
     /// Log lines as JSON.
     pub log_json: bool,
 }
@@ -94,7 +94,7 @@ impl Config {
             heartbeat_interval: HEARTBEAT_INTERVAL,
             allow_faults: false,
             faults: Faults::default(),
-            edge: EdgeLimits::default(),
+            edge: EdgeOptions::default(),
             log_json: false,
         }
     }

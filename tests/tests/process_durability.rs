@@ -106,6 +106,35 @@ async fn a_secondary_with_a_damaged_log_quarantines_and_fetches_again() {
     assert!(cluster.secondary(1).process.log().contains("went into quarantine"));
 }
 
+/// Takes the last bytes of a log away, more than the record at its end.
+fn cut_short(directory: &Path) -> PathBuf {
+    let last = segments(directory).pop().unwrap();
+    let bytes = fs::read(&last).unwrap();
+    fs::write(&last, &bytes[..bytes.len() - 40]).unwrap();
+    last
+}
+
+#[tokio::test]
+async fn a_log_cut_short_after_a_clean_stop_is_damage_on_master_and_secondary() {
+    let mut cluster = Cluster::start(Options::on_disk()).await;
+    append(&cluster, 0..50, 3).await;
+    stop(&mut cluster.secondary(1).process).await;
+    cut_short(&cluster.directory("secondary1"));
+    cluster.secondary(1).start().await;
+    append(&cluster, 50..60, 3).await;
+    assert_eq!(cluster.equal_logs(SOON).await.len(), 60);
+    assert!(cluster.secondary(1).process.log().contains("went into quarantine"));
+
+    stop(&mut cluster.master.process).await;
+    let last = cut_short(&cluster.directory("master"));
+    for _ in 0..2 {
+        cluster.master.process.start();
+        assert_eq!(cluster.master.process.ended(SOON).await.code(), Some(1));
+        let log = cluster.master.process.log();
+        assert!(log.contains(&last.display().to_string()) && log.contains("damaged at byte"), "{log}");
+    }
+}
+
 #[tokio::test]
 async fn a_wiped_secondary_gets_everything_again() {
     let mut cluster = Cluster::start(Options::on_disk()).await;

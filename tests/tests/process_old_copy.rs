@@ -35,7 +35,7 @@ async fn restored() -> Cluster {
         stopped(cluster.secondary(nth)).await;
     }
     stopped(&mut cluster.master).await;
-    fs::remove_dir_all(&directory).unwrap();
+    fs::remove_dir_all(&directory).expect("the directory can be removed");
     copy(&kept, &directory);
     cluster
 }
@@ -95,7 +95,7 @@ async fn an_old_copy_that_led_alone_stops_in_words_and_recover_gives_it_up() {
     assert_eq!(equal_logs(&given_up.client, &others, SOON).await.len(), 25);
     let quarantine = fs::read_dir(cluster.directory("master").join("quarantine")).unwrap();
     let kept: String = quarantine.map(|file| fs::read_to_string(file.unwrap().path()).unwrap()).collect();
-    assert_eq!(kept.lines().count(), 3, "{kept}");
+    assert!((10..13).all(|id| kept.contains(&format!("\"m{id}\""))), "{kept}");
 }
 
 fn fence(directory: &Path) -> Value {

@@ -7,6 +7,7 @@
 mod cluster;
 mod jetstream;
 mod memory;
+mod tails;
 
 use std::time::{Duration, Instant};
 
@@ -59,6 +60,8 @@ struct Load {
     clients: u32,
     w: u32,
     batch: u32,
+    /// Clients that follow the log meanwhile.
+    tails: u32,
     /// Whether JetStream is measured beside it.
     compared: bool,
     /// What is to be reached in memory.
@@ -73,6 +76,7 @@ const APPEND: Load = Load {
     clients: 64,
     w: 3,
     batch: 1,
+    tails: 0,
     compared: false,
     reach: "",
     reach_on_disk: "",
@@ -157,6 +161,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if wanted("long log") {
         measure_long_log(args, &binaries, &nats_server)?;
     }
+    if wanted("tails") {
+        tails::measure(args, &binaries, &nats_server)?;
+    }
     Ok(())
 }
 
@@ -235,6 +242,7 @@ fn bench(binaries: &Binaries, url: &str, load: &Load, seconds: u64) -> Result<Va
         .args(["--seconds", &seconds.to_string(), "--warmup-seconds", "1"]);
     if load.target == APPEND.target {
         program = program.args(["--w", &text(load.w), "--batch", &text(load.batch)]);
+        program = program.args(["--tails", &text(load.tails)]);
     }
     serde_json::from_str(&program.read()?).context("the load's report is not JSON")
 }

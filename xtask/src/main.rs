@@ -3,7 +3,7 @@
 //! | module | holds |
 //! | --- | --- |
 //! | [`test`](mod@test) | the one test command: its steps, their order, the closing table |
-//! | [`tools`] | nats-server, cargo-nextest and cargo-deny, at pinned versions |
+//! | [`tools`] | nats-server, cargo-nextest and cargo-deny, at pinned versions; strace |
 //! | [`images`] | the container images that the tests and the compose file need |
 //! | [`programs`] | the nodes and the command line, built static: for processes and for images |
 //! | [`bench`](mod@bench) | the nodes against an echo, measured in one run |

@@ -1,5 +1,6 @@
 //! `cargo xtask test`: the one test command, on a developer's machine and in CI.
 
+mod abilities;
 mod counts;
 mod environment;
 mod nextest;

@@ -7,12 +7,12 @@
 
 use std::io;
 
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
-};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use crate::node_url::NodeUrl;
+use crate::{
+    node_url::NodeUrl,
+    reach::{Reach, Stream},
+};
 
 /// Bytes read at one time; the head of an answer must fit in.
 const BUFFER_BYTES: usize = 8 * 1024;
@@ -22,7 +22,7 @@ const MAX_HEADERS: usize = 64;
 
 /// A keep-alive connection with no request in flight.
 pub(crate) struct Connection {
-    stream: TcpStream,
+    stream: Stream,
     buffer: Box<[u8]>,
 }
 
@@ -31,9 +31,8 @@ impl Connection {
     ///
     /// # Errors
     /// The node does not answer.
-    pub(crate) async fn open(url: &NodeUrl) -> io::Result<Self> {
-        let stream = TcpStream::connect((url.host(), url.port())).await?;
-        stream.set_nodelay(true)?;
+    pub(crate) async fn open(url: &NodeUrl, reach: &Reach) -> io::Result<Self> {
+        let stream = reach.connect(url).await?;
         Ok(Self { stream, buffer: vec![0; BUFFER_BYTES].into() })
     }
 
@@ -43,6 +42,7 @@ impl Connection {
     /// The connection broke or the answer cannot be understood. It is of no use any more.
     pub(crate) async fn exchange(&mut self, request: &[u8]) -> io::Result<u16> {
         self.stream.write_all(request).await?;
+        self.stream.flush().await?;
         let mut filled = 0;
         let head = loop {
             filled += self.read(filled).await?;
@@ -121,7 +121,8 @@ mod tests {
                 tokio::task::yield_now().await;
             }
         };
-        let client = async { Connection::open(&url).await.unwrap().exchange(b"ping").await };
+        let client =
+            async { Connection::open(&url, &Reach::default()).await.unwrap().exchange(b"ping").await };
         let (outcome, ()) = tokio::join!(client, server);
         outcome.map_err(|error| error.kind())
     }

@@ -18,9 +18,10 @@ use super::{
     payload::Payload,
     progress::{Progress, TICK},
     report::Report,
+    tails::Tails,
     tally::{Tally, Window},
 };
-use crate::{failure::Failure, node_url::NodeUrl};
+use crate::{failure::Failure, node_url::NodeUrl, reach::Reach};
 
 /// How long requests that are open when the window closes may still take.
 const GRACE: Duration = Duration::from_secs(5);
@@ -34,6 +35,8 @@ pub(crate) struct Load {
     pub(crate) settings: Settings,
     /// Where to.
     pub(crate) url: NodeUrl,
+    /// How it is reached.
+    pub(crate) reach: Reach,
     /// The request that is repeated.
     pub(crate) payload: Payload,
     /// How long to run before measuring.
@@ -49,20 +52,22 @@ pub(crate) struct Load {
 /// # Errors
 /// The node cannot be reached at the start. What fails later is counted.
 pub(crate) async fn run(load: Load) -> Result<Report, Failure> {
+    let tails = Tails::start(&load.url, load.settings.tails).await?;
     let connections = connect_all(&load).await?;
     let from = Instant::now() + load.warmup;
     let until = load.measured.map(|measured| from + measured);
     let tally = RefCell::new(Tally::new(Window { from, until, count: load.count })?);
     let run = Rc::new(Run { load, tally });
     let cpu = LocalSet::new().run_until(run.watch(from, connections)).await;
-    Ok(Report::new(&run.load.settings, &run.tally.borrow(), Instant::now(), cpu))
+    Ok(Report::new(&run.load.settings, &run.tally.borrow(), Instant::now(), cpu)
+        .with_tail_bytes(tails.bytes()))
 }
 
 /// Opens all connections, so that a run begins with all of its clients or not at all.
 async fn connect_all(load: &Load) -> Result<Vec<Connection>, Failure> {
     let mut connections = Vec::new();
     for _ in 0..load.settings.connections() {
-        let opened = Connection::open(&load.url).await;
+        let opened = Connection::open(&load.url, &load.reach).await;
         connections.push(opened.map_err(|error| Failure::unreachable(&load.url, error))?);
     }
     Ok(connections)
@@ -143,7 +148,7 @@ impl Run {
     async fn reconnect(&self) -> Option<Connection> {
         while !self.is_over() {
             sleep(RECONNECT_DELAY).await;
-            if let Ok(connection) = Connection::open(&self.load.url).await {
+            if let Ok(connection) = Connection::open(&self.load.url, &self.load.reach).await {
                 return Some(connection);
             }
         }

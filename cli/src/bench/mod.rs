@@ -10,6 +10,7 @@ mod load;
 mod payload;
 mod progress;
 mod report;
+mod tails;
 mod tally;
 
 use std::time::Duration;
@@ -78,6 +79,9 @@ pub(crate) struct Settings {
     /// Messages in one request; more than one go to /messages/batch.
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     pub(crate) batch: u32,
+    /// Clients that follow the log meanwhile (GET /tail).
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(crate) tails: u32,
 }
 
 impl Settings {
@@ -122,10 +126,12 @@ impl Bench {
             let text = format!("--clients times --in-flight is {connections}, at most {MAX_CONNECTIONS}");
             return Err(Failure::Usage(text));
         }
+        let reach = self.node.reach.check()?;
         Ok(Load {
             settings: self.settings.clone(),
             url: self.node.url.clone(),
-            payload: self.payload()?,
+            payload: self.payload()?.shown_by(&reach),
+            reach,
             warmup: self.warmup_seconds,
             measured: self.measured(),
             count: self.count,

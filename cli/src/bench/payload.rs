@@ -1,6 +1,6 @@
 //! The request that a load repeats, as the bytes that are sent.
 
-use crate::node_url::NodeUrl;
+use crate::{node_url::NodeUrl, reach::Reach};
 
 /// One whole HTTP request. It carries no message ids: the node makes them, so that repeating the same bytes
 /// appends a new message each time.
@@ -37,6 +37,17 @@ impl Payload {
             body.len()
         );
         Self { bytes: [head.as_bytes(), body.as_bytes()].concat(), body_bytes: body.len() }
+    }
+
+    /// The same, with the token that the node asks for.
+    #[must_use]
+    pub(crate) fn shown_by(mut self, reach: &Reach) -> Self {
+        let end_of_line = self.bytes.windows(2).position(|bytes| bytes == b"\r\n");
+        if let (Some(at), Some(value)) = (end_of_line, reach.authorization()) {
+            let header = [b"\r\nauthorization: ", value.as_bytes()].concat();
+            self.bytes.splice(at..at, header);
+        }
+        self
     }
 
     /// Head and body, ready to be written.

@@ -31,6 +31,8 @@ pub(crate) struct Report {
     client_cpu_share: Option<f64>,
     /// The same per request, in microseconds.
     client_cpu_us_per_request: Option<f64>,
+    /// Bytes that all who follow the log have got, from the beginning of the warm-up on.
+    tail_bytes: u64,
 }
 
 /// Latencies of the requests answered with 200, in microseconds.
@@ -61,7 +63,13 @@ impl Report {
             errors: tally.errors_by_kind().clone(),
             client_cpu_share: cpu.map(|cpu| per(cpu, seconds)),
             client_cpu_us_per_request: cpu.map(|cpu| per(cpu * 1e6, tally.answered() as f64)),
+            tail_bytes: 0,
         }
+    }
+
+    /// Adds what those who follow the log have got.
+    pub(crate) fn with_tail_bytes(self, tail_bytes: u64) -> Self {
+        Self { tail_bytes, ..self }
     }
 
     /// Measured requests that were not answered with 200.
@@ -70,13 +78,16 @@ impl Report {
     }
 
     fn title(&self) -> String {
-        let Settings { target, clients, in_flight, size, w, batch } = &self.settings;
+        let Settings { target, clients, in_flight, size, w, batch, tails } = &self.settings;
+        let followed = if *tails > 0 { format!(", {tails} tails") } else { String::new() };
         let concern = match (target, w) {
             (Goal::Echo, _) => "echo".to_owned(),
             (Goal::Append, None) => "append, w all".to_owned(),
             (Goal::Append, Some(w)) => format!("append, w {w}"),
         };
-        format!("{concern}, {clients} clients x {in_flight} in flight, {batch} x {size} bytes a request")
+        format!(
+            "{concern}, {clients} clients x {in_flight} in flight, {batch} x {size} bytes a request{followed}"
+        )
     }
 
     fn latencies(&self) -> String {
@@ -143,8 +154,15 @@ mod tests {
         }
         assert!(tally.begin(from));
         tally.end(from, from + 2 * second, &Ok(503));
-        let settings =
-            Settings { target: Goal::Append, clients: 2, in_flight: 1, size: 100, w: Some(3), batch: 1_000 };
+        let settings = Settings {
+            target: Goal::Append,
+            clients: 2,
+            in_flight: 1,
+            size: 100,
+            w: Some(3),
+            batch: 1_000,
+            tails: 0,
+        };
         Report::new(&settings, &tally, from + 2 * second, Some(second / 2))
     }
 

@@ -27,7 +27,7 @@ pub(crate) struct Dev {
     #[arg(long, default_value_t = 5000, value_parser = clap::value_parser!(u16).range(1..=65_000))]
     port: u16,
     /// NATS servers, comma-separated.
-    #[arg(long, env = "NATS_URL", value_name = "URL[,URL]")]
+    #[arg(long, env = "NATS_URL", hide_env_values = true, value_name = "URL[,URL]")]
     nats_url: Option<String>,
     /// Which log.
     #[arg(long, env = "REPLOG_LOG", default_value = "main")]

@@ -16,7 +16,8 @@ pub(super) fn verify(dir: &Path, as_json: bool) -> Result<(), Failure> {
         return Err(Failure::Usage(format!("{} is no data directory: it has no log in it", dir.display())));
     }
     let opened = DataDir::open(dir).map_err(|error| Failure::Bad(error.to_string()))?;
-    let report = replog_disk::check(&opened).map_err(|error| Failure::Bad(error.to_string()))?;
+    let closed_at = replog_disk::recorded_end(&opened).map_err(|error| Failure::Bad(error.to_string()))?;
+    let report = replog_disk::check(&opened, closed_at).map_err(|error| Failure::Bad(error.to_string()))?;
     Ok(output::data_line(if as_json { as_document(&report) } else { as_text(&report) })?)
 }
 
@@ -54,4 +55,44 @@ fn as_text(report: &CheckReport) -> String {
         );
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use replog_disk::{NodeFile, OpenMode, OpenOptions, SegmentSizes};
+    use replog_shared::{
+        Durability, Epoch, Incarnation, Lines, Mark, MarkKind,
+        store::{LogView as _, Store as _},
+    };
+
+    use super::*;
+
+    /// A node that holds one mark, and was stopped well.
+    fn live_once(dir: &Path) {
+        let (dir, name) = (DataDir::open(dir).unwrap(), "node1".parse().unwrap());
+        let file = NodeFile::open(&dir, &name, Durability::Disk).unwrap();
+        let (level, mode, segments) = (Durability::Disk, OpenMode::Strict, SegmentSizes::default());
+        let options = OpenOptions { level, with_ids: false, mode, closed_at: None, segments };
+        let (mut store, _) = replog_disk::open(&dir, options, || {}).unwrap();
+        let epoch = Epoch { reign: 1, owner: name, start: 1, incarnation: Incarnation::from_random(1) };
+        let mark = Mark { epoch, kind: MarkKind::Start, reached: vec![], members: vec![] };
+        assert!(store.append(&Lines::of_mark(mark, store.tip())));
+        let tip = store.tip().clone();
+        store.close().unwrap();
+        file.close((&tip).into()).unwrap();
+    }
+
+    #[test]
+    fn a_log_that_lacks_its_end_after_a_clean_stop_is_found_damaged() {
+        let dir = tempfile::tempdir().unwrap();
+        live_once(dir.path());
+        verify(dir.path(), true).unwrap();
+        let segment = fs::read_dir(dir.path().join("log")).unwrap().next().unwrap().unwrap().path();
+        let bytes = fs::read(&segment).unwrap();
+        fs::write(&segment, &bytes[..bytes.len() - 40]).unwrap();
+        let found = verify(dir.path(), true).unwrap_err();
+        assert!(matches!(found, Failure::Bad(why) if why.contains("is damaged at byte")));
+    }
 }

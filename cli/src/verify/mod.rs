@@ -39,8 +39,11 @@ impl Verify {
     pub(crate) async fn run(self) -> Result<(), Failure> {
         match &self.data_dir {
             Some(dir) => directory::verify(dir, self.json),
-            None if self.urls.is_empty() => nodes::verify(&[self.target.url], self.json).await,
-            None => nodes::verify(&self.urls, self.json).await,
+            None => {
+                let reach = self.target.reach.check()?;
+                let urls = if self.urls.is_empty() { vec![self.target.url] } else { self.urls };
+                nodes::verify(&urls, &reach, self.json).await
+            }
         }
     }
 }

@@ -11,6 +11,7 @@ use crate::{
     format::grouped,
     node_url::NodeUrl,
     output,
+    reach::Reach,
 };
 
 /// Entries compared at one time.
@@ -48,10 +49,10 @@ enum Finding {
 ///
 /// # Errors
 /// A node cannot be reached, or differs.
-pub(super) async fn verify(urls: &[NodeUrl], as_json: bool) -> Result<(), Failure> {
+pub(super) async fn verify(urls: &[NodeUrl], reach: &Reach, as_json: bool) -> Result<(), Failure> {
     let mut nodes = Vec::new();
     for url in urls {
-        nodes.push(Node::ask(url).await?);
+        nodes.push(Node::ask(url, reach).await?);
     }
     let (first, others) = nodes.split_first_mut().ok_or_else(|| Failure::Usage("no URL".to_owned()))?;
     say(first, None, as_json)?;
@@ -67,8 +68,8 @@ pub(super) async fn verify(urls: &[NodeUrl], as_json: bool) -> Result<(), Failur
 }
 
 impl Node {
-    async fn ask(url: &NodeUrl) -> Result<Node, Failure> {
-        let mut client = Client::new(url.clone());
+    async fn ask(url: &NodeUrl, reach: &Reach) -> Result<Node, Failure> {
+        let mut client = Client::new(url.clone(), reach);
         let body = client::whole(client::checked(client.get("/health").await?).await?.into_body()).await?;
         let health = serde_json::from_slice(&body)
             .map_err(|error| Failure::Unknown(format!("{url} answers with something else: {error}")))?;

@@ -20,6 +20,11 @@ impl Reader for DiskReader {
     fn read(&self, from: Order, to: Order, bytes: usize) -> Result<Page, ReadError> {
         self.shared.page(from, to, bytes)
     }
+
+    fn recent(&self, from: Order, to: Order, bytes: usize) -> Option<Page> {
+        let tail = read(&self.shared.tail);
+        (from >= tail.first()).then(|| tail.page(from, to, bytes))
+    }
 }
 
 impl Shared {

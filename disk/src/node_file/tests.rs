@@ -1,4 +1,4 @@
-use replog_shared::Incarnation;
+use replog_shared::{Digest, Incarnation, Order, Place};
 
 use super::*;
 use crate::files::simulated::SimulatedFiles;
@@ -87,7 +87,7 @@ fn below_disk_another_boot_without_a_clean_stop_costs_the_tail() {
         let mut file = open(&data, level, if boot.is_empty() { "" } else { "boot" }).unwrap();
         become_whole(&mut file);
         if closed {
-            file.close().unwrap();
+            file.close(LogEnd::default()).unwrap();
         } else {
             drop(file);
         }
@@ -103,16 +103,59 @@ fn a_flipped_bit_is_never_a_fact() {
     let data = dir(&files);
     let mut file = open(&data, Durability::Disk, "boot").unwrap();
     become_whole(&mut file);
-    file.close().unwrap();
+    file.close(LogEnd::default()).unwrap();
     let path = Path::new(ROOT).join("node.json");
     let content = files.content(Path::new(ROOT))[&path].clone();
-    let facts = read(&data, &"secondary1".parse().unwrap()).unwrap();
+    let facts = read(&data).unwrap();
     for bit in 0..content.len() * 8 {
         files.damage(&path, |content| content[bit / 8] ^= 1 << (bit % 8));
         // White space is no fact: it may be any.
-        if let Ok(found) = read(&data, &"secondary1".parse().unwrap()) {
+        if let Ok(found) = read(&data) {
             assert_eq!(found, facts, "bit {bit}");
         }
         files.damage(&path, |now| now.clone_from(&content));
     }
+}
+
+#[test]
+fn where_a_log_ended_is_told_until_it_is_open_for_writing() {
+    let files = SimulatedFiles::new(1);
+    let data = dir(&files);
+    let end = LogEnd { place: Place::new(Order::new(7), 2), digest: Digest::EMPTY.extend(b"line") };
+    open(&data, Durability::Disk, "boot").unwrap().close(end).unwrap();
+    assert_eq!(recorded_end(&data).unwrap(), Some(end));
+    // A start that refuses the log as damaged leaves it as it is: the next one must refuse it, too.
+    for _ in 0..2 {
+        assert_eq!(open(&data, Durability::Disk, "boot").unwrap().facts().log_end, Some(end));
+    }
+    let mut file = open(&data, Durability::Disk, "boot").unwrap();
+    become_whole(&mut file);
+    file.on_log_open(false).unwrap();
+    drop((file, data));
+    files.crash_power();
+    let file = open(&dir(&files), Durability::Disk, "boot").unwrap();
+    assert_eq!((file.facts().log_end, file.facts().whole), (None, true));
+}
+
+#[test]
+fn a_log_that_was_cut_at_damage_is_not_whole() {
+    let files = SimulatedFiles::new(1);
+    let data = dir(&files);
+    let mut file = open(&data, Durability::Disk, "boot").unwrap();
+    become_whole(&mut file);
+    file.on_log_open(true).unwrap();
+    drop((file, data));
+    files.crash_power();
+    assert!(!open(&dir(&files), Durability::Disk, "boot").unwrap().facts().whole);
+}
+
+#[test]
+fn a_file_of_version_1_reads_back_and_is_written_anew() {
+    let files = SimulatedFiles::new(1);
+    let data = dir(&files);
+    let old = r#"{"format":1,"node":"secondary1","log_id":null,"fence":null,"whole":true,"durability":"disk","boot_id":"boot","clean_stop":true,"crc32":214751730}"#;
+    let file = data.files.create(&path_in(&data)).unwrap();
+    write_full(&*file, old.as_bytes(), 0).unwrap();
+    let file = open(&data, Durability::Disk, "boot").unwrap();
+    assert_eq!((file.facts().whole, file.facts().log_end, file.facts().format), (true, None, FORMAT));
 }

@@ -1,6 +1,7 @@
 //! Opening a log: what is on the disk is checked, and becomes a store.
 
 mod data_dir;
+mod log_end;
 mod parallel;
 mod recover;
 mod repair;
@@ -11,6 +12,7 @@ use std::path::PathBuf;
 use replog_shared::{Digest, Durability, Epoch, Place, lines::Tip, store::LineChunks};
 
 pub use data_dir::{DataDir, DataDirError};
+pub use log_end::LogEnd;
 
 use self::recover::Recovered;
 use crate::{
@@ -39,6 +41,9 @@ pub struct OpenOptions {
     pub with_ids: bool,
     /// What to do about damage.
     pub mode: OpenMode,
+    /// Where the log ended when it was closed, if nothing was written to it since: a log that lacks something
+    /// before is damaged, not torn. None if that is not known.
+    pub closed_at: Option<LogEnd>,
     /// How large segments are. Old segments keep their sizes.
     pub segments: SegmentSizes,
 }
@@ -120,12 +125,13 @@ pub struct CheckReport {
     pub torn_tail: Option<TornTail>,
 }
 
-/// Checks the log in a data directory as [`open`] does, and changes nothing.
+/// Checks the log in a data directory as [`open`] does, and changes nothing. `closed_at` is that of
+/// [`OpenOptions`].
 ///
 /// # Errors
 /// The log is damaged, of a newer format, or the file system refused.
-pub fn check(dir: &DataDir) -> Result<CheckReport, OpenError> {
-    recover::check(dir)
+pub fn check(dir: &DataDir, closed_at: Option<LogEnd>) -> Result<CheckReport, OpenError> {
+    recover::check(dir, closed_at)
 }
 
 /// Opens the log in a data directory; an empty one begins a new log.
@@ -150,7 +156,7 @@ pub fn open(
 }
 
 fn parts(dir: &DataDir, recovered: Recovered) -> Parts {
-    let Recovered { segments, marks, ids, place, digest, entry_digest, trailing_marks } = recovered;
+    let Recovered { segments, marks, ids, place, digest, entry_digest, trailing_marks, .. } = recovered;
     let epoch = marks.last().map(|placed| placed.mark.epoch.clone());
     let tail = LineChunks::behind(place.length, entry_digest, &trailing_marks, digest);
     Parts { dir: dir.clone(), segments, tail, marks, tip: Tip { place, digest, epoch }, ids }

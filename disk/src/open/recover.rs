@@ -2,15 +2,15 @@
 //!
 //! A torn write and a damaged disk look alike: bytes whose checksum does not match. What tells them apart is
 //! what was known to be on the disk. Records in the log say so, and so does a following segment, which is
-//! begun only when the one before it is synced. Sound frames behind unsound ones say nothing: pages that were
-//! not synced reach the disk in any order.
+//! begun only when the one before it is synced; and a log that was closed was on the disk up to its end. Sound
+//! frames behind unsound ones say nothing: pages that were not synced reach the disk in any order.
 
 use std::path::{Path, PathBuf};
 
 use replog_shared::{Digest, Place, PlacedMark, store::IdIndex};
 
 use super::{
-    CheckReport, CutAtDamage, DataDir, OpenMode, OpenOptions, OpenReport, TornTail,
+    CheckReport, CutAtDamage, DataDir, LogEnd, OpenMode, OpenOptions, OpenReport, TornTail,
     parallel::Scans,
     repair,
     scan::{Scan, ScanError, scan},
@@ -33,13 +33,15 @@ pub(super) struct Recovered {
     /// The digest through the last entry, and the lines of the marks behind it.
     pub(super) entry_digest: Digest,
     pub(super) trailing_marks: Vec<u8>,
+    /// Where it must not end before.
+    closed_at: Option<LogEnd>,
 }
 
 /// What a segment turned out to be.
 enum Verdict {
     Sound(Scan),
-    /// The end of a write is missing. Sound up to here.
-    Torn(Scan, u64),
+    /// The end of a write is missing. What is kept, is sound.
+    Torn(Scan, TornTail),
     /// What was on the disk is not sound. What is before it, is.
     Damaged(Damage, Option<Scan>),
 }
@@ -47,7 +49,7 @@ enum Verdict {
 /// Checks everything in the directory, repairs what may be repaired, and syncs the rest.
 pub(super) fn recover(dir: &DataDir, options: OpenOptions) -> Result<(Recovered, OpenReport), OpenError> {
     let paths = dir.segments()?;
-    let mut recovered = Recovered::with_ids(options.with_ids, &paths);
+    let mut recovered = Recovered::new(options.with_ids, options.closed_at, &paths);
     let mut report = OpenReport { segments: paths.len(), ..OpenReport::default() };
     let mut scans = Scans::start(&dir.files, &paths, options.with_ids);
     for (nth, path) in paths.iter().enumerate() {
@@ -55,9 +57,8 @@ pub(super) fn recover(dir: &DataDir, options: OpenOptions) -> Result<(Recovered,
             scans.next().ok_or_else(|| OpenError::Io("a thread that checks the log died".into()))?;
         match recovered.judge(dir, &paths, nth, scanned)? {
             Verdict::Sound(scan) => recovered.add(dir, path, scan, nth + 1 == paths.len())?,
-            Verdict::Torn(scan, keep) => {
-                report.torn_tail = Some(torn(path, &scan, keep));
-                let kept = rescan(dir, path, scan, keep, options.with_ids)?;
+            Verdict::Torn(kept, torn) => {
+                report.torn_tail = Some(torn);
                 recovered.add(dir, path, kept, true)?;
             }
             Verdict::Damaged(damage, _) if options.mode == OpenMode::Strict => {
@@ -69,15 +70,21 @@ pub(super) fn recover(dir: &DataDir, options: OpenOptions) -> Result<(Recovered,
             }
         }
     }
+    if let Some(damage) = recovered.damage_of_nothing(dir, &paths) {
+        if options.mode == OpenMode::Strict {
+            return Err(OpenError::Damaged(damage));
+        }
+        report.cut_at_damage = Some(CutAtDamage { damage, quarantined: Vec::new() });
+    }
     repair::remove_temporaries(dir)?;
     (report.place, report.bytes) = (recovered.place, recovered.segments.iter().map(|one| one.end).sum());
     Ok((recovered, report))
 }
 
 /// Checks everything in the directory and changes nothing.
-pub(super) fn check(dir: &DataDir) -> Result<CheckReport, OpenError> {
+pub(super) fn check(dir: &DataDir, closed_at: Option<LogEnd>) -> Result<CheckReport, OpenError> {
     let paths = dir.segments()?;
-    let mut recovered = Recovered::with_ids(false, &paths);
+    let mut recovered = Recovered::new(false, closed_at, &paths);
     let mut torn_tail = None;
     let mut scans = Scans::start(&dir.files, &paths, false);
     for (nth, path) in paths.iter().enumerate() {
@@ -85,14 +92,17 @@ pub(super) fn check(dir: &DataDir) -> Result<CheckReport, OpenError> {
             scans.next().ok_or_else(|| OpenError::Io("a thread that checks the log died".into()))?;
         let scan = match recovered.judge(dir, &paths, nth, scanned)? {
             Verdict::Sound(scan) => scan,
-            Verdict::Torn(scan, keep) => {
-                torn_tail = Some(torn(path, &scan, keep));
-                rescan(dir, path, scan, keep, false)?
+            Verdict::Torn(kept, torn) => {
+                torn_tail = Some(torn);
+                kept
             }
             Verdict::Damaged(damage, _) => return Err(OpenError::Damaged(damage)),
         };
         let end = scan.end;
         recovered.take(path, scan, end);
+    }
+    if let Some(damage) = recovered.damage_of_nothing(dir, &paths) {
+        return Err(OpenError::Damaged(damage));
     }
     let epoch = recovered.marks.last().map(|placed| placed.mark.epoch.clone());
     let bytes = recovered.segments.iter().map(|one| one.end).sum();
@@ -120,14 +130,14 @@ fn rescan(dir: &DataDir, path: &Path, scanned: Scan, keep: u64, with_ids: bool) 
 }
 
 impl Recovered {
-    fn with_ids(with_ids: bool, paths: &[PathBuf]) -> Recovered {
+    fn new(with_ids: bool, closed_at: Option<LogEnd>, paths: &[PathBuf]) -> Recovered {
         let mut ids = with_ids.then(IdIndex::default);
         let entries = paths.last().and_then(|last| start_of(&last.file_name()?.to_string_lossy()));
         if let (Some(ids), Some(place)) = (&mut ids, entries) {
             // A name may say anything: the files must at least be large enough for so many entries.
             ids.reserve(place.length.get().min(paths.len() as u64 * MOST_ENTRIES_IN_SEGMENT) as usize);
         }
-        Recovered { ids, ..Recovered::default() }
+        Recovered { ids, closed_at, ..Recovered::default() }
     }
 
     fn judge(
@@ -160,8 +170,34 @@ impl Recovered {
                 }
                 _ => Verdict::Sound(scan),
             },
-            None => judge_last(path, scan),
+            None => self.judge_last(dir, path, scan)?,
         })
+    }
+
+    /// The end of the log: torn if what is unsound, or not there any more, was never known to be on the disk.
+    fn judge_last(&self, dir: &DataDir, path: &Path, scan: Scan) -> Result<Verdict, OpenError> {
+        let damage = |offset, reason| Damage { file: path.to_owned(), offset, reason };
+        let keep = scan.whole_end.max(scan.synced).min(scan.end);
+        let torn = match &scan.flaw {
+            Some(flaw) if scan.synced > scan.end => {
+                return Ok(Verdict::Damaged(damage(scan.end, flaw.reason.clone()), Some(scan)));
+            }
+            None if keep == scan.end => None,
+            _ => Some(torn(path, &scan, keep)),
+        };
+        let kept = rescan(dir, path, scan, keep, self.ids.is_some())?;
+        let found = LogEnd { place: kept.place, digest: kept.digest };
+        Ok(match (self.closed_at.and_then(|end| end.contradicts(found)), torn) {
+            (Some(reason), _) => Verdict::Damaged(damage(kept.end, reason), Some(kept)),
+            (None, Some(torn)) => Verdict::Torn(kept, torn),
+            (None, None) => Verdict::Sound(kept),
+        })
+    }
+
+    /// A log of which no segment is left, although it was closed with something in it.
+    fn damage_of_nothing(&self, dir: &DataDir, paths: &[PathBuf]) -> Option<Damage> {
+        let reason = self.closed_at.filter(|_| paths.is_empty())?.contradicts(LogEnd::default())?;
+        Some(Damage { file: dir.log.clone(), offset: 0, reason })
     }
 
     fn is_continued_by(&self, path: &Path, header: &Header) -> bool {
@@ -223,19 +259,6 @@ impl Recovered {
 
 /// The smallest frame of an entry takes about 64 bytes.
 const MOST_ENTRIES_IN_SEGMENT: u64 = crate::limits::SEGMENT_MAX_BYTES / 64;
-
-/// The end of the log: torn if what is unsound was never known to be on the disk.
-fn judge_last(path: &Path, scan: Scan) -> Verdict {
-    let keep = scan.whole_end.max(scan.synced).min(scan.end);
-    match &scan.flaw {
-        Some(flaw) if scan.synced > scan.end => {
-            let damage = Damage { file: path.to_owned(), offset: scan.end, reason: flaw.reason.clone() };
-            Verdict::Damaged(damage, Some(scan))
-        }
-        None if keep == scan.end => Verdict::Sound(scan),
-        _ => Verdict::Torn(scan, keep),
-    }
-}
 
 /// Whether a segment begins exactly where the lines of `scan` end.
 fn continues(files: &dyn Files, next: &Path, scan: &Scan) -> bool {

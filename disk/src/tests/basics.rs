@@ -139,6 +139,22 @@ fn a_page_ends_where_it_should() {
 }
 
 #[test]
+fn what_is_in_memory_is_had_without_the_disk() {
+    let files = SimulatedFiles::new(1);
+    let (log, _) = filled(&files, STRICT);
+    drop(log);
+    let mut log = Log::open(&files, STRICT).unwrap();
+    let before = log.store.tip().place.length;
+    log.append(3, 10, true);
+    let (reader, length) = (log.store.reader(), log.store.tip().place.length);
+    for from in (0..=length.get()).map(Order::new) {
+        let (recent, read) = (reader.recent(from, length, 100), reader.read(from, length, 100).unwrap());
+        assert_eq!(recent.is_some(), from >= before, "{from}");
+        assert!(recent.is_none_or(|page| (page.bytes, page.to) == (read.bytes, read.to)));
+    }
+}
+
+#[test]
 fn a_directory_belongs_to_one_process() {
     let files = SimulatedFiles::new(1);
     let dir = DataDir::on(files.process(), &root()).unwrap();

@@ -10,32 +10,6 @@ use replog_shared::{
 use super::support::*;
 use crate::{DataDir, OpenError, files::simulated::SimulatedFiles};
 
-/// A closed log of several segments.
-fn closed(runs: u64) -> (SimulatedFiles, Model) {
-    let files = SimulatedFiles::new(3);
-    let (mut log, mut model) = (Log::open(&files, STRICT).unwrap(), Model::new());
-    for nth in 0..runs {
-        let lines = run(log.store.tip(), 1 + nth % 3, 25, nth % 4 == 0);
-        assert!(log.store.append(&lines));
-        model.on_append(&lines);
-        log.settle().unwrap();
-    }
-    log.store.close().unwrap();
-    (files, model)
-}
-
-fn copy(files: &SimulatedFiles) -> SimulatedFiles {
-    let other = SimulatedFiles::new(4);
-    let process = other.process();
-    for (path, content) in files.content(&root()) {
-        let file = process.create(&path).unwrap();
-        file.write_at(&content, 0).unwrap();
-        file.sync().unwrap();
-        process.sync_dir(path.parent().unwrap()).unwrap();
-    }
-    other
-}
-
 /// Opens after damage: refused, or everything is there.
 fn assert_refused_or_whole(files: &SimulatedFiles, model: &Model, what: &str) -> bool {
     match Log::open(files, STRICT) {
@@ -210,7 +184,7 @@ fn a_check_sees_what_an_opening_sees_and_changes_nothing() {
     let (files, model) = closed(7);
     let check = |files: &SimulatedFiles| {
         let dir = DataDir::on(files.process(), &root()).unwrap();
-        crate::check(&dir)
+        crate::check(&dir, None)
     };
     let before = files.content(&root());
     let report = check(&files).unwrap();

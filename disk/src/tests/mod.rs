@@ -1,6 +1,7 @@
 //! Tests of the whole: a store on a disk that crashes.
 
 mod basics;
+mod closed;
 mod crashes;
 mod damage;
 mod errors;

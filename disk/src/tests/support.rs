@@ -21,8 +21,13 @@ use crate::{
 /// Segments so small that a few entries fill one.
 pub(super) const SMALL: SegmentSizes = SegmentSizes { first: 700, largest: 1_000 };
 
-pub(super) const STRICT: OpenOptions =
-    OpenOptions { level: Durability::Disk, with_ids: true, mode: OpenMode::Strict, segments: SMALL };
+pub(super) const STRICT: OpenOptions = OpenOptions {
+    level: Durability::Disk,
+    with_ids: true,
+    mode: OpenMode::Strict,
+    closed_at: None,
+    segments: SMALL,
+};
 
 pub(super) const CUT_AT_DAMAGE: OpenOptions = OpenOptions { mode: OpenMode::CutAtDamage, ..STRICT };
 
@@ -197,6 +202,32 @@ pub(super) fn assert_holds(log: &Log, model: &Model) {
     let trailing = log.store.reader().read(tip.place.length, tip.place.length, 1).unwrap().bytes.len();
     assert_eq!(size + trailing, model.bytes.len());
     assert_eq!(log.store.failure(), None);
+}
+
+/// A closed log of several segments.
+pub(super) fn closed(runs: u64) -> (SimulatedFiles, Model) {
+    let files = SimulatedFiles::new(3);
+    let (mut log, mut model) = (Log::open(&files, STRICT).unwrap(), Model::new());
+    for nth in 0..runs {
+        let lines = run(log.store.tip(), 1 + nth % 3, 25, nth % 4 == 0);
+        assert!(log.store.append(&lines));
+        model.on_append(&lines);
+        log.settle().unwrap();
+    }
+    log.store.close().unwrap();
+    (files, model)
+}
+
+pub(super) fn copy(files: &SimulatedFiles) -> SimulatedFiles {
+    let other = SimulatedFiles::new(4);
+    let process = other.process();
+    for (path, content) in files.content(&root()) {
+        let file = process.create(&path).unwrap();
+        file.write_at(&content, 0).unwrap();
+        file.sync().unwrap();
+        process.sync_dir(path.parent().unwrap()).unwrap();
+    }
+    other
 }
 
 /// The segments, oldest first.

@@ -1,6 +1,6 @@
 //! The limits of the HTTP edge as flags.
 
-use std::{ops::RangeInclusive, time::Duration};
+use std::{num::NonZeroU32, ops::RangeInclusive, time::Duration};
 
 use clap::Args;
 
@@ -15,6 +15,10 @@ const BODY_BYTES: RangeInclusive<u64> = 1_024..=268_435_456;
 const TIMES_MS: RangeInclusive<u64> = 100..=86_400_000;
 /// More than a process may have descriptors for.
 const CONNECTIONS: RangeInclusive<u64> = 1..=1_000_000;
+/// A rate that no machine serves is as good as none.
+const REQUESTS_PER_SECOND: RangeInclusive<u64> = 0..=10_000_000;
+/// From a megabyte, below which one client alone would crawl, to more than any network carries.
+const TAIL_BYTES_PER_SECOND: RangeInclusive<u64> = 1_000_000..=1_000_000_000_000;
 /// How many bodies of full size may arrive at one time.
 const LARGE_BODIES: usize = 32;
 
@@ -45,6 +49,23 @@ pub struct LimitArgs {
     #[arg(long, env = "REPLOG_IDLE_TIMEOUT_MS", value_name = "N", allow_negative_numbers = true,
         default_value_t = EdgeLimits::default().idle_timeout.as_millis().to_string())]
     idle_timeout_ms: String,
+    /// HTTP: requests in a second from one address, 0 for any number; more are answered with 429
+    #[arg(
+        long,
+        env = "REPLOG_MAX_REQUESTS_PER_SECOND",
+        value_name = "N",
+        allow_negative_numbers = true,
+        default_value = "0"
+    )]
+    max_requests_per_second: String,
+    /// HTTP: clients that follow the log (GET /tail) at one time; one more is answered with 503
+    #[arg(long, env = "REPLOG_MAX_TAILS", value_name = "N", allow_negative_numbers = true,
+        default_value_t = EdgeLimits::default().max_tails.to_string())]
+    max_tails: String,
+    /// HTTP: bytes that all of them together are sent in a second; what exceeds it waits, so that appends do not
+    #[arg(long, env = "REPLOG_MAX_TAIL_BYTES_PER_SECOND", value_name = "N", allow_negative_numbers = true,
+        default_value_t = EdgeLimits::default().max_tail_bytes_per_second.to_string())]
+    max_tail_bytes_per_second: String,
 }
 
 impl LimitArgs {
@@ -55,6 +76,14 @@ impl LimitArgs {
         let body_silence = problems.number("body-silence-ms", &self.body_silence_ms, TIMES_MS);
         let connections = problems.number("max-connections", &self.max_connections, CONNECTIONS);
         let idle_timeout = problems.number("idle-timeout-ms", &self.idle_timeout_ms, TIMES_MS);
+        let requests =
+            problems.number("max-requests-per-second", &self.max_requests_per_second, REQUESTS_PER_SECOND);
+        let tails = problems.number("max-tails", &self.max_tails, CONNECTIONS);
+        let tail_rate = problems.number(
+            "max-tail-bytes-per-second",
+            &self.max_tail_bytes_per_second,
+            TAIL_BYTES_PER_SECOND,
+        );
         let max_body_bytes = usize::try_from(body_bytes?).ok()?;
         Some(EdgeLimits {
             max_header_bytes: usize::try_from(header_bytes?).ok()?,
@@ -64,6 +93,9 @@ impl LimitArgs {
             body_silence: Duration::from_millis(body_silence?),
             max_connections: usize::try_from(connections?).ok()?,
             idle_timeout: Duration::from_millis(idle_timeout?),
+            max_requests_per_second: NonZeroU32::new(u32::try_from(requests?).ok()?),
+            max_tails: usize::try_from(tails?).ok()?,
+            max_tail_bytes_per_second: tail_rate?,
             ..EdgeLimits::default()
         })
     }
@@ -96,6 +128,9 @@ mod tests {
             ("--body-silence-ms", "102"),
             ("--max-connections", "7"),
             ("--idle-timeout-ms", "103"),
+            ("--max-requests-per-second", "9"),
+            ("--max-tails", "8"),
+            ("--max-tail-bytes-per-second", "2000000"),
         ];
         let line =
             std::iter::once("program").chain(flags.into_iter().flat_map(|(flag, value)| [flag, value]));
@@ -107,6 +142,9 @@ mod tests {
             body_silence: Duration::from_millis(102),
             max_connections: 7,
             idle_timeout: Duration::from_millis(103),
+            max_requests_per_second: NonZeroU32::new(9),
+            max_tails: 8,
+            max_tail_bytes_per_second: 2_000_000,
             ..EdgeLimits::default()
         };
         assert_eq!(Program::parse_from(line).limits.check(&mut Problems::default()), Some(expected));

@@ -3,6 +3,7 @@
 //! Everything comes as text and is checked in one place, so that an operator hears of all problems at once and not
 //! of one at each start.
 
+mod access;
 mod limits;
 mod nats;
 mod problems;
@@ -16,11 +17,12 @@ use std::{
 use clap::{Args, Command, Parser, builder::Resettable};
 use replog_shared::{Durability, LogName, limits::HEARTBEAT_INTERVAL};
 
+pub use access::AccessArgs;
 pub use limits::LimitArgs;
 pub use nats::NatsArgs;
 pub use problems::{ConfigError, Problems};
 
-use crate::{bus::NatsOptions, edge::EdgeLimits, storage::StorageOptions};
+use crate::{bus::NatsOptions, edge::EdgeOptions, storage::StorageOptions};
 
 /// Heartbeat intervals that make sense, in milliseconds.
 const HEARTBEAT_INTERVALS_MS: std::ops::RangeInclusive<u64> = 10..=60_000;
@@ -52,6 +54,8 @@ pub struct CommonArgs {
         default_value = "false", default_missing_value = "true")]
     allow_faults: String,
     #[command(flatten)]
+    access: AccessArgs,
+    #[command(flatten)]
     limits: LimitArgs,
     /// Log lines as text or json
     #[arg(long, env = "REPLOG_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
@@ -73,8 +77,8 @@ pub struct Common {
     pub allow_clean: bool,
     /// Allow faults.
     pub allow_faults: bool,
-    /// What one client of HTTP may cost.
-    pub edge: EdgeLimits,
+    /// How HTTP is served, and to whom.
+    pub edge: EdgeOptions,
     /// Log lines as JSON.
     pub log_json: bool,
 }
@@ -89,7 +93,8 @@ impl CommonArgs {
             problems.number("heartbeat-interval-ms", &self.heartbeat_interval_ms, HEARTBEAT_INTERVALS_MS);
         let allow_clean = problems.switch("allow-clean", &self.allow_clean);
         let allow_faults = problems.switch("allow-faults", &self.allow_faults);
-        let edge = self.limits.check(problems);
+        let (gate, tls) = (self.access.gate(problems), self.access.tls(problems));
+        let limits = self.limits.check(problems);
         let log_json = problems.check("log-format", log_json(&self.log_format));
         Some(Common {
             nats,
@@ -98,7 +103,7 @@ impl CommonArgs {
             heartbeat_interval: Duration::from_millis(interval?),
             allow_clean: allow_clean?,
             allow_faults: allow_faults?,
-            edge: edge?,
+            edge: EdgeOptions { limits: limits?, gate: gate?, tls: tls? },
             log_json: log_json?,
         })
     }

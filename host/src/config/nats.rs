@@ -11,7 +11,14 @@ use crate::bus::NatsOptions;
 #[derive(Args, Clone, Debug)]
 pub struct NatsArgs {
     /// NATS servers of one cluster, comma-separated
-    #[arg(long, env = "NATS_URL", value_name = "URL[,URL]", default_value = "nats://127.0.0.1:4222")]
+    // A URL with a login in it is refused; until then, help must not show it.
+    #[arg(
+        long,
+        env = "NATS_URL",
+        hide_env_values = true,
+        value_name = "URL[,URL]",
+        default_value = "nats://127.0.0.1:4222"
+    )]
     nats_url: String,
     /// A .creds file for NATS
     #[arg(long, env = "NATS_CREDS", value_name = "FILE")]

@@ -163,14 +163,21 @@ impl Drop for RequestBody {
 }
 
 /// An answer's body, which tells the watch when it is given away.
+///
+/// hyper takes pieces until 64 KiB of them wait in its buffer. Of an unending answer it gets the next one when the
+/// one before is out: what a slow client costs is one piece.
 pub(super) struct AnswerBody {
     body: Body,
     watch: Arc<Watch>,
+    unending: bool,
 }
 
 impl AnswerBody {
-    pub(super) fn new(body: Body, watch: Arc<Watch>) -> Self {
-        Self { body, watch }
+    pub(super) fn new(body: Body, watch: Arc<Watch>, unending: bool) -> Self {
+        if unending {
+            watch.on_unending();
+        }
+        Self { body, watch, unending }
     }
 }
 
@@ -188,7 +195,14 @@ impl http_body::Body for AnswerBody {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        if self.unending && !self.watch.is_piece_out(cx.waker()) {
+            return Poll::Pending;
+        }
+        let frame = ready!(Pin::new(&mut self.body).poll_frame(cx));
+        if self.unending {
+            self.watch.on_piece();
+        }
+        Poll::Ready(frame)
     }
 
     fn is_end_stream(&self) -> bool {

@@ -1,18 +1,22 @@
 //! One connection from its first byte to its close.
 
-use std::{net::SocketAddr, pin::pin, sync::Arc, task::Poll, time::Instant};
+use std::{error::Error as _, net::SocketAddr, pin::pin, sync::Arc, task::Poll, time::Instant};
 
 use http::Request;
 use http_body::Body as _;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
-use tokio::{net::TcpStream, select, time};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    select, time,
+};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     EdgeLimits,
     framing::BodyLength,
     service::Service,
+    stream::Overtaken,
     watch::{MIN_BUFFER_BYTES, Watch},
     wire::Wire,
 };
@@ -25,7 +29,7 @@ pub struct ClientAddress(pub SocketAddr);
 /// Serves requests until the client leaves, a deadline passes, or, after `shutdown`, the running request
 /// is answered.
 pub(super) async fn serve(
-    socket: TcpStream,
+    socket: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
     client: SocketAddr,
     service: Arc<Service>,
     shutdown: CancellationToken,
@@ -54,6 +58,7 @@ pub(super) async fn serve(
             }
             () = &mut stopped, if !stopping => {
                 stopping = true;
+                watch.on_stop();
                 connection.as_mut().graceful_shutdown();
             }
         }
@@ -101,11 +106,24 @@ async fn overdue(watch: &Watch) {
     .await;
 }
 
+fn is_overtaken(error: &hyper::Error) -> bool {
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        if error.is::<Overtaken>() {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
+}
+
 /// A client may leave at any time, which is no news; an answer that broke off is.
 fn note_end(ended: hyper::Result<()>) {
     match ended {
         Ok(()) => {}
-        Err(error) if error.is_user() => tracing::warn!(%error, "an answer broke off half-way"),
+        Err(error) if error.is_user() && !is_overtaken(&error) => {
+            tracing::warn!(%error, "an answer broke off half-way");
+        }
         Err(error) => tracing::debug!(%error, "a connection ended early"),
     }
 }

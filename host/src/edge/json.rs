@@ -53,6 +53,12 @@ impl JsonBody {
     }
 }
 
+impl From<Bytes> for JsonBody {
+    fn from(bytes: Bytes) -> Self {
+        Self(bytes)
+    }
+}
+
 impl<S: Sync> FromRequest<S> for JsonBody {
     type Rejection = Problem;
 

@@ -1,8 +1,10 @@
 //! Every maximum of the HTTP edge, with its reason.
 
-use std::time::Duration;
+use std::{num::NonZeroU32, time::Duration};
 
-use replog_shared::limits::{MAX_BODY_BYTES, MAX_CONNECTIONS, MAX_HEADER_BYTES};
+use replog_shared::limits::{
+    MAX_BODY_BYTES, MAX_CONNECTIONS, MAX_HEADER_BYTES, MAX_TAIL_BYTES_PER_SECOND, MAX_TAILS,
+};
 
 /// What one client may cost. Each field maps to a flag; the defaults are the documented ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -10,7 +12,7 @@ pub struct EdgeLimits {
     /// Bytes of a request's head, request line included; more is answered with 431.
     pub max_header_bytes: usize,
     /// From a head's first byte (for a new connection: from its first moment) to the head's last.
-    /// Then the connection is closed.
+    /// Then the connection is closed. A TLS handshake has as long for itself.
     pub header_timeout: Duration,
     /// Bytes of a request's body, announced or sent; more is answered with 413.
     pub max_body_bytes: usize,
@@ -29,6 +31,18 @@ pub struct EdgeLimits {
     pub idle_timeout: Duration,
     /// Connections at one time; one more is answered with 503 and closed at once.
     pub max_connections: usize,
+    /// Requests in a second from one address; more are answered with 429. None: as many as come. Behind a proxy all
+    /// clients have its address.
+    pub max_requests_per_second: Option<NonZeroU32>,
+    /// TLS handshakes at one time; more wait, within the same time. Each holds some 40 KiB and costs up to a
+    /// millisecond of computing: so many take no more memory than their connections do later.
+    pub max_handshakes: usize,
+    /// Clients that follow the log at one time; one more is answered with 503. Each may hold [`crate::tail`]'s piece
+    /// and page as long as it likes, and far fewer than connections, so that they never take all of these.
+    pub max_tails: usize,
+    /// Bytes that all who follow the log are sent in a second, together. A node has one thread: what it spends on
+    /// them, appends wait for.
+    pub max_tail_bytes_per_second: u64,
     /// How long a connection that closes with something unread waits for the client to read the answer.
     /// Closing at once would reset the connection, and the answer could be lost.
     pub linger: Duration,
@@ -49,6 +63,10 @@ impl Default for EdgeLimits {
             half_close_wait: Duration::from_secs(1),
             idle_timeout: Duration::from_secs(75),
             max_connections: MAX_CONNECTIONS,
+            max_requests_per_second: None,
+            max_handshakes: 512,
+            max_tails: MAX_TAILS,
+            max_tail_bytes_per_second: MAX_TAIL_BYTES_PER_SECOND,
             linger: Duration::from_secs(2),
             grace: Duration::from_secs(5),
         }

@@ -2,28 +2,42 @@
 //!
 //! - [`serve`] accepts connections and holds every limit: a slow or silent client costs a connection, never
 //!   another client's time.
+//! - [`Routes`] says of each route what it asks of its caller.
 //! - [`problem`] is the one shape of every refusal, whoever refuses: route, framework, or HTTP parser.
-//! - [`json`], [`query`] read what a client sent, strictly; [`stream`] writes what is too large to build up.
+//! - [`json`], [`ndjson`], [`query`], [`accept`] read what a client sent, strictly; [`stream`] writes what is too large to build
+//!   up, [`compression`] for those who want it smaller.
 //!
-//! A connection, from the outside in: `connection` drives it and holds its deadlines, `wire` is its
+//! A connection, from the outside in: `handshake` makes TLS of it where there is a certificate (`tls`),
+//! `connection` drives it and holds its deadlines, `wire` is its
 //! socket, `watch` knows what it is doing and `framing` where each request begins, `service` checks a request,
 //! routes it, and sees to it that every refusal is a problem document, `body` meters what comes in and notices
 //! when an answer is out.
 
+pub mod accept;
 mod body;
+pub mod compression;
 mod connection;
 mod framing;
+mod handshake;
 pub mod json;
 mod limits;
+pub mod ndjson;
+mod options;
 pub mod problem;
 pub mod query;
+mod rate;
+mod routes;
 mod serve;
 mod service;
 pub mod stream;
+mod tls;
 mod watch;
 mod wire;
 
 pub use connection::ClientAddress;
 pub use limits::EdgeLimits;
+pub use options::EdgeOptions;
 pub use problem::{Applied, Problem};
+pub use routes::{Access, Routes};
 pub use serve::serve;
+pub use tls::{ServerTls, ServerTlsError};

@@ -126,6 +126,13 @@ impl Problem {
         }
     }
 
+    /// Says in which line of the body the mistake is, counted from 1.
+    #[must_use]
+    pub fn at_line(self, line: usize) -> Self {
+        let detail = format!("Line {line}: {}", self.0.detail);
+        self.detail(detail).with("line", line)
+    }
+
     /// Adds a header to the answer (`Allow`, `Location`, …), or replaces the one of that name.
     #[must_use]
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {

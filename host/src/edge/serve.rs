@@ -7,7 +7,6 @@ use std::{
     time::Duration,
 };
 
-use axum::Router;
 use http::StatusCode;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
@@ -18,7 +17,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{EdgeLimits, Problem, connection, service::Service};
+use super::{EdgeLimits, EdgeOptions, Problem, Routes, connection, handshake::Handshakes, service::Service};
 
 /// How long the loop rests after an error that will not go away by itself, such as no free descriptor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -28,16 +27,25 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const KEEPALIVE_TIME: Duration = Duration::from_secs(60);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 
-/// Serves `router` on `listener` until `shutdown`; then accepts no more, closes idle connections, lets
+/// Bytes of an answer that wait in the kernel for a client that does not take them: without a limit they grow to
+/// megabytes for each. What is on its way does not count, so a client that reads is sent to as quickly as before.
+#[cfg(target_os = "linux")]
+const UNSENT_BYTES: u32 = 16 * 1024;
+
+/// Serves `routes` on `listener` until `shutdown`; then accepts no more, closes idle connections, lets
 /// running requests finish for at most [`EdgeLimits::grace`], cuts off the rest, and returns.
 ///
 /// Spawn it or await it; it runs on a current-thread runtime as well. Dropping the future closes every
 /// connection at once. Errors of one connection, or of accepting, never end it.
-pub async fn serve(listener: TcpListener, router: Router, limits: EdgeLimits, shutdown: CancellationToken) {
-    let limits = Arc::new(limits);
+pub async fn serve(listener: TcpListener, routes: Routes, options: EdgeOptions, shutdown: CancellationToken) {
+    warn_of_tokens_in_the_clear(&listener, &options);
+    let limits = Arc::new(options.limits);
+    let router = routes.behind(&options.gate);
+    let handshakes = options.tls.map(|tls| Arc::new(Handshakes::new(tls, Arc::clone(&limits))));
     let mut server = Server {
         service: Arc::new(Service::new(router, Arc::clone(&limits))),
         limits,
+        handshakes,
         shutdown,
         connections: JoinSet::new(),
         refusing: false,
@@ -48,9 +56,20 @@ pub async fn serve(listener: TcpListener, router: Router, limits: EdgeLimits, sh
     server.drain().await;
 }
 
+fn warn_of_tokens_in_the_clear(listener: &TcpListener, options: &EdgeOptions) {
+    let only_this_machine = listener.local_addr().is_ok_and(|address| address.ip().is_loopback());
+    if options.gate.tokens().is_some() && options.tls.is_none() && !only_this_machine {
+        tracing::warn!(
+            "tokens come over the network in the clear: give --tls-cert and --tls-key, or let only a proxy that speaks TLS reach this port"
+        );
+    }
+}
+
 struct Server {
     service: Arc<Service>,
     limits: Arc<EdgeLimits>,
+    /// None: HTTP in the clear.
+    handshakes: Option<Arc<Handshakes>>,
     shutdown: CancellationToken,
     connections: JoinSet<()>,
     /// The last connection was refused: say so once, not for each.
@@ -85,8 +104,13 @@ impl Server {
             tracing::debug!(%error, %client, "a client left before it was served");
             return;
         }
-        let served = connection::serve(socket, client, Arc::clone(&self.service), self.shutdown.clone());
-        self.connections.spawn(served);
+        let (service, shutdown) = (Arc::clone(&self.service), self.shutdown.clone());
+        match self.handshakes.clone() {
+            None => self.connections.spawn(connection::serve(socket, client, service, shutdown)),
+            Some(handshakes) => {
+                self.connections.spawn(serve_tls(handshakes, socket, client, service, shutdown))
+            }
+        };
     }
 
     fn refuse(&mut self, socket: TcpStream, client: SocketAddr) {
@@ -94,6 +118,10 @@ impl Server {
         if !self.refusing {
             tracing::warn!(limit, %client, "refused a connection: as many are open as may be");
             self.refusing = true;
+        }
+        if self.handshakes.is_some() {
+            // To tell it would take a handshake.
+            return;
         }
         if let Err(error) = write_refusal(socket, limit) {
             tracing::debug!(%error, %client, "a refused client did not hear why");
@@ -128,10 +156,39 @@ impl Server {
     }
 }
 
+/// Serves what is inside of TLS. A stop does not wait for handshakes.
+async fn serve_tls(
+    handshakes: Arc<Handshakes>,
+    socket: TcpStream,
+    client: SocketAddr,
+    service: Arc<Service>,
+    shutdown: CancellationToken,
+) {
+    let stream = select! {
+        biased;
+        () = shutdown.cancelled() => None,
+        stream = handshakes.take(socket, client) => stream,
+    };
+    if let Some(stream) = stream {
+        connection::serve(stream, client, service, shutdown).await;
+    }
+}
+
 fn set_options(socket: &TcpStream) -> io::Result<()> {
     socket.set_nodelay(true)?;
     let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_TIME).with_interval(KEEPALIVE_INTERVAL);
-    SockRef::from(socket).set_tcp_keepalive(&keepalive)
+    SockRef::from(socket).set_tcp_keepalive(&keepalive)?;
+    limit_unsent(socket)
+}
+
+#[cfg(target_os = "linux")]
+fn limit_unsent(socket: &TcpStream) -> io::Result<()> {
+    SockRef::from(socket).set_tcp_notsent_lowat(UNSENT_BYTES)
+}
+
+#[cfg(not(target_os = "linux"))]
+fn limit_unsent(_: &TcpStream) -> io::Result<()> {
+    Ok(())
 }
 
 /// Says why, as far as that is possible without waiting for anything.

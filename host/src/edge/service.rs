@@ -13,6 +13,8 @@ use super::{
     Applied, ClientAddress, EdgeLimits, Problem,
     body::{AnswerBody, Arriving, RequestBody, too_large},
     problem::ProblemCode,
+    rate::Rate,
+    stream::Unending,
     watch::Watch,
 };
 
@@ -24,11 +26,13 @@ pub(super) struct Service {
     router: Router,
     limits: Arc<EdgeLimits>,
     arriving: Arriving,
+    rate: Option<Rate>,
 }
 
 impl Service {
     pub(super) fn new(router: Router, limits: Arc<EdgeLimits>) -> Self {
-        Self { router, limits, arriving: Arriving::default() }
+        let rate = limits.max_requests_per_second.map(Rate::new);
+        Self { router, limits, arriving: Arriving::default(), rate }
     }
 
     pub(super) fn limits(&self) -> &Arc<EdgeLimits> {
@@ -51,7 +55,8 @@ impl Service {
             }
         };
         note_refusal(asked, &response);
-        Ok(response.map(|body| AnswerBody::new(body, watch)))
+        let unending = response.extensions().get::<Unending>().is_some();
+        Ok(response.map(|body| AnswerBody::new(body, watch, unending)))
     }
 
     /// What no route should have to know. A request that two readers could read in two ways is refused:
@@ -66,10 +71,20 @@ impl Service {
         if announced > limit as u64 { Err(too_large(limit)) } else { Ok(()) }
     }
 
+    fn check_rate(&self, client: Option<&ClientAddress>) -> Result<(), Problem> {
+        match (&self.rate, client) {
+            (Some(rate), Some(ClientAddress(client))) => rate.check(client.ip()),
+            _ => Ok(()),
+        }
+    }
+
     async fn route(&self, request: Request<Incoming>, watch: &Arc<Watch>) -> Response<Body> {
         let asked = (request.method().clone(), request.uri().clone());
         let arriving = self.arriving.clone();
         let request = request.map(|body| RequestBody::new(body, Arc::clone(watch), arriving));
+        if let Err(problem) = self.check_rate(request.extensions().get()) {
+            return problem.into_response();
+        }
         let routed = self.router.clone().call(request);
         match AssertUnwindSafe(routed).catch_unwind().await {
             Ok(Ok(response)) if is_refusal_without_document(&response) => explain(response, asked).await,

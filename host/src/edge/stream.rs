@@ -12,6 +12,29 @@ use tokio_util::sync::CancellationToken;
 #[error("the node stopped before the last page")]
 struct Stopped;
 
+/// The log was cut while it was answered. The node's log tells of the cut; the answer that breaks off is no news.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the log was cut while it was read")]
+pub struct Overtaken;
+
+/// Marks an answer, as an extension of it, whose end is the client's or the node's: it is given a piece at a time, the
+/// next when the one before is out, and a stop does not wait for a client that takes nothing of it.
+#[derive(Clone, Copy, Debug)]
+pub struct Unending;
+
+/// Pages as they are, one held at a time. An error, or `stop`, breaks the connection off as in [`json_array`]; empty
+/// pages are skipped.
+pub fn plain<S, E>(pages: S, stop: CancellationToken) -> Body
+where
+    S: Stream<Item = Result<Bytes, E>> + Send + 'static,
+    E: Into<BoxError> + 'static,
+{
+    let pages = Pages { pages: Box::pin(pages), stop };
+    Body::from_stream(stream::try_unfold(pages, |mut pages| async {
+        Ok::<_, BoxError>(pages.next().await?.map(|page| (page, pages)))
+    }))
+}
+
 /// A JSON array, page by page: `prefix` (such as `{"messages": [`), the pages with a comma between each
 /// two, `suffix` (such as `]}`).
 ///
@@ -27,7 +50,8 @@ where
     E: Into<BoxError> + 'static,
 {
     let held = Some(Bytes::from_static(prefix.as_bytes()));
-    let array = JsonArray { pages: Box::pin(pages), suffix, stop, held, begun: false };
+    let pages = Pages { pages: Box::pin(pages), stop };
+    let array = JsonArray { pages, suffix, held, begun: false };
     Body::from_stream(stream::try_unfold(Some(array), |array| async {
         match array {
             Some(array) => array.next().await.map(Some),
@@ -36,10 +60,31 @@ where
     }))
 }
 
-struct JsonArray<S> {
+struct Pages<S> {
     pages: Pin<Box<S>>,
-    suffix: &'static str,
     stop: CancellationToken,
+}
+
+impl<S, E> Pages<S>
+where
+    S: Stream<Item = Result<Bytes, E>>,
+    E: Into<BoxError>,
+{
+    /// The next page that is not empty.
+    async fn next(&mut self) -> Result<Option<Bytes>, BoxError> {
+        loop {
+            match self.stop.run_until_cancelled(self.pages.next()).await {
+                None => return Err(Stopped.into()),
+                Some(Some(Ok(page))) if page.is_empty() => {}
+                Some(page) => return page.transpose().map_err(Into::into),
+            }
+        }
+    }
+}
+
+struct JsonArray<S> {
+    pages: Pages<S>,
+    suffix: &'static str,
     /// What comes next, before another page is read.
     held: Option<Bytes>,
     /// A page has been given out: the next needs a comma.
@@ -56,7 +101,7 @@ where
         if let Some(held) = self.held.take() {
             return Ok((held, Some(self)));
         }
-        match self.page().await? {
+        match self.pages.next().await? {
             None => Ok((Bytes::from_static(self.suffix.as_bytes()), None)),
             Some(page) if self.begun => {
                 self.held = Some(page);
@@ -65,17 +110,6 @@ where
             Some(page) => {
                 self.begun = true;
                 Ok((page, Some(self)))
-            }
-        }
-    }
-
-    /// The next page that is not empty.
-    async fn page(&mut self) -> Result<Option<Bytes>, BoxError> {
-        loop {
-            match self.stop.run_until_cancelled(self.pages.next()).await {
-                None => return Err(Stopped.into()),
-                Some(Some(Ok(page))) if page.is_empty() => {}
-                Some(page) => return page.transpose().map_err(Into::into),
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::Waker,
     time::Instant,
 };
 
@@ -32,6 +33,20 @@ struct State {
     framing: Framing,
     /// Something of the client's may be left unread when the connection closes.
     unread: bool,
+    /// The answer has no end of its own.
+    unending: bool,
+    /// A piece of an unending answer is not out yet; who wants to give the next one is woken when it is.
+    piece: Piece,
+    /// The server stops.
+    stopping: bool,
+}
+
+/// Where the last piece of an unending answer is.
+#[derive(Debug, Default)]
+enum Piece {
+    #[default]
+    Out,
+    OnItsWay(Option<Waker>),
 }
 
 /// Where a connection is in its life.
@@ -64,7 +79,15 @@ impl Watch {
         let phase = Phase::Idle { until: Instant::now() + limits.header_timeout };
         // What hyper holds, and one read more.
         let framing = Framing::new(2 * limits.max_header_bytes.max(MIN_BUFFER_BYTES));
-        let state = State { phase, stalled_until: None, framing, unread: false };
+        let state = State {
+            phase,
+            stalled_until: None,
+            framing,
+            unread: false,
+            unending: false,
+            piece: Piece::Out,
+            stopping: false,
+        };
         Self { limits, state: Mutex::new(state) }
     }
 
@@ -81,7 +104,7 @@ impl Watch {
         let state = self.state();
         match state.phase {
             Phase::Idle { until } | Phase::Head { until } | Phase::Closing { until } => Some(until),
-            Phase::Serving | Phase::Flushing => state.stalled_until,
+            Phase::Serving | Phase::Flushing => state.answer_deadline(),
         }
     }
 
@@ -99,6 +122,33 @@ impl Watch {
         let mut state = self.state();
         state.framing.on_request(method, body);
         state.phase = Phase::Serving;
+        state.unending = false;
+    }
+
+    /// The answer has no end of its own, and is given a piece at a time.
+    pub(super) fn on_unending(&self) {
+        self.state().unending = true;
+    }
+
+    /// The server stops: an unending answer is not waited for.
+    pub(super) fn on_stop(&self) {
+        self.state().stopping = true;
+    }
+
+    /// Whether the piece before is out. If not, `waker` is woken when it is.
+    pub(super) fn is_piece_out(&self, waker: &Waker) -> bool {
+        match &mut self.state().piece {
+            Piece::Out => true,
+            Piece::OnItsWay(waiting) => {
+                *waiting = Some(waker.clone());
+                false
+            }
+        }
+    }
+
+    /// The service has given a piece.
+    pub(super) fn on_piece(&self) {
+        self.state().piece = Piece::OnItsWay(None);
     }
 
     /// The service has given all of its answer.
@@ -109,6 +159,9 @@ impl Watch {
     /// All that was written is out.
     pub(super) fn on_flushed(&self) {
         let mut state = self.state();
+        if let Piece::OnItsWay(Some(waiting)) = std::mem::take(&mut state.piece) {
+            waiting.wake();
+        }
         if state.phase == Phase::Flushing {
             state.phase = if state.framing.has_begun_next() {
                 Phase::Head { until: Instant::now() + self.limits.header_timeout }
@@ -160,6 +213,17 @@ impl Watch {
     }
 }
 
+impl State {
+    /// Whoever takes nothing of an unending answer has no share in a stop: it would only delay it.
+    fn answer_deadline(&self) -> Option<Instant> {
+        if self.stopping && self.unending {
+            self.stalled_until.map(|_| Instant::now())
+        } else {
+            self.stalled_until
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -204,5 +268,27 @@ mod tests {
         assert!(watch.deadline().is_some());
         watch.on_stall(false);
         assert!(watch.deadline().is_none());
+    }
+
+    #[test]
+    fn a_stop_does_not_wait_for_who_takes_nothing_of_an_unending_answer() {
+        let watch = watch();
+        watch.on_request(&Method::GET, BodyLength::Known(0));
+        watch.on_unending();
+        watch.on_stop();
+        assert_eq!(watch.deadline(), None);
+        watch.on_stall(true);
+        assert!(watch.deadline().is_some_and(|deadline| deadline <= Instant::now()));
+    }
+
+    #[test]
+    fn the_next_piece_is_given_when_the_one_before_is_out() {
+        let watch = watch();
+        let waker = Waker::noop();
+        assert!(watch.is_piece_out(waker));
+        watch.on_piece();
+        assert!(!watch.is_piece_out(waker));
+        watch.on_flushed();
+        assert!(watch.is_piece_out(waker));
     }
 }

@@ -1,4 +1,4 @@
-//! The socket of one connection, as hyper sees it.
+//! The socket of one connection, in the clear or inside of TLS, as hyper sees it.
 
 use std::{
     io::{self, IoSlice},
@@ -11,7 +11,6 @@ use bytes::{Buf, Bytes};
 use http::StatusCode;
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
-    net::TcpStream,
     time::{Instant, Sleep, sleep},
 };
 
@@ -27,8 +26,8 @@ use super::{service, watch::Watch};
 /// - hyper gives a request up at once when the client has closed its sending side, or, with its `half_close`,
 ///   not before it writes. Here the end is told when no byte of the answer was taken for
 ///   [`super::EdgeLimits::half_close_wait`].
-pub(super) struct Wire {
-    socket: TcpStream,
+pub(super) struct Wire<S> {
+    socket: S,
     watch: Arc<Watch>,
     /// What is left to write of a problem document that stands for hyper's own answer.
     own: Bytes,
@@ -37,8 +36,8 @@ pub(super) struct Wire {
     ended: Option<Pin<Box<Sleep>>>,
 }
 
-impl Wire {
-    pub(super) fn new(socket: TcpStream, watch: Arc<Watch>) -> Self {
+impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
+    pub(super) fn new(socket: S, watch: Arc<Watch>) -> Self {
         Self { socket, watch, own: Bytes::new(), stalled: false, ended: None }
     }
 
@@ -47,7 +46,7 @@ impl Wire {
         &mut self,
         cx: &mut Context<'_>,
         bufs: &[IoSlice<'_>],
-        write: impl FnOnce(Pin<&mut TcpStream>, &mut Context<'_>) -> Poll<io::Result<usize>>,
+        write: impl FnOnce(Pin<&mut S>, &mut Context<'_>) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
         if self.watch.is_waiting() {
             return Poll::Ready(Ok(self.replace(bufs)));
@@ -109,7 +108,7 @@ impl Wire {
     }
 }
 
-impl AsyncRead for Wire {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Wire<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -127,7 +126,7 @@ impl AsyncRead for Wire {
     }
 }
 
-impl AsyncWrite for Wire {
+impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.poll_answer(cx, &[IoSlice::new(buf)], |socket, cx| socket.poll_write(cx, buf))
     }
@@ -146,7 +145,10 @@ impl AsyncWrite for Wire {
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_own(cx))?;
-        ready!(Pin::new(&mut self.socket).poll_flush(cx))?;
+        // Inside of TLS, bytes that were taken still wait for the client.
+        let flushed = Pin::new(&mut self.socket).poll_flush(cx);
+        self.note_stall(flushed.is_pending());
+        ready!(flushed)?;
         self.watch.on_flushed();
         Poll::Ready(Ok(()))
     }

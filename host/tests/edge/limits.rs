@@ -1,5 +1,7 @@
 //! Each limit, met.
 
+use std::num::NonZeroU32;
+
 use replog_host::edge::EdgeLimits;
 use serde_json::json;
 
@@ -151,4 +153,26 @@ async fn one_connection_too_many_is_503_until_one_leaves() {
     drop(first);
     let served = async { while server.connect().await.try_ask(get_of("/page")).await != Some(200) {} };
     within("a free place", served).await;
+}
+
+#[tokio::test]
+async fn a_client_that_asks_too_often_is_told_when_to_ask_again_and_keeps_its_connection() {
+    let once = NonZeroU32::new(1);
+    let server = Server::start(EdgeLimits { max_requests_per_second: once, ..patient() }).await;
+    let mut client = server.connect().await;
+    let refusal = async {
+        loop {
+            client.send(append(r#"{"message": 1}"#)).await;
+            let answer = client.answer().await;
+            if answer.status != 200 {
+                break answer;
+            }
+        }
+    };
+    let answer = within("a refusal", refusal).await;
+    let problem = answer.problem(429, "too_many_requests");
+    assert_eq!((&problem["retryable"], &problem["applied"]), (&json!(true), &json!(false)));
+    assert_eq!(answer.header("retry-after"), Some("1"));
+    let taken = async { while client.get("/page").await.status == 429 {} };
+    within("the next second", taken).await;
 }

@@ -7,3 +7,5 @@ mod limits;
 mod problems;
 mod shutdown;
 mod support;
+mod tls;
+mod tokens;

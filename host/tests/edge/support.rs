@@ -3,23 +3,27 @@
 use std::{borrow::Cow, future::Future, io, net::SocketAddr, sync::Arc, time::Duration};
 
 use axum::{
-    Json, Router,
+    Json,
     body::{Body, Bytes},
     extract::{Path, State},
-    routing::{get, post},
 };
 use futures_util::{StreamExt, stream};
 use http::StatusCode;
-use replog_host::edge::{
-    self, EdgeLimits, Problem,
-    json::{JsonBody, present},
-    query::{Params, Query, QueryParams},
-    stream::json_array,
+use replog_host::{
+    auth::Scope,
+    edge::{
+        self,
+        Access::{Needs, Open},
+        EdgeLimits, EdgeOptions, Problem, Routes,
+        json::{JsonBody, present},
+        query::{Params, Query, QueryParams},
+        stream::json_array,
+    },
 };
 use serde::Deserialize;
 use serde_json::{Value, json, value::RawValue};
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::{TcpListener, TcpStream},
     sync::{Notify, Semaphore},
     task::JoinHandle,
@@ -78,17 +82,21 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) async fn start(limits: EdgeLimits) -> Self {
+    pub(crate) async fn start(options: impl Into<EdgeOptions>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let signals = Arc::new(Signals::new());
         let shutdown = CancellationToken::new();
-        let served = edge::serve(listener, routes(Arc::clone(&signals)), limits, shutdown.clone());
+        let served = edge::serve(listener, routes(Arc::clone(&signals)), options.into(), shutdown.clone());
         Self { signals, shutdown, address, task: tokio::spawn(served) }
     }
 
     pub(crate) async fn connect(&self) -> Client {
-        Client { socket: TcpStream::connect(self.address).await.unwrap(), read: Vec::new() }
+        Client::over(self.socket().await)
+    }
+
+    pub(crate) async fn socket(&self) -> TcpStream {
+        TcpStream::connect(self.address).await.unwrap()
     }
 
     pub(crate) async fn refuses_connections(&self) -> bool {
@@ -108,8 +116,8 @@ impl Server {
     }
 }
 
-pub(crate) struct Client {
-    socket: TcpStream,
+pub(crate) struct Client<S = TcpStream> {
+    socket: S,
     /// What has been read and not been looked at.
     read: Vec<u8>,
 }
@@ -145,21 +153,24 @@ impl Answer {
     }
 }
 
-impl Client {
+impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
+    pub(crate) fn over(socket: S) -> Self {
+        Self { socket, read: Vec::new() }
+    }
+
     pub(crate) async fn send(&mut self, bytes: impl AsRef<[u8]>) {
         within("room to send", self.socket.write_all(bytes.as_ref())).await.unwrap();
     }
 
-    /// Sends a piece, and waits until the server has read it: what is sent next is another read of it.
-    pub(crate) async fn send_piece(&mut self, bytes: impl AsRef<[u8]>) {
-        self.send(bytes).await;
-        let (own, server) = (self.socket.local_addr().unwrap(), self.socket.peer_addr().unwrap());
-        let read = async {
-            while unread_bytes(server.port(), own.port()) != Some(0) {
-                tokio::task::yield_now().await;
-            }
-        };
-        within("the server to read", read).await;
+    /// Sends while there is room for it; whether the connection is still there.
+    pub(crate) async fn try_send(&mut self, bytes: impl AsRef<[u8]>) -> bool {
+        within("room to send, or the close", self.socket.write_all(bytes.as_ref())).await.is_ok()
+    }
+
+    /// Asks for a path without a body.
+    pub(crate) async fn get(&mut self, path: &str) -> Answer {
+        self.send(get_of(path)).await;
+        self.answer().await
     }
 
     /// Sends nothing more, and still reads.
@@ -213,6 +224,31 @@ impl Client {
     /// Waits until the server has closed; it must have sent nothing before.
     pub(crate) async fn closed(&mut self) {
         assert_eq!(self.rest().await, "");
+    }
+
+    /// Waits until the server has closed, without a reset and without a further word.
+    pub(crate) async fn closed_well(&mut self) {
+        let read = within("the close", self.socket.read_buf(&mut self.read)).await;
+        assert_eq!((read.unwrap(), &self.read[..]), (0, &b""[..]));
+    }
+
+    /// Waits until the server has closed, whatever it said before.
+    pub(crate) async fn dropped(&mut self) {
+        let _ = within("the close", self.socket.read_to_end(&mut self.read)).await;
+    }
+}
+
+impl Client {
+    /// Sends a piece, and waits until the server has read it: what is sent next is another read of it.
+    pub(crate) async fn send_piece(&mut self, bytes: impl AsRef<[u8]>) {
+        self.send(bytes).await;
+        let (own, server) = (self.socket.local_addr().unwrap(), self.socket.peer_addr().unwrap());
+        let read = async {
+            while unread_bytes(server.port(), own.port()) != Some(0) {
+                tokio::task::yield_now().await;
+            }
+        };
+        within("the server to read", read).await;
     }
 }
 
@@ -270,18 +306,23 @@ impl QueryParams for Page {
     }
 }
 
-fn routes(signals: Arc<Signals>) -> Router {
-    Router::new()
-        .route("/append", post(on_append))
-        .route("/ignore", post(async || Json(json!({"ok": true}))))
-        .route("/optional", post(async |body: Option<JsonBody>| Json(json!({"body": body.is_some()}))))
-        .route("/hold", get(on_hold).post(on_hold))
-        .route("/endless", get(on_endless))
-        .route("/broken", get(on_broken))
-        .route("/page", get(async |Query(page): Query<Page>| Json(json!({"limit": page.limit}))))
-        .route("/order/{order}", get(async |Path(order): Path<u64>| Json(json!({"order": order}))))
-        .route("/panic", get(on_panic).post(on_panic))
-        .route("/teapot", get(async || StatusCode::IM_A_TEAPOT))
+fn routes(signals: Arc<Signals>) -> Routes {
+    Routes::new()
+        .post("/append", Open, on_append)
+        .post("/ignore", Open, async || Json(json!({"ok": true})))
+        .post("/optional", Open, async |body: Option<JsonBody>| Json(json!({"body": body.is_some()})))
+        .get("/hold", Open, on_hold)
+        .post("/hold", Open, on_hold)
+        .get("/endless", Open, on_endless)
+        .get("/broken", Open, on_broken)
+        .get("/page", Open, async |Query(page): Query<Page>| Json(json!({"limit": page.limit})))
+        .get("/order/{order}", Open, async |Path(order): Path<u64>| Json(json!({"order": order})))
+        .get("/panic", Open, on_panic)
+        .post("/panic", Open, on_panic)
+        .get("/large", Open, async || Json("x".repeat(32 * 1024)))
+        .get("/teapot", Open, async || StatusCode::IM_A_TEAPOT)
+        .get("/guarded", Needs(Scope::Read), async || Json(json!({"ok": true})))
+        .post("/guarded", Needs(Scope::Append), on_append)
         .with_state(signals)
 }
 

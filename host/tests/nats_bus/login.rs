@@ -3,11 +3,14 @@
 use std::fs;
 use std::path::Path;
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair};
-use replog_host::bus::{Bus, NatsBus, NatsOptions};
+use data_encoding::BASE64URL_NOPAD;
+use nkeys::KeyPair;
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair as KeyPairOfCertificate};
+use replog_host::bus::{Bus, NatsBus, NatsOptions, Refused};
+use serde_json::{Value, json};
 
 use crate::server::NatsServer;
-use crate::support::{asking, connecting, denied, options, packet, up};
+use crate::support::{asking, connecting, denied, options, packet, to, up, wait_until};
 
 const USER: &str = "authorization { user: replog, password: right }";
 
@@ -82,14 +85,66 @@ async fn the_server_lists_the_client_under_its_name() {
     assert!(std::str::from_utf8(&connections).unwrap().contains("replog main secondary1"));
 }
 
-/// A CA, and certificates of a server and a client that it signed, as files.
+/// A token that the server reads as it was signed by `by`, in the form of NATS.
+fn jwt(by: &KeyPair, of: &KeyPair, nats: &Value) -> String {
+    let claims = json!({"jti": of.public_key(), "iat": 1_700_000_000, "iss": by.public_key(), "name": "replog",
+        "sub": of.public_key(), "nats": nats});
+    let part = |value: &Value| BASE64URL_NOPAD.encode(value.to_string().as_bytes());
+    let text = format!("{}.{}", part(&json!({"typ": "JWT", "alg": "ed25519-nkey"})), part(&claims));
+    let signature = by.sign(text.as_bytes()).expect("a key that signs");
+    format!("{text}.{}", BASE64URL_NOPAD.encode(&signature))
+}
+
+/// A server of an operator, and the credentials of a user in its one account.
+fn with_operator() -> (String, String) {
+    let (operator, account, user) = (KeyPair::new_operator(), KeyPair::new_account(), KeyPair::new_user());
+    let limits = json!({"subs": -1, "data": -1, "payload": -1, "imports": -1, "exports": -1, "wildcards": true,
+        "conn": -1, "leaf": -1});
+    let operator_jwt = jwt(&operator, &operator, &json!({"type": "operator", "version": 2}));
+    let account_claims = json!({"type": "account", "version": 2, "limits": limits});
+    let account_jwt = jwt(&operator, &account, &account_claims);
+    let user_claims = json!({"type": "user", "version": 2, "pub": {}, "sub": {}, "subs": -1, "data": -1,
+        "payload": -1});
+    let user_jwt = jwt(&account, &user, &user_claims);
+    let account_key = account.public_key();
+    let config = format!(
+        "operator: {operator_jwt}\nresolver: MEMORY\nresolver_preload: {{ {account_key}: {account_jwt} }}"
+    );
+    let seed = user.seed().expect("it was made here");
+    let credentials = format!(
+        "-----BEGIN NATS USER JWT-----\n{user_jwt}\n------END NATS USER JWT------\n\n\
+         -----BEGIN USER NKEY SEED-----\n{seed}\n------END USER NKEY SEED------\n"
+    );
+    (config, credentials)
+}
+
+#[tokio::test]
+async fn a_credentials_file_logs_in_and_that_of_another_operator_does_not() {
+    let (config, credentials) = with_operator();
+    let server = NatsServer::start_with(|_| config).await;
+    let of = |name: &str, content: &str| NatsOptions {
+        credentials_file: Some(server.file(name, content)),
+        ..options(&server)
+    };
+    up(&mut connecting(of("user.creds", &credentials), &[], "master").await).await;
+    let (_, foreign) = with_operator();
+    let mut stranger = connecting(of("foreign.creds", &foreign), &[], "master").await;
+    let what = denied(&mut stranger).await;
+    assert!(what.contains("authorization violation"), "{what}");
+}
+
+/// A CA, and certificates of a server and a client that it signed, as files; beside them another CA.
 fn write_certificates(directory: &Path) {
-    let key = || KeyPair::generate().expect("a key");
-    let mut ca = CertificateParams::new(Vec::new()).expect("no names");
-    ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-    let ca = CertifiedIssuer::self_signed(ca, key()).expect("a CA");
+    let key = || KeyPairOfCertificate::generate().expect("a key");
+    let ca = || {
+        let mut ca = CertificateParams::new(Vec::new()).expect("no names");
+        ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        CertifiedIssuer::self_signed(ca, key()).expect("a CA")
+    };
+    let (ca, stranger) = (ca(), ca());
     let write = |name: &str, pem: String| fs::write(directory.join(name), pem).expect("a file");
     write("ca.pem", ca.pem());
+    write("stranger.pem", stranger.pem());
     for name in ["server", "client"] {
         let key = key();
         let names = vec!["127.0.0.1".to_owned()];
@@ -100,20 +155,39 @@ fn write_certificates(directory: &Path) {
     }
 }
 
-fn mutual_tls(directory: &Path) -> String {
-    write_certificates(directory);
-    let file = |name| directory.join(name);
-    format!(
-        "tls {{ cert_file: {:?}, key_file: {:?}, ca_file: {:?}, verify: true }}",
-        file("server.pem"),
-        file("server.key"),
-        file("ca.pem")
-    )
+/// A server that speaks TLS, and asks its clients for certificates or not.
+async fn with_tls(verify: bool) -> NatsServer {
+    NatsServer::start_with(|directory| {
+        write_certificates(directory);
+        let file = |name| directory.join(name);
+        format!(
+            "tls {{ cert_file: {:?}, key_file: {:?}, ca_file: {:?}, verify: {verify} }}",
+            file("server.pem"),
+            file("server.key"),
+            file("ca.pem")
+        )
+    })
+    .await
+}
+
+/// Waits until the server has logged this, and checks that the bus was never up.
+async fn turned_away(server: &NatsServer, bus: &mut impl Bus, said: &str) {
+    wait_until(said, || server.log().contains(said).then_some(())).await;
+    assert_eq!(bus.send(to("a", "x")), Err(Refused::NotConnected));
+}
+
+#[tokio::test]
+async fn a_server_proves_itself_by_a_certificate_of_the_given_ca() {
+    let server = with_tls(false).await;
+    let trusting = |ca| NatsOptions { tls_ca_file: Some(server.path(ca)), ..options(&server) };
+    up(&mut connecting(trusting("ca.pem"), &[], "master").await).await;
+    let mut distrusting = connecting(trusting("stranger.pem"), &[], "master").await;
+    turned_away(&server, &mut distrusting, "TLS handshake error").await;
 }
 
 #[tokio::test]
 async fn both_sides_prove_themselves_with_certificates() {
-    let server = NatsServer::start_with(mutual_tls).await;
+    let server = with_tls(true).await;
     let file = |name| Some(server.path(name));
     let trusting = NatsOptions { tls_ca_file: file("ca.pem"), ..options(&server) };
     let proving = NatsOptions {
@@ -122,4 +196,6 @@ async fn both_sides_prove_themselves_with_certificates() {
         ..trusting.clone()
     };
     up(&mut connecting(proving, &[], "master").await).await;
+    let mut unproven = connecting(trusting, &[], "master").await;
+    turned_away(&server, &mut unproven, "TLS handshake error").await;
 }

@@ -68,6 +68,11 @@ impl NatsServer {
         format!("nats://127.0.0.1:{}", self.port)
     }
 
+    /// What it has logged since it started.
+    pub(crate) fn log(&self) -> String {
+        fs::read_to_string(self.path("nats.log")).unwrap_or_default()
+    }
+
     /// A file in the server's directory.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)

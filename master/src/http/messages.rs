@@ -1,10 +1,15 @@
 //! `/messages`, `/messages/batch`, `/messages/{order}`, `/full_messages`.
 
 use axum::{extract::State as Extract, response::Response};
-use http::Uri;
+use http::{HeaderMap, Uri};
 use replog_host::{
-    edge::{Problem, json::JsonBody, query::Query},
-    pages::{self, Element, PageQuery, Shown, SteadyReader},
+    edge::{
+        Problem,
+        json::JsonBody,
+        ndjson::JsonOrLines,
+        query::{self, Query},
+    },
+    pages::{self, Element, Layout, PageQuery, Shown, SteadyReader},
     traces::Traced,
 };
 use replog_shared::{MessageId, store::Reader, trace::TraceParent};
@@ -14,6 +19,7 @@ use tracing::debug;
 use super::{
     State,
     answers::{self, appended, batch_appended, gone, met},
+    batches,
     requests::{self, WaitQuery},
 };
 use crate::core::events::{WriteOutcome, Written};
@@ -37,11 +43,15 @@ pub(super) async fn append<R: Reader>(
 /// `POST /messages/batch`.
 pub(super) async fn append_batch<R: Reader>(
     Extract(context): State<R>,
-    Query(()): Query<()>,
+    uri: Uri,
     Traced(trace): Traced,
-    body: JsonBody,
+    body: JsonOrLines,
 ) -> Result<Response, Problem> {
-    let request = requests::batch(&body, context.nodes())?;
+    let (query, nodes) = (uri.query().unwrap_or_default(), context.nodes());
+    let request = match &body {
+        JsonOrLines::Json(body) => query::parse(query).and_then(|()| batches::of_json(body, nodes))?,
+        JsonOrLines::Lines(lines) => batches::of_lines(lines, &query::parse(query)?, nodes)?,
+    };
     let ids: Vec<MessageId> = request.append.messages.iter().map(|new| new.id.clone()).collect();
     drop(body);
     let outcome = context.node.append(request.append, trace, request.timeout).await.map_err(|_| gone())?;
@@ -67,27 +77,31 @@ fn note_answer(id: &MessageId, trace: Option<TraceParent>, outcome: &WriteOutcom
 /// `GET /messages`.
 pub(super) async fn list<R: Reader>(
     Extract(context): State<R>,
+    headers: HeaderMap,
     Query(query): Query<PageQuery>,
 ) -> Result<Response, Problem> {
-    pages(context, &query, Element::Message).await
+    pages(context, &headers, &query, Element::Message).await
 }
 
 /// `GET /full_messages`.
 pub(super) async fn list_full<R: Reader>(
     Extract(context): State<R>,
+    headers: HeaderMap,
     Query(query): Query<PageQuery>,
 ) -> Result<Response, Problem> {
-    pages(context, &query, Element::Entry).await
+    pages(context, &headers, &query, Element::Entry).await
 }
 
 async fn pages<R: Reader>(
     context: std::sync::Arc<super::Context<R>>,
+    headers: &HeaderMap,
     query: &PageQuery,
     element: Element,
 ) -> Result<Response, Problem> {
-    let (reader, shown) = (context.node.reader.clone(), &context.node.shown);
+    let layout = Layout::wanted(headers)?;
+    let (reads, shown) = (context.node.reads.clone(), &context.node.shown);
     pages::wait_for_order(shown.clone(), query, &context.stopping).await?;
-    Ok(pages::answer(reader, element, query, shown, context.stopped.clone()))
+    Ok(pages::answer(reads, (element, layout), headers, query, shown, context.stopped.clone()))
 }
 
 /// `GET /messages/{order}`: the entry and who holds it; with `w`, waits for it.
@@ -97,11 +111,11 @@ pub(super) async fn one<R: Reader>(
     Query(query): Query<WaitQuery>,
 ) -> Result<Response, Problem> {
     let order = requests::path_order(&uri)?;
-    let reader = SteadyReader::new(context.node.reader.clone(), context.node.shown.clone());
+    let reader = SteadyReader::new(context.node.reads.clone(), context.node.shown.clone());
     let w = requests::query_write_concern(query.w.as_deref(), context.nodes())?;
     let outcome = context.node.wait(order, w, query.timeout).await.map_err(|_| Problem::stopping())?;
     let met = answers::met_wait(&context, outcome)?;
-    let page = reader.read(order, order.next(), 0).map_err(|error| {
+    let page = reader.read(order, order.next(), 0).await.map_err(|error| {
         if reader.was_cut() { answers::too_late(order) } else { answers::unreadable(&error) }
     })?;
     let line =

@@ -1,20 +1,26 @@
 //! Requests in, answers out. One file a resource.
 
 mod answers;
+mod batches;
 mod clean;
 mod faults;
 mod health;
 mod messages;
 mod metrics;
 mod requests;
+mod tail;
 
 use std::sync::Arc;
 
-use axum::{
-    Router,
-    routing::{get, post},
+use replog_host::{
+    auth::Scope::{Admin, Append, Read},
+    edge::{
+        Access::{Needs, Open},
+        Routes,
+    },
+    probes,
+    tail::Tails,
 };
-use replog_host::probes;
 use replog_shared::{Durability, LogName, NodeName, store::Reader};
 use tokio_util::sync::CancellationToken;
 
@@ -39,6 +45,8 @@ pub struct Context<R> {
     pub allow_clean: bool,
     /// Whether faults are allowed: a master has none, and says so.
     pub allow_faults: bool,
+    /// Who follows the log.
+    pub tails: Tails,
     /// The node stops: whoever waits for something to be shown is told so.
     pub stopping: CancellationToken,
     /// The node has stopped: what is still being answered is broken off.
@@ -54,18 +62,21 @@ impl<R> Context<R> {
 
 type State<R> = axum::extract::State<Arc<Context<R>>>;
 
-/// The master's routes.
-pub fn router<R: Reader>(context: Context<R>) -> Router {
-    Router::new()
-        .route("/messages", post(messages::append::<R>).get(messages::list::<R>))
-        .route("/messages/batch", post(messages::append_batch::<R>))
-        .route("/messages/{order}", get(messages::one::<R>))
-        .route("/full_messages", get(messages::list_full::<R>))
-        .route("/clean", post(clean::clean::<R>))
-        .route("/faults", get(faults::elsewhere::<R>).put(faults::elsewhere::<R>))
-        .route("/health", get(health::health::<R>))
-        .route("/metrics", get(metrics::metrics::<R>))
-        .route("/livez", get(probes::livez))
-        .route("/readyz", get(health::readyz::<R>))
+/// The master's routes, and what each asks of its caller.
+pub fn router<R: Reader>(context: Context<R>) -> Routes {
+    Routes::new()
+        .post("/messages", Needs(Append), messages::append::<R>)
+        .get("/messages", Needs(Read), messages::list::<R>)
+        .post("/messages/batch", Needs(Append), messages::append_batch::<R>)
+        .get("/messages/{order}", Needs(Read), messages::one::<R>)
+        .get("/full_messages", Needs(Read), messages::list_full::<R>)
+        .get("/tail", Needs(Read), tail::tail::<R>)
+        .post("/clean", Needs(Admin), clean::clean::<R>)
+        .get("/faults", Needs(Admin), faults::elsewhere::<R>)
+        .put("/faults", Needs(Admin), faults::elsewhere::<R>)
+        .get("/health", Needs(Read), health::health::<R>)
+        .get("/metrics", Needs(Read), metrics::metrics::<R>)
+        .get("/livez", Open, probes::livez)
+        .get("/readyz", Open, health::readyz::<R>)
         .with_state(Arc::new(context))
 }

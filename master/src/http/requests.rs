@@ -1,11 +1,11 @@
 //! What clients send, checked at the edge: what passes here is well-formed.
 
-use std::{borrow::Cow, collections::BTreeSet, time::Duration};
+use std::{borrow::Cow, time::Duration};
 
 use http::Uri;
 use replog_host::edge::{
     Problem,
-    json::{JsonBody, Object, present},
+    json::{JsonBody, present},
     query::{Params, QueryParams, number_in, whole_number},
 };
 use replog_shared::{
@@ -33,30 +33,6 @@ struct AppendBody<'a> {
     expect_order: Option<u64>,
 }
 
-/// The body of `POST /messages/batch`.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct BatchBody<'a> {
-    #[serde(borrow)]
-    messages: Vec<Object<BatchItem<'a>>>,
-    #[serde(default, deserialize_with = "present")]
-    w: Option<u64>,
-    #[serde(default, deserialize_with = "present")]
-    timeout_ms: Option<u64>,
-    #[serde(default, deserialize_with = "present")]
-    expect_order: Option<u64>,
-}
-
-/// One message of a batch.
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct BatchItem<'a> {
-    #[serde(borrow)]
-    message: &'a RawValue,
-    #[serde(borrow, default, deserialize_with = "present")]
-    id: Option<Cow<'a, str>>,
-}
-
 /// The body of `POST /clean`.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -80,23 +56,6 @@ pub(super) fn append(body: &JsonBody, nodes: u16) -> Result<Request, Problem> {
     request(vec![message], parsed.w, parsed.timeout_ms, parsed.expect_order, nodes)
 }
 
-/// Reads a batch.
-pub(super) fn batch(body: &JsonBody, nodes: u16) -> Result<Request, Problem> {
-    let parsed: BatchBody<'_> = parse(body, nodes)?;
-    let count = parsed.messages.len();
-    if !(1..=MAX_BATCH_MESSAGES).contains(&count) {
-        let detail = format!("A batch has 1 to {MAX_BATCH_MESSAGES} messages; this one has {count}.");
-        return Err(Problem::invalid_field("messages", detail).allowing(|field| allowed(field, nodes)));
-    }
-    let messages = parsed.messages.iter().enumerate().map(|(nth, Object(item))| {
-        let field = |name| format!("messages[{nth}].{name}");
-        new_message(body, item.message, item.id.as_deref(), &field("message"), &field("id"), nodes)
-    });
-    let messages = messages.collect::<Result<Vec<_>, _>>()?;
-    check_ids_differ(&parsed.messages)?;
-    request(messages, parsed.w, parsed.timeout_ms, parsed.expect_order, nodes)
-}
-
 /// Reads a clean; without a body it has every default.
 pub(super) fn clean(body: Option<&JsonBody>, nodes: u16) -> Result<Request, Problem> {
     let parsed: CleanBody = body.map(|body| parse(body, nodes)).transpose()?.unwrap_or_default();
@@ -104,12 +63,12 @@ pub(super) fn clean(body: Option<&JsonBody>, nodes: u16) -> Result<Request, Prob
 }
 
 /// The body as a `T`. What is refused in it is told with what is allowed there.
-fn parse<'a, T: Deserialize<'a>>(body: &'a JsonBody, nodes: u16) -> Result<T, Problem> {
+pub(super) fn parse<'a, T: Deserialize<'a>>(body: &'a JsonBody, nodes: u16) -> Result<T, Problem> {
     body.parse().map_err(|problem| problem.allowing(|field| allowed(field, nodes)))
 }
 
 /// What the field of this name may be.
-fn allowed(field: &str, nodes: u16) -> Option<String> {
+pub(super) fn allowed(field: &str, nodes: u16) -> Option<String> {
     match field {
         "message" => Some(MessageError::allowed()),
         "messages" => Some(format!("an array of 1 to {MAX_BATCH_MESSAGES} messages")),
@@ -120,7 +79,7 @@ fn allowed(field: &str, nodes: u16) -> Option<String> {
     }
 }
 
-fn request(
+pub(super) fn request(
     messages: Vec<NewMessage>,
     w: Option<u64>,
     timeout_ms: Option<u64>,
@@ -136,7 +95,7 @@ fn request(
     Ok(Request { append, timeout: timeout_ms.map(Duration::from_millis) })
 }
 
-fn write_concern(asked: Option<u64>, nodes: u16) -> Result<WriteConcern, Problem> {
+pub(super) fn write_concern(asked: Option<u64>, nodes: u16) -> Result<WriteConcern, Problem> {
     WriteConcern::checked(asked, nodes).map_err(|error| {
         let detail = format!(
             "`w` is {}; it must be a whole number from 1 to {}, the configured nodes.",
@@ -152,7 +111,7 @@ pub(super) fn query_write_concern(asked: Option<&str>, nodes: u16) -> Result<Wri
     write_concern(Some(asked), nodes)
 }
 
-fn new_message(
+pub(super) fn new_message(
     body: &JsonBody,
     message: &RawValue,
     id: Option<&str>,
@@ -168,21 +127,6 @@ fn new_message(
         Problem::invalid_field(id_field, detail).allowing(|field| allowed(field, nodes))
     })?;
     Ok(NewMessage { id, message })
-}
-
-fn check_ids_differ(messages: &[Object<BatchItem<'_>>]) -> Result<(), Problem> {
-    let mut seen = BTreeSet::new();
-    for (nth, id) in
-        messages.iter().enumerate().filter_map(|(nth, Object(item))| Some((nth, item.id.as_deref()?)))
-    {
-        if !seen.insert(id) {
-            let detail =
-                format!("The id {id:?} stands twice in this batch; every message needs an id of its own.");
-            let problem = Problem::invalid_field(&format!("messages[{nth}].id"), detail);
-            return Err(problem.with("allowed", "an id that no other message of the batch has"));
-        }
-    }
-    Ok(())
 }
 
 /// The order in the path of `GET /messages/{order}`, in the one way in which it can be written: an address that can

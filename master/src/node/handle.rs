@@ -5,6 +5,7 @@ use std::{net::SocketAddr, time::Duration};
 use replog_host::{
     commands::{Commands, Gone},
     pages::Shown,
+    reads::Reads,
 };
 use replog_shared::{Order, WriteConcern, store::Reader, trace::TraceParent};
 use tokio::{
@@ -53,7 +54,7 @@ pub(super) enum Command {
 pub struct Handle<R> {
     pub(super) commands: Commands<Command>,
     /// Reads the log.
-    pub reader: R,
+    pub reads: Reads<R>,
     /// What reads show.
     pub shown: watch::Receiver<Shown>,
     /// Whether this node leads and its bus is connected.

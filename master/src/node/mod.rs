@@ -103,8 +103,8 @@ impl<S: Store, B: Bus> Node<S, B> {
         let telemetry = Telemetry::new(core.nodes(), length, bytes);
         let (commands, queue) = Commands::new(COMMANDS);
         let (readiness, readiness_receiver) = watch::channel(Readiness::default());
-        let (reader, shown) = (held.reader(), held.shown());
-        let handle = Handle { commands, reader, shown, readiness: readiness_receiver };
+        let (reads, shown) = (held.reads(), held.shown());
+        let handle = Handle { commands, reads, shown, readiness: readiness_receiver };
         let now = Instant::now();
         let node = Node {
             core,

@@ -6,11 +6,15 @@ mod metrics;
 mod misdirected;
 mod read;
 
-use axum::{
-    Router,
-    routing::{get, post},
+use replog_host::{
+    auth::Scope::{Admin, Append, Read},
+    edge::{
+        Access::{Needs, Open},
+        Routes,
+    },
+    probes,
+    tail::Tails,
 };
-use replog_host::probes;
 use replog_shared::{Durability, LogName, NodeName, store::Reader};
 use tokio_util::sync::CancellationToken;
 
@@ -24,24 +28,29 @@ pub(crate) struct Context<R> {
     pub(crate) name: NodeName,
     pub(crate) durability: Durability,
     pub(crate) allow_faults: bool,
+    /// Who follows the log.
+    pub(crate) tails: Tails,
     /// The server stops: whoever waits is told so.
     pub(crate) stopping: CancellationToken,
     /// The node has stopped: what is still being answered is broken off.
     pub(crate) stopped: CancellationToken,
 }
 
-/// All routes.
-pub(crate) fn router<R: Reader>(context: Context<R>) -> Router {
-    Router::new()
-        .route("/messages", get(read::messages::<R>).post(misdirected::to_master::<R>))
-        .route("/messages/batch", post(misdirected::to_master::<R>))
-        .route("/messages/{order}", get(misdirected::to_master::<R>))
-        .route("/clean", post(misdirected::to_master::<R>))
-        .route("/full_messages", get(read::full_messages::<R>))
-        .route("/health", get(health::health::<R>))
-        .route("/metrics", get(metrics::metrics::<R>))
-        .route("/livez", get(probes::livez))
-        .route("/readyz", get(health::readyz::<R>))
-        .route("/faults", get(faults::get::<R>).put(faults::put::<R>))
+/// All routes, and what each asks of its caller.
+pub(crate) fn router<R: Reader>(context: Context<R>) -> Routes {
+    Routes::new()
+        .get("/messages", Needs(Read), read::messages::<R>)
+        .post("/messages", Needs(Append), misdirected::to_master::<R>)
+        .post("/messages/batch", Needs(Append), misdirected::to_master::<R>)
+        .get("/messages/{order}", Needs(Read), misdirected::to_master::<R>)
+        .get("/tail", Needs(Read), read::tail::<R>)
+        .post("/clean", Needs(Admin), misdirected::to_master::<R>)
+        .get("/full_messages", Needs(Read), read::full_messages::<R>)
+        .get("/health", Needs(Read), health::health::<R>)
+        .get("/metrics", Needs(Read), metrics::metrics::<R>)
+        .get("/livez", Open, probes::livez)
+        .get("/readyz", Open, health::readyz::<R>)
+        .get("/faults", Needs(Admin), faults::get::<R>)
+        .put("/faults", Needs(Admin), faults::put::<R>)
         .with_state(context)
 }

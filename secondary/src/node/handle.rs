@@ -3,6 +3,7 @@
 use replog_host::{
     commands::{Commands, Gone},
     pages::Shown,
+    reads::Reads,
 };
 use tokio::sync::{oneshot, watch};
 
@@ -23,7 +24,7 @@ pub(super) enum Command {
 pub(crate) struct Handle<R> {
     pub(super) commands: Commands<Command>,
     /// Reads the log.
-    pub(crate) reader: R,
+    pub(crate) reads: Reads<R>,
     /// What reads show.
     pub(crate) shown: watch::Receiver<Shown>,
     /// What else HTTP must know.

@@ -77,7 +77,7 @@ impl<S: Store, B: Bus> Node<S, B> {
         let held = Held::new(storage);
         let (commands, queue) = Commands::new(COMMANDS);
         let (facts, facts_receiver) = watch::channel(Facts::default());
-        let handle = Handle { commands, reader: held.reader(), shown: held.shown(), facts: facts_receiver };
+        let handle = Handle { commands, reads: held.reads(), shown: held.shown(), facts: facts_receiver };
         let node = Node {
             core,
             held,

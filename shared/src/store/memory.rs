@@ -148,6 +148,10 @@ impl Reader for MemoryReader {
     fn read(&self, from: Order, to: Order, bytes: usize) -> Result<Page, ReadError> {
         Ok(read(&self.chunks).page(from, to, bytes))
     }
+
+    fn recent(&self, from: Order, to: Order, bytes: usize) -> Option<Page> {
+        Some(read(&self.chunks).page(from, to, bytes))
+    }
 }
 
 #[cfg(test)]

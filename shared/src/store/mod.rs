@@ -65,6 +65,9 @@ pub trait Reader: Clone + Send + Sync + 'static {
     /// # Errors
     /// The storage's own, as text: the bytes are damaged or cannot be read.
     fn read(&self, from: Order, to: Order, bytes: usize) -> Result<Page, ReadError>;
+
+    /// The same, if it is in memory: never waits for a storage. `None` where only [`Reader::read`] can tell.
+    fn recent(&self, from: Order, to: Order, bytes: usize) -> Option<Page>;
 }
 
 /// Why a log could not be read.

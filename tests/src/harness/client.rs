@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeSet, ops::Range, time::Duration};
 
-use reqwest::{Method, RequestBuilder};
+use reqwest::{
+    Method, RequestBuilder,
+    header::{AUTHORIZATION, HeaderMap},
+};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -43,7 +46,20 @@ pub struct Entry {
 impl Client {
     /// A client of the node at `base`, such as `http://127.0.0.1:5000`.
     pub fn new(base: String) -> Client {
-        let http = reqwest::Client::builder().no_proxy().timeout(TIMEOUT).build();
+        Client::with_headers(base, HeaderMap::new())
+    }
+
+    /// A client of the same node that shows a token with each request.
+    ///
+    /// # Panics
+    /// The token cannot stand in a header.
+    pub fn with_token(&self, token: &str) -> Client {
+        let value = format!("Bearer {token}").parse().expect("a token fits into a header");
+        Client::with_headers(self.base.clone(), HeaderMap::from_iter([(AUTHORIZATION, value)]))
+    }
+
+    fn with_headers(base: String, headers: HeaderMap) -> Client {
+        let http = reqwest::Client::builder().no_proxy().timeout(TIMEOUT).default_headers(headers).build();
         Client { base, http: http.expect("a plain HTTP client can be made") }
     }
 

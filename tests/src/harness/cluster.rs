@@ -14,6 +14,7 @@ use super::{
     ports,
     process::Process,
     programs,
+    proxy::Proxy,
     wait::{SOON, wait_until},
 };
 
@@ -32,6 +33,8 @@ pub struct Options {
     pub heartbeat_interval: Duration,
     /// Whether each node keeps its log in a directory of its own, synced; else it is in memory.
     pub on_disk: bool,
+    /// Whether each node reaches nats-server through a proxy of its own.
+    pub proxied: bool,
     /// Further arguments of the master.
     pub master_args: Vec<&'static str>,
     /// Further arguments of each secondary.
@@ -43,7 +46,14 @@ impl Default for Options {
     fn default() -> Options {
         let (master_args, secondary_args) = (vec!["--allow-clean"], vec!["--allow-faults"]);
         let heartbeat_interval = HEARTBEAT_INTERVAL;
-        Options { secondaries: 2, heartbeat_interval, on_disk: false, master_args, secondary_args }
+        Options {
+            secondaries: 2,
+            heartbeat_interval,
+            on_disk: false,
+            proxied: false,
+            master_args,
+            secondary_args,
+        }
     }
 }
 
@@ -65,6 +75,8 @@ pub struct Node {
     pub client: Client,
     /// Where its HTTP listens: host and port.
     pub address: String,
+    /// Its wire to nats-server, if the cluster has such wires.
+    proxy: Option<Proxy>,
 }
 
 impl Node {
@@ -76,6 +88,14 @@ impl Node {
         self.process.start();
         let what = format!("{} is ready", self.name);
         wait_until(&what, SOON, async || self.client.is_ready().await).await;
+    }
+
+    /// Its wire to nats-server.
+    ///
+    /// # Panics
+    /// The cluster's options do not say `proxied`.
+    pub fn wire(&self) -> &Proxy {
+        self.proxy.as_ref().expect("the nodes of this cluster have wires that can be cut")
     }
 }
 
@@ -159,6 +179,12 @@ impl Cluster {
 
     fn place(&self) -> Place<'_> {
         Place { nats_port: self.nats_port, options: &self.options, folder: self.folder.path() }
+    }
+
+    /// Leaves the folder with all directories and log lines behind, and says where it is.
+    pub fn keep(&mut self) -> PathBuf {
+        self.folder.disable_cleanup(true);
+        self.folder.path().to_owned()
     }
 
     /// The directory of the node of this name.
@@ -247,7 +273,9 @@ impl Place<'_> {
     fn node_in(&self, name: &str, directory: &str, program: &str, args: &[&str]) -> Node {
         let log = self.folder.join(format!("{directory}.log"));
         let address = format!("127.0.0.1:{}", ports::free());
-        let nats_url = format!("nats://127.0.0.1:{}", self.nats_port);
+        let proxy = self.options.proxied.then(|| Proxy::start(format!("127.0.0.1:{}", self.nats_port)));
+        let nats_port = proxy.as_ref().map_or(self.nats_port, |proxy| proxy.port);
+        let nats_url = format!("nats://127.0.0.1:{nats_port}");
         let interval = self.options.heartbeat_interval.as_millis().to_string();
         let directory = self.folder.join(directory).into_os_string();
         let memory = ["--durability", "memory"].map(OsString::from);
@@ -256,7 +284,8 @@ impl Place<'_> {
         let pace = ["--heartbeat-interval-ms", &interval];
         let args = common.iter().chain(&pace).chain(args).map(OsString::from).chain(storage).collect();
         let process = Process::new(name, programs::node(program), args, log);
-        Node { name: name.to_owned(), process, client: Client::new(format!("http://{address}")), address }
+        let client = Client::new(format!("http://{address}"));
+        Node { name: name.to_owned(), process, client, address, proxy }
     }
 }
 

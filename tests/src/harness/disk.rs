@@ -4,16 +4,15 @@ use std::{
     fs,
     ops::Range,
     path::{Path, PathBuf},
-    process::Command,
 };
 
 use serde_json::Value;
 
 /// Bytes before the first frame of a segment (docs/FORMAT.md).
-const HEADER_BYTES: usize = 64;
+pub const HEADER_BYTES: usize = 64;
 
 /// Bytes of a frame before its line.
-const FRAME_HEADER_BYTES: usize = 16;
+pub const FRAME_HEADER_BYTES: usize = 16;
 
 /// Bytes of a record of what was synced.
 const RECORD_BYTES: usize = 32;
@@ -38,12 +37,11 @@ pub struct Segment {
 }
 
 impl Segment {
-    /// The first segment of the log in a data directory.
+    /// Reads one.
     ///
     /// # Panics
-    /// There is none.
-    pub fn first(directory: &Path) -> Segment {
-        let path = segments(directory).into_iter().next().expect("the log has a segment");
+    /// It cannot be read.
+    pub fn read(path: PathBuf) -> Segment {
         let bytes = fs::read(&path).expect("a segment can be read");
         let (mut frames, mut records, mut at) = (Vec::new(), Vec::new(), HEADER_BYTES);
         while let Some(length) = bytes.get(at + 4..at + 8) {
@@ -61,37 +59,67 @@ impl Segment {
         Segment { path, frames, records, bytes }
     }
 
-    /// Leaves only the first `length` bytes of the file.
+    /// The last frame of a line.
     ///
     /// # Panics
-    /// It cannot be written.
-    pub fn truncate(&self, length: usize) {
-        fs::write(&self.path, &self.bytes[..length]).expect("a segment can be written");
+    /// There is none.
+    pub fn last_frame(&self) -> Range<usize> {
+        self.frames.last().cloned().expect("the segment holds a line")
     }
 
-    /// Writes the file as it is here, with one bit of the byte at `at` flipped.
+    /// The last record of what was synced, if it stands behind all lines.
+    pub fn closing_record(&self) -> Option<Range<usize>> {
+        self.records.last().cloned().filter(|record| record.start >= self.last_frame().end)
+    }
+
+    /// Where the part begins that a byte belongs to: header, frame or record; none: behind them all.
+    pub fn part_at(&self, at: usize) -> Option<usize> {
+        let header = 0..HEADER_BYTES;
+        let mut parts = [&header].into_iter().chain(&self.frames).chain(&self.records);
+        parts.find(|part| part.contains(&at)).map(|part| part.start)
+    }
+}
+
+/// A data directory as it was at some moment.
+#[derive(Debug)]
+pub struct Snapshot {
+    directory: PathBuf,
+    files: Vec<(PathBuf, Vec<u8>)>,
+}
+
+impl Snapshot {
+    /// Takes one of a directory that nobody uses.
     ///
     /// # Panics
-    /// It cannot be written.
-    pub fn flip(&self, at: usize) {
-        self.restore();
-        flip(&self.path, at);
+    /// It cannot be read.
+    pub fn of(directory: PathBuf) -> Snapshot {
+        let mut files = Vec::new();
+        let mut folders = vec![directory.clone()];
+        while let Some(folder) = folders.pop() {
+            for entry in fs::read_dir(folder).expect("a data directory can be listed") {
+                let path = entry.expect("a data directory can be listed").path();
+                if path.is_dir() {
+                    folders.push(path);
+                } else {
+                    let bytes = fs::read(&path).expect("a file can be read");
+                    files.push((path, bytes));
+                }
+            }
+        }
+        Snapshot { directory, files }
     }
 
-    /// Writes the file as it is here, and more bytes behind it.
-    ///
-    /// # Panics
-    /// It cannot be written.
-    pub fn extend(&self, more: &[u8]) {
-        fs::write(&self.path, [&self.bytes, more].concat()).expect("a segment can be written");
-    }
-
-    /// Writes the file as it is here.
+    /// Makes the directory again what it was.
     ///
     /// # Panics
     /// It cannot be written.
     pub fn restore(&self) {
-        self.extend(&[]);
+        fs::remove_dir_all(&self.directory).expect("a data directory can be removed");
+        for (path, bytes) in &self.files {
+            let folder = path.parent().expect("a file is in a folder");
+            fs::create_dir_all(folder).expect("a folder can be made");
+            fs::write(path, bytes).expect("a file can be written");
+        }
     }
 }
 
@@ -117,6 +145,15 @@ pub fn flip(path: &Path, at: usize) {
     fs::write(path, bytes).expect("the file can be written");
 }
 
+/// Leaves only the first `length` bytes of a file.
+///
+/// # Panics
+/// It cannot be written.
+pub fn truncate(path: &Path, length: usize) {
+    let bytes = fs::read(path).expect("the file can be read");
+    fs::write(path, &bytes[..length]).expect("the file can be written");
+}
+
 /// What a node must not forget, as it stands in its directory.
 ///
 /// # Panics
@@ -134,48 +171,4 @@ pub fn quarantine(directory: &Path) -> String {
     let Ok(files) = fs::read_dir(directory.join("quarantine")) else { return String::new() };
     let content = files.map(|file| fs::read(file.expect("it can be listed").path()).expect("it can be read"));
     content.map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).collect()
-}
-
-/// A file system of a few bytes, in memory. Dropping it takes it away.
-#[derive(Debug)]
-pub struct SmallDisk {
-    place: PathBuf,
-}
-
-impl SmallDisk {
-    /// Mounts one at `place`, which is created if need be.
-    ///
-    /// # Panics
-    /// This process may not mount.
-    pub fn mount(place: PathBuf, bytes: usize) -> SmallDisk {
-        fs::create_dir_all(&place).expect("a folder can be made");
-        let size = format!("size={bytes}");
-        let mounted =
-            Command::new("mount").args(["-t", "tmpfs", "-o", &size, "replog-test"]).arg(&place).output();
-        let why = match mounted {
-            Ok(output) if output.status.success() => return SmallDisk { place },
-            Ok(output) => String::from_utf8_lossy(&output.stderr).trim().to_owned(),
-            Err(error) => error.to_string(),
-        };
-        panic!(
-            "a small disk cannot be mounted ({why}): run the tests as root, in a container with CAP_SYS_ADMIN"
-        );
-    }
-
-    /// A file that takes so many bytes of it, until it is removed.
-    ///
-    /// # Panics
-    /// There is no such room.
-    pub fn ballast(&self, bytes: usize) -> PathBuf {
-        let path = self.place.join("ballast");
-        fs::write(&path, vec![1; bytes]).expect("there is room for the ballast");
-        path
-    }
-}
-
-impl Drop for SmallDisk {
-    fn drop(&mut self) {
-        // Lazily: a process may be using it still, and goes with the cluster.
-        let _goes_with_the_machine = Command::new("umount").arg("-l").arg(&self.place).status();
-    }
 }

@@ -5,11 +5,14 @@
 //! | [`client`] | what a node answers over HTTP |
 //! | [`cluster`] | nats-server, master and secondaries as processes of this machine |
 //! | [`containers`] | the same as containers on a network of their own |
-//! | [`disk`] | data directories from outside: read, damaged, on a disk that is too small |
+//! | [`disk`] | data directories from outside: read, damaged, restored |
+//! | [`follower`] | one who follows a log over server-sent events |
 //! | [`load`] | clients at work while a test breaks the cluster, and their history |
 //! | [`process`] | one of those processes: start, kill, stop, pause |
 //! | [`programs`] | where their programs are |
+//! | [`proxy`] | wires to nats-server that are cut, slowed down, broken within a frame |
 //! | [`raw`] | HTTP as bytes, for requests that no client would send |
+//! | [`small_disk`] | disks that are full soon |
 //! | [`strace`] | system calls that fail |
 //! | [`wait`] | waiting for a condition, with a deadline |
 
@@ -17,16 +20,20 @@ pub mod client;
 pub mod cluster;
 pub mod containers;
 pub mod disk;
+pub mod follower;
 pub mod load;
 mod ports;
 pub mod process;
 pub mod programs;
+pub mod proxy;
 pub mod raw;
+pub mod small_disk;
 pub mod strace;
 pub mod wait;
 
 pub use client::{Answer, Client, Entry};
 pub use cluster::{Cluster, Node, Options, equal_logs};
+pub use follower::Follower;
 pub use load::{Load, Pace, add_logs};
 pub use process::Process;
 pub use wait::{SOON, eventually, wait_until};

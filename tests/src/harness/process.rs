@@ -38,6 +38,14 @@ impl Process {
         &self.name
     }
 
+    /// Its number among the processes of this machine.
+    ///
+    /// # Panics
+    /// It does not run.
+    pub fn id(&self) -> u32 {
+        self.child.as_ref().unwrap_or_else(|| panic!("{} does not run", self.name)).id()
+    }
+
     /// Starts it, for the first time or again.
     ///
     /// # Panics
@@ -134,6 +142,11 @@ impl Process {
     /// SIGCONT: it goes on.
     pub fn resume(&self) {
         self.signal(Signal::CONT);
+    }
+
+    /// SIGHUP: read your files again. Returns at once.
+    pub fn hang_up(&self) {
+        self.signal(Signal::HUP);
     }
 
     fn signal(&self, signal: Signal) {

@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-/// The program of a node: from the folder in `REPLOG_BIN_DIR`, else as cargo built it beside this test.
+/// A program of this project: from the folder in `REPLOG_BIN_DIR`, else as cargo built it beside this test.
 ///
 /// # Panics
 /// It is not there; the message says what to run.
@@ -14,10 +14,18 @@ pub fn node(name: &str) -> PathBuf {
     let program = folder.join(name);
     assert!(
         program.is_file(),
-        "{} is missing: run `cargo build -p replog-master -p replog-secondary`",
+        "{} is missing: run `cargo build -p replog-master -p replog-secondary -p replog-cli`",
         program.display()
     );
     program
+}
+
+/// The command of this project.
+///
+/// # Panics
+/// As [`node`].
+pub fn replog() -> PathBuf {
+    node("replog")
 }
 
 /// The nats-server: the one that `NATS_SERVER_BIN` names, else the one that `cargo xtask tools` fetched, else one on

@@ -4,43 +4,123 @@ use std::{
     env,
     ffi::OsString,
     fs,
+    io::Read as _,
     path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
 };
 
-use super::Process;
+use super::{Process, SOON, wait_until};
 
-/// A process whose system calls fail as `fault` says, from its next start on.
+/// System calls and the error that one of them is to end with.
+#[derive(Clone, Copy, Debug)]
+pub struct Fault {
+    /// Their names, with commas between.
+    pub calls: &'static str,
+    /// The error's name.
+    pub error: &'static str,
+    /// Which one fails, counted from 1 in each thread. Those behind it are well again: whoever tries again gets what
+    /// he wants, and has broken his word.
+    pub nth: usize,
+}
+
+/// Faults of a process. Dropping them ends them, unless the process has ended.
 #[derive(Debug)]
 pub struct Faults {
     trace: PathBuf,
+    tracer: Option<Child>,
 }
 
-/// Lets the `nth` call of `call`, counted in each thread, fail with `error` in the process, from its next start on.
+/// Lets a call fail from the next start of the process on, until [`Faults::end`].
 ///
 /// # Panics
 /// strace is not installed.
-pub fn inject(process: &mut Process, call: &str, error: &str, nth: usize) -> Faults {
-    let trace = process.log_path().with_extension(format!("{call}-{nth}.strace"));
-    let (only, fault) = (format!("trace={call}"), format!("inject={call}:error={error}:when={nth}"));
+pub fn inject(process: &mut Process, fault: Fault) -> Faults {
+    let trace = trace_of(process);
     // -D: strace is the node's grandchild, so that the node is ours to kill and to wait for.
-    let args = ["-D", "-f", "-qq", "--seccomp-bpf", "-e", &only, "-e", &fault, "-o"].map(OsString::from);
-    process.run_under(installed(), args.into_iter().chain([trace.clone().into()]).collect());
-    Faults { trace }
+    let args = ["-D".into(), "--seccomp-bpf".into()].into_iter().chain(fault.args(&trace));
+    process.run_under(installed(), args.collect());
+    Faults { trace, tracer: None }
+}
+
+/// Lets a call of the running process fail, from now on.
+///
+/// # Panics
+/// strace is not installed, or may not trace the process.
+pub async fn strike(process: &Process, fault: Fault) -> Faults {
+    let trace = trace_of(process);
+    let pid = process.id().to_string();
+    let mut tracer = Command::new(installed())
+        .args(fault.args(&trace))
+        .args(["-p", &pid])
+        .stdin(Stdio::null())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("strace can be started");
+    wait_until("strace traces the process", SOON, async || {
+        // Under load the fault may have done its work before anybody looks.
+        if is_alive(&mut tracer) || has_struck(&trace) {
+            return is_traced(&pid) || has_struck(&trace);
+        }
+        panic!("strace gave up: {}", words_of(&mut tracer));
+    })
+    .await;
+    Faults { trace, tracer: Some(tracer) }
+}
+
+impl Fault {
+    fn args(self, trace: &Path) -> impl Iterator<Item = OsString> {
+        let Fault { calls, error, nth } = self;
+        let (only, fault) = (format!("trace={calls}"), format!("inject={calls}:error={error}:when={nth}"));
+        let args = ["-f", "-qq", "-e", &only, "-e", &fault, "-o"].map(OsString::from);
+        args.into_iter().chain([trace.as_os_str().to_owned()])
+    }
 }
 
 impl Faults {
-    /// Ends them: the process runs by itself again, from its next start on.
+    /// Ends them once the process has ended: it runs by itself again, from its next start on.
     ///
     /// # Panics
     /// None was injected: the test proves nothing.
     pub fn end(self, process: &mut Process) {
         process.run_alone();
-        let trace = fs::read_to_string(&self.trace).unwrap_or_default();
-        assert!(
-            trace.contains("(INJECTED)"),
-            "strace injected nothing: may this process trace others? {trace}"
-        );
+        assert!(has_struck(&self.trace), "the run is invalid: strace injected nothing");
     }
+}
+
+impl Drop for Faults {
+    fn drop(&mut self) {
+        if let Some(tracer) = &mut self.tracer {
+            // It may have ended with the process that it traced.
+            let _may_have_ended = tracer.kill();
+            let _may_have_ended = tracer.wait();
+        }
+    }
+}
+
+/// A file of its own for each fault of a process.
+fn trace_of(process: &Process) -> PathBuf {
+    process.log_path().with_extension(format!("{:016x}.strace", fastrand::u64(..)))
+}
+
+fn has_struck(trace: &Path) -> bool {
+    fs::read_to_string(trace).is_ok_and(|trace| trace.contains("(INJECTED)"))
+}
+
+fn is_alive(child: &mut Child) -> bool {
+    child.try_wait().is_ok_and(|status| status.is_none())
+}
+
+fn words_of(child: &mut Child) -> String {
+    let mut words = String::new();
+    let _says_nothing = child.stderr.as_mut().map(|stderr| stderr.read_to_string(&mut words));
+    words
+}
+
+/// Whether all threads of a process have a tracer.
+fn is_traced(pid: &str) -> bool {
+    let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return false };
+    let mut status = threads.map(|thread| Some(fs::read_to_string(thread.ok()?.path().join("status")).ok()));
+    status.all(|status| status.flatten().is_some_and(|status| !status.contains("TracerPid:\t0\n")))
 }
 
 /// Where strace is.

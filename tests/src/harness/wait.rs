@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 pub const SOON: Duration = Duration::from_secs(20);
 
 /// Between two looks at a condition.
-const LOOK_INTERVAL: Duration = Duration::from_millis(15);
+pub(super) const LOOK_INTERVAL: Duration = Duration::from_millis(15);
 
 /// Waits until `condition` holds.
 ///

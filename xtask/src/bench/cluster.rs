@@ -151,6 +151,10 @@ impl<'a> Cluster<'a> {
         format!("http://127.0.0.1:{}", self.master_port)
     }
 
+    pub(super) fn master_port(&self) -> u16 {
+        self.master_port
+    }
+
     pub(super) fn master_length(&self) -> Result<u64> {
         length(&self.health(self.master_port)?)
     }

@@ -20,6 +20,11 @@ impl Counts {
         let passed = attribute(element, "tests")?.checked_sub(failed + skipped)?;
         Some(Self { passed, failed, skipped })
     }
+
+    /// Counts tests that were left out of the run.
+    pub(super) fn add_skipped(&mut self, count: usize) {
+        self.skipped += count;
+    }
 }
 
 fn attribute(element: &str, name: &str) -> Option<usize> {

@@ -6,7 +6,7 @@ use anyhow::{Context as _, Result};
 
 use crate::{
     process::Program,
-    test::{counts::Counts, environment, summary::Report},
+    test::{abilities, abilities::Skipped, counts::Counts, environment, summary::Report},
     workspace,
 };
 
@@ -53,18 +53,38 @@ fn named(prefixes: &str) -> String {
 /// Where the configuration has nextest report each test. Nextest keeps it in the checkout, wherever cargo builds.
 const REPORT: &str = "target/nextest/ci/junit.xml";
 
-/// Runs a suite; it fails if it holds no test.
+/// Runs a suite; it fails if it holds no test. What this machine cannot run is left out, told and counted.
 ///
 /// # Errors
 /// A test failed or did not end, something does not compile, or there is no test.
 pub(super) fn run(suite: Suite) -> Result<Report> {
+    let skipped = if matches!(suite, Suite::Process) { abilities::skipped() } else { Vec::new() };
+    let left_out: String = skipped.iter().map(|one| format!(" & not binary(={})", one.binary)).collect();
     Program::new("cargo")
         .args(["nextest", "run", "--locked", "--profile", "ci", "--no-tests", "fail"])
         .args(suite.build())
-        .args(["--ignore-default-filter", "--filterset", &suite.filter()])
+        .args(["--ignore-default-filter", "--filterset", &format!("{}{left_out}", suite.filter())])
         .envs(&environment::variables()?)
         .run()?;
-    Ok(Report { tests: Some(counts()?), note: None })
+    let mut tests = counts()?;
+    for Skipped { binary, why } in &skipped {
+        let count = count_of(suite, binary)?;
+        println!("SKIPPED: the {count} tests of {binary}: {why:#}");
+        tests.add_skipped(count);
+    }
+    let names: Vec<&str> = skipped.iter().map(|one| one.binary).collect();
+    let note = (!names.is_empty()).then(|| format!("{} SKIPPED: see there", names.join(", ")));
+    Ok(Report { tests: Some(tests), note })
+}
+
+/// How many tests a binary holds that is not run.
+fn count_of(suite: Suite, binary: &str) -> Result<usize> {
+    let list = Program::new("cargo")
+        .args(["nextest", "list", "--locked", "--message-format", "oneline"])
+        .args(suite.build())
+        .args(["--ignore-default-filter", "--filterset", &format!("binary(={binary})")])
+        .read()?;
+    Ok(list.lines().count())
 }
 
 fn counts() -> Result<Counts> {

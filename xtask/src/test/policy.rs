@@ -17,7 +17,10 @@ pub(super) fn check() -> Result<Report> {
     deny(["check", "--hide-inclusion-graph", "bans", "licenses", "sources"]).run()?;
     if let Err(error) = deny(["fetch", "db"]).run_within(DATABASE_LIMIT) {
         println!("SKIPPED: advisories are not checked, as their database cannot be had: {error:#}");
-        return Ok(Report { tests: None, note: Some("advisories SKIPPED: no access to their database") });
+        return Ok(Report {
+            tests: None,
+            note: Some("advisories SKIPPED: no access to their database".into()),
+        });
     }
     deny(["check", "--disable-fetch", "advisories"]).run()?;
     Ok(Report::default())

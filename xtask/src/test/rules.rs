@@ -11,7 +11,7 @@ use crate::{process::Program, test::summary::Report, tools::promtool};
 pub(super) fn check() -> Result<Report> {
     let Some(promtool) = promtool::find() else {
         println!("SKIPPED: the rules under deploy/prometheus are not checked, as there is no promtool");
-        return Ok(Report { tests: None, note: Some("SKIPPED: no promtool") });
+        return Ok(Report { tests: None, note: Some("SKIPPED: no promtool".to_owned()) });
     };
     let run = |words: [&str; 3]| Program::new(&promtool).args(words).run();
     run(["check", "config", "deploy/prometheus/prometheus.yml"])?;

@@ -14,7 +14,7 @@ use crate::{
 /// One step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Step {
-    /// nats-server, promtool, cargo-nextest and cargo-deny are there
+    /// nats-server, promtool, cargo-nextest, cargo-deny and strace are there
     Tools,
     /// the sources are formatted
     Fmt,

@@ -12,7 +12,7 @@ pub(super) struct Report {
     /// The tests that ran, if that was its purpose.
     pub(super) tests: Option<Counts>,
     /// What it could not do on this machine.
-    pub(super) note: Option<&'static str>,
+    pub(super) note: Option<String>,
 }
 
 /// How one step went.
@@ -43,9 +43,10 @@ impl fmt::Display for Line {
         let verdict = if self.has_failed() { "FAILED" } else { "passed" };
         write!(f, "{:<12} {verdict} {:>8.1} s", self.step, self.took.as_secs_f64())?;
         match &self.result {
-            Ok(Report { tests: Some(counts), .. }) => write!(f, "  {counts}"),
-            Ok(Report { note: Some(note), .. }) => write!(f, "  {note}"),
-            Ok(Report { .. }) => Ok(()),
+            Ok(Report { tests, note }) => {
+                tests.iter().try_for_each(|counts| write!(f, "  {counts}"))?;
+                note.iter().try_for_each(|note| write!(f, "  {note}"))
+            }
             Err(error) => write!(f, "  {error}"),
         }
     }
@@ -103,13 +104,17 @@ mod tests {
         let junit = r#"<testsuites tests="3" failures="0" errors="0">"#;
         let mut summary = Summary::default();
         summary.add(line("fmt", Ok(Report::default())));
-        summary.add(line("deny", Ok(Report { tests: None, note: Some("half SKIPPED") })));
-        summary.add(line("unit", Ok(Report { tests: Counts::of_junit(junit), note: None })));
+        summary.add(line("deny", Ok(Report { tests: None, note: Some("half SKIPPED".into()) })));
+        let mut counts = Counts::of_junit(junit);
+        summary.add(line("unit", Ok(Report { tests: counts, note: None })));
+        counts.as_mut().unwrap().add_skipped(2);
+        summary.add(line("process", Ok(Report { tests: counts, note: Some("disks SKIPPED".into()) })));
         let expected = "fmt          passed      1.5 s\n\
                         deny         passed      1.5 s  half SKIPPED\n\
                         unit         passed      1.5 s  3 passed, 0 failed\n\
-                        all                      4.5 s\n\
-                        3 passed, 0 failed";
+                        process      passed      1.5 s  3 passed, 0 failed, 2 skipped  disks SKIPPED\n\
+                        all                      6.0 s\n\
+                        6 passed, 0 failed, 2 skipped";
         assert_eq!(summary.to_string(), expected);
         assert!(!summary.has_failed());
     }

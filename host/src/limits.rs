@@ -1,0 +1,6 @@
+//! Every maximum of what surrounds a node's core, with its reason. Those of the bus and of the edge stand beside
+//! them.
+
+/// Pages that are read from a disk at one time, for HTTP. A disk gives no more when it is asked by more, and
+/// each takes a thread and a page's memory. Others wait for their turn, within the connections of the edge.
+pub(crate) const COLD_READS: usize = 4;

@@ -1,0 +1,109 @@
+//! What one who follows is given: every entry once, in order, and where it ends.
+
+use crate::support::{Server, patient};
+
+const EVENT_2: &str = "id: 2\ndata: {\"order\":2,\"epoch\":\"1.0\",\"id\":\"id2\",\"message\":\"x\"}\n\n";
+const LINE_0: &str = "{\"order\":0,\"epoch\":\"1.0\",\"id\":\"id0\",\"message\":\"x\"}\n";
+
+#[tokio::test]
+async fn what_is_there_comes_first_and_then_each_entry_that_is_shown() {
+    let mut server = Server::start(patient()).await;
+    server.append(2, 1);
+    let mut client = server.follow("/tail", "").await;
+    client.until("id: 1\n").await;
+    assert!(client.text.contains("content-type: text/event-stream\r\n"), "{}", client.text);
+    assert!(client.text.contains("id: 0\n") && !client.text.contains("id: 2\n"));
+    server.append(1, 1);
+    client.until(EVENT_2).await;
+}
+
+#[tokio::test]
+async fn from_says_where_to_begin_and_the_last_event_id_knows_better() {
+    let mut server = Server::start(patient()).await;
+    server.append(3, 1);
+    for (path, headers) in [
+        ("/tail?from=2", ""),
+        ("/tail?from=0", "last-event-id: 1\r\n"),
+        ("/tail?from=2", "last-event-id:\r\n"),
+    ] {
+        let mut client = server.follow(path, headers).await;
+        assert!(!client.until(EVENT_2).await.contains("id: 1\n"), "{path} {headers}");
+    }
+    let mut client = server.follow("/tail?from=end", "accept: application/x-ndjson\r\n").await;
+    client.until("\r\n\r\n").await;
+    server.append(1, 1);
+    assert!(!client.until("\"order\":3,").await.contains("\"order\":2,"));
+}
+
+#[tokio::test]
+async fn lines_are_sent_to_those_who_ask_for_them() {
+    let mut server = Server::start(patient()).await;
+    server.append(1, 1);
+    let mut client = server.follow("/tail", "accept: application/x-ndjson\r\n").await;
+    client.until(LINE_0).await;
+    assert!(client.text.contains("content-type: application/x-ndjson\r\n") && !client.text.contains("data:"));
+}
+
+#[tokio::test]
+async fn what_cannot_be_meant_is_refused() {
+    let server = Server::start(patient()).await;
+    for (path, headers, status) in [
+        ("/tail?from=-1", "", "400"),
+        ("/tail?form=1", "", "400"),
+        ("/tail?from=1&from=1", "", "400"),
+        ("/tail", "last-event-id: 1, 2\r\n", "400"),
+        ("/tail", "last-event-id: 1\r\nlast-event-id: 1\r\n", "400"),
+        ("/tail", "last-event-id: +1\r\n", "400"),
+        ("/tail", "accept: application/json\r\n", "406"),
+    ] {
+        let mut client = server.follow(path, headers).await;
+        client.until(&format!("\"status\":{status},")).await;
+    }
+}
+
+#[tokio::test]
+async fn an_entry_larger_than_a_piece_comes_whole() {
+    let mut server = Server::start(patient()).await;
+    server.append(1, 100_000);
+    server.append(1, 1);
+    let mut client = server.follow("/tail", "").await;
+    client.until("id: 1\n").await;
+    assert!(client.text.contains(&format!("\"{}\"}}\n\nid: 1\n", "x".repeat(100_000))));
+}
+
+#[tokio::test]
+async fn a_cut_is_the_last_event_and_takes_the_order_back() {
+    let mut server = Server::start(patient()).await;
+    server.append(2, 1);
+    let mut client = server.follow("/tail", "").await;
+    client.until("id: 1\n").await;
+    server.cut();
+    server.append(1, 1);
+    let (text, ended) = client.rest().await;
+    assert!(text.contains("\n\nid:\nevent: cut\ndata: {") && ended, "{text}");
+    assert!(!text.contains("id: 2\n"), "{text}");
+}
+
+#[tokio::test]
+async fn lines_break_off_at_a_cut() {
+    let mut server = Server::start(patient()).await;
+    server.append(1, 1);
+    let mut client = server.follow("/tail", "accept: application/x-ndjson\r\n").await;
+    client.until(LINE_0).await;
+    server.cut();
+    let (text, ended) = client.rest().await;
+    assert!(!ended, "{text}");
+}
+
+#[tokio::test]
+async fn who_has_seen_more_than_there_is_saw_another_history() {
+    let mut server = Server::start(patient()).await;
+    server.append(2, 1);
+    let mut client = server.follow("/tail", "last-event-id: 2\r\n").await;
+    let (text, ended) = client.rest().await;
+    assert!(text.contains("event: cut\n") && ended, "{text}");
+    let mut client = server.follow("/tail", "last-event-id: 1\r\n").await;
+    client.until("retry: ").await;
+    server.append(1, 1);
+    client.until(EVENT_2).await;
+}

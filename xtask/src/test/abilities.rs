@@ -1,0 +1,44 @@
+//! What the tests of some binaries need and not every machine allows. Such tests are never passed over in silence: they
+//! are left out here, which is told and counted. Run by hand on such a machine, they fail and say what they need.
+
+use std::fs;
+
+use anyhow::{Context as _, Result};
+
+use crate::{process, process::Program, workspace};
+
+/// Tests of one binary that this machine cannot run.
+pub(super) struct Skipped {
+    /// The binary.
+    pub(super) binary: &'static str,
+    /// What the machine lacks.
+    pub(super) why: anyhow::Error,
+}
+
+/// A question to the machine: an error is a no, and says why.
+type Probe = fn() -> Result<()>;
+
+/// Binaries with processes, and what they need.
+const NEEDS: [(&str, Probe); 2] = [("process_full_disk", may_mount), ("process_sync_errors", may_trace)];
+
+/// What cannot be run here.
+pub(super) fn skipped() -> Vec<Skipped> {
+    let skipped = |(binary, probe): (&'static str, Probe)| Some(Skipped { binary, why: probe().err()? });
+    NEEDS.into_iter().filter_map(skipped).collect()
+}
+
+/// Errors of system calls are injected by strace into processes that run already.
+fn may_trace() -> Result<()> {
+    process::find("strace").context("strace is not installed (Debian: `apt-get install strace`)")?;
+    let attach = "sleep 1 & strace -qq -e trace=none -p $!";
+    Program::new("sh").args(["-c", attach]).read().map(drop).context("strace may not trace other processes")
+}
+
+/// A small disk is a file system in memory.
+fn may_mount() -> Result<()> {
+    let place = workspace::target().join("mount-probe");
+    fs::create_dir_all(&place)?;
+    let mount = Program::new("mount").args(["-t", "tmpfs", "-o", "size=4096", "replog-probe"]).arg(&place);
+    mount.read().context("this user may not mount a file system")?;
+    Program::new("umount").arg(&place).run()
+}
