@@ -149,8 +149,8 @@ pub async fn wait_for_order(
         .with("length", length.get()))
 }
 
-/// Answers with the entries `from..to`, as `{"messages": […]}` or one a line, one page in memory at a time. When the log is cut
-/// meanwhile, or at `stopped`, the answer breaks off.
+/// Answers with the entries `from..to`, as `{"messages": […]}` or one a line, one page in memory at a time. When the log is
+/// cut meanwhile, or at `stopped`, the answer breaks off.
 pub fn answer<R: Reader>(
     reads: Reads<R>,
     (element, layout): (Element, Layout),

@@ -96,8 +96,8 @@ pub const MAX_CONNECTIONS: usize = 10_000;
 /// HTTP: clients that follow the log at one time. At 64 KiB each they take 128 MiB at most.
 pub const MAX_TAILS: usize = 2_000;
 
-/// HTTP: bytes that all of them together are sent in a second. Measured with a thousand on two processors, appends keep
-/// nine tenths of their rate; with twice as much, three quarters.
+/// HTTP: bytes that all of them together are sent in a second. With a thousand of them on two busy processors, appends
+/// kept about nine tenths of their rate; with twice as much, at times less than eight.
 pub const MAX_TAIL_BYTES_PER_SECOND: u64 = 48 * 1024 * 1024;
 
 /// Bytes of lines that a reader takes from the store at one time.

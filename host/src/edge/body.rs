@@ -213,3 +213,27 @@ impl http_body::Body for AnswerBody {
         self.body.size_hint()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::{convert::Infallible, task::Waker};
+
+    use futures_util::stream;
+    use http_body::Body as _;
+
+    use super::*;
+
+    #[test]
+    fn of_an_unending_answer_one_piece_at_a_time_is_given() {
+        let watch = Arc::new(Watch::new(Arc::default()));
+        let pieces = ["1", "2"].map(|piece| Ok::<_, Infallible>(Bytes::from(piece)));
+        let body = Body::from_stream(stream::iter(pieces));
+        let mut answer = AnswerBody::new(body, Arc::clone(&watch), true);
+        let mut next =
+            || Pin::new(&mut answer).poll_frame(&mut Context::from_waker(Waker::noop())).is_ready();
+        assert!(next());
+        assert!(!next(), "the first is not out");
+        watch.on_flushed();
+        assert!(next());
+    }
+}

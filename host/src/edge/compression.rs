@@ -15,8 +15,7 @@ use tokio::{
     task::spawn_blocking,
 };
 
-/// Answers that are compressed at one time: an encoder holds up to some megabytes. One more is sent as it is.
-const MAX_ENCODERS: usize = 16;
+use super::limits::MAX_ENCODERS;
 
 /// Bytes that are worth a thread of their own. Less is kept by the encoder until more comes.
 const MIN_STEP_BYTES: usize = 4 * 1024;

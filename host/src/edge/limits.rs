@@ -6,6 +6,14 @@ use replog_shared::limits::{
     MAX_BODY_BYTES, MAX_CONNECTIONS, MAX_HEADER_BYTES, MAX_TAIL_BYTES_PER_SECOND, MAX_TAILS,
 };
 
+/// Bytes of an answer that wait in the kernel for a client that does not take them: without a limit they grow to
+/// megabytes for each. What is on its way does not count, so a client that reads is sent to as quickly as before.
+#[cfg(target_os = "linux")]
+pub(super) const UNSENT_BYTES: u32 = 16 * 1024;
+
+/// Answers that are compressed at one time: an encoder holds up to some megabytes. One more is sent as it is.
+pub(super) const MAX_ENCODERS: usize = 16;
+
 /// What one client may cost. Each field maps to a flag; the defaults are the documented ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EdgeLimits {

@@ -4,8 +4,8 @@
 //!   another client's time.
 //! - [`Routes`] says of each route what it asks of its caller.
 //! - [`problem`] is the one shape of every refusal, whoever refuses: route, framework, or HTTP parser.
-//! - [`json`], [`ndjson`], [`query`], [`accept`] read what a client sent, strictly; [`stream`] writes what is too large to build
-//!   up, [`compression`] for those who want it smaller.
+//! - [`json`], [`ndjson`], [`query`], [`accept`] read what a client sent, strictly; [`stream`] writes what is too
+//!   large to build up, [`compression`] makes it smaller.
 //!
 //! A connection, from the outside in: `handshake` makes TLS of it where there is a certificate (`tls`),
 //! `connection` drives it and holds its deadlines, `wire` is its

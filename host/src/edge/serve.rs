@@ -27,11 +27,6 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 const KEEPALIVE_TIME: Duration = Duration::from_secs(60);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 
-/// Bytes of an answer that wait in the kernel for a client that does not take them: without a limit they grow to
-/// megabytes for each. What is on its way does not count, so a client that reads is sent to as quickly as before.
-#[cfg(target_os = "linux")]
-const UNSENT_BYTES: u32 = 16 * 1024;
-
 /// Serves `routes` on `listener` until `shutdown`; then accepts no more, closes idle connections, lets
 /// running requests finish for at most [`EdgeLimits::grace`], cuts off the rest, and returns.
 ///
@@ -183,7 +178,7 @@ fn set_options(socket: &TcpStream) -> io::Result<()> {
 
 #[cfg(target_os = "linux")]
 fn limit_unsent(socket: &TcpStream) -> io::Result<()> {
-    SockRef::from(socket).set_tcp_notsent_lowat(UNSENT_BYTES)
+    SockRef::from(socket).set_tcp_notsent_lowat(super::limits::UNSENT_BYTES)
 }
 
 #[cfg(not(target_os = "linux"))]

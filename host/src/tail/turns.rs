@@ -78,8 +78,8 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_comes_first_is_served_first() {
-        let turns = Turns::new(1_000_000);
+    async fn who_comes_first_is_served_first_and_the_others_wait() {
+        let (turns, began) = (Turns::new(1_000_000), Instant::now());
         let served = Mutex::new(Vec::new());
         let one = async |name| {
             turns.take(async { 50_000 }, |size| *size).await;
@@ -87,5 +87,6 @@ mod tests {
         };
         tokio::join!(one(1), one(2), one(3));
         assert_eq!(*served.lock().await, [1, 2, 3]);
+        assert!(began.elapsed() > Duration::from_millis(2 * 50) - BURST);
     }
 }
