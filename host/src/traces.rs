@@ -9,13 +9,7 @@ use replog_shared::{
     trace::{Trace, TraceParent},
 };
 
-/// Traced appends that are remembered; of more, the ones that stand first in the log give way. A trace is wanted
-/// while its entries are on their way to the secondaries, which is over in a moment or was noticed otherwise.
-const MAX_TRACES: usize = 1_024;
-
-/// Traces that travel with one envelope: its header has to stay small
-/// ([`replog_shared::limits::ENVELOPE_OVERHEAD_BYTES`]).
-pub const MAX_TRACES_IN_ENVELOPE: usize = 8;
+use crate::limits::MAX_TRACES;
 
 /// Extracts the trace that a request belongs to. A header that is none is passed over, as W3C Trace Context wants
 /// it, and so are two of them.

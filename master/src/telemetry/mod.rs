@@ -13,12 +13,10 @@ mod appends;
 mod figures;
 mod timeline;
 
-use replog_host::{
-    metrics::BusFigures,
-    traces::{MAX_TRACES_IN_ENVELOPE, Traces},
-};
+use replog_host::{metrics::BusFigures, traces::Traces};
 use replog_shared::{
     Histogram, Lines, Moment, Order, WriteConcern,
+    limits::MAX_TRACES_IN_ENVELOPE,
     trace::{Trace, TraceParent},
 };
 

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::limits::MAX_TRACES_IN_ENVELOPE;
 
 fn sender() -> Sender {
     Sender { v: VERSION, log_id: None, node: "s1".parse().unwrap(), incarnation: Incarnation::from_random(1) }
@@ -81,7 +82,7 @@ fn traces_travel_in_the_header_of_entries_and_are_absent_where_there_are_none() 
     let trace = Trace { order: Order::new(u64::MAX), count: 10_000, traceparent };
     let without = entries_header(Vec::new());
     assert!(!encode(&without).windows(6).any(|window| window == b"traces"));
-    let with = entries_header(vec![trace; 8]);
+    let with = entries_header(vec![trace; MAX_TRACES_IN_ENVELOPE]);
     let envelope = encode_entries(&with, b"");
     assert!(envelope.len() < MAX_ENTRIES_HEADER_BYTES, "{} bytes", envelope.len());
     assert_eq!(decode_entries(&envelope).unwrap().0, with);
