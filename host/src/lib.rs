@@ -1,4 +1,4 @@
-//! What a replog node needs around its core: the bus, the HTTP edge and who may use it, log lines, the runtime.
+//! What a replog node needs around its core: the bus, the HTTP edge and who may use it, log lines, metrics, the runtime.
 
 pub mod auth;
 pub mod bus;
@@ -7,6 +7,7 @@ pub mod config;
 pub mod edge;
 pub mod held;
 mod limits;
+pub mod metrics;
 pub mod pages;
 pub mod probes;
 pub mod reads;
@@ -16,3 +17,4 @@ pub mod stop;
 pub mod storage;
 pub mod tail;
 pub mod telemetry;
+pub mod traces;

@@ -4,3 +4,7 @@
 /// Pages that are read from a disk at one time, for HTTP. A disk gives no more when it is asked by more, and
 /// each takes a thread and a page's memory. Others wait for their turn, within the connections of the edge.
 pub(crate) const COLD_READS: usize = 4;
+
+/// Traced appends that are remembered; of more, the ones that stand first in the log give way. A trace is wanted
+/// while its entries are on their way to the secondaries, which is over in a moment or was noticed otherwise.
+pub(crate) const MAX_TRACES: usize = 1_024;

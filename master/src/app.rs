@@ -121,6 +121,7 @@ async fn start_over<S: Store>(config: Config, storage: Storage<S>, bus: impl Bus
     let stopped = CancellationToken::new();
     let context = Context {
         node: handle,
+        log: config.log.clone(),
         name: config.name.clone(),
         secondaries: config.secondaries.clone(),
         durability: config.storage.durability,

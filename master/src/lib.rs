@@ -10,6 +10,7 @@
 //! | [`node`] | the one task that owns the core and executes its effects |
 //! | [`core`] | decides, without IO |
 //! | [`bus`] | envelopes in, envelopes out |
+//! | [`telemetry`] | what is counted for `/metrics` |
 
 pub mod app;
 pub mod bus;
@@ -17,6 +18,7 @@ pub mod config;
 pub mod core;
 pub mod http;
 pub mod node;
+pub mod telemetry;
 
 pub use app::{Running, start};
 pub use config::Config;

@@ -329,10 +329,11 @@ async fn probes_and_health_say_the_same_on_every_node() {
 async fn head_and_options_are_answered() {
     let master = Master::leading().await;
     master.post("/messages", r#"{"message": 1, "w": 1}"#).await;
-    for path in ["/messages", "/full_messages", "/messages/0", "/health", "/livez", "/readyz"] {
+    for path in ["/messages", "/full_messages", "/messages/0", "/health", "/metrics", "/livez", "/readyz"] {
         let answer = ask(master.addr, "HEAD", path, "").await;
         assert_eq!((answer.status, answer.body), (200, Value::Null), "{path}");
     }
+    ask(master.addr, "POST", "/metrics", "").await.problem(405, "method_not_allowed");
     let options = ask(master.addr, "OPTIONS", "/messages", "").await;
     options.problem(405, "method_not_allowed");
     assert!(options.head.contains("allow: ") && options.head.contains("POST"), "{options:?}");

@@ -98,6 +98,7 @@ async fn start_over<S: Store>(config: Config, storage: Storage<S>, bus: impl Bus
     let durability = config.storage.durability;
     let context = Context {
         node: handle,
+        log: config.log.clone(),
         name: config.name.clone(),
         durability,
         allow_faults: config.allow_faults,

@@ -1,7 +1,8 @@
 //! The node that holds a replica of the log.
 //!
 //! `main → app → { http, bus, node } → core → shared`: [`core`] decides without IO, `node` is the one task
-//! that owns it, [`bus`] and `http` translate. [`app::start`] runs a node on any bus, [`app::run`] on NATS.
+//! that owns it, [`bus`] and `http` translate, `telemetry` tells what
+//! was counted. [`app::start`] runs a node on any bus, [`app::run`] on NATS.
 
 pub mod app;
 pub mod bus;
@@ -9,6 +10,7 @@ pub mod config;
 pub mod core;
 mod http;
 mod node;
+mod telemetry;
 
 pub use app::{Running, run, start};
 pub use config::Config;

@@ -125,6 +125,7 @@ impl Master {
             length: end.place.length,
             digest: end.digest,
             request: None,
+            traces: vec![],
         };
         let envelope = wire::encode_entries(&header, lines.bytes());
         self.send(self.subjects.entries(&name()), envelope);
@@ -141,6 +142,7 @@ impl Master {
             length: Order::new(1),
             digest: self.lines.tip().digest,
             request: Some(fetch.request),
+            traces: vec![],
         };
         self.send(packet.reply.unwrap(), wire::encode_entries(&header, self.lines.bytes()));
     }
@@ -329,12 +331,14 @@ async fn probes_and_health_say_the_same_on_every_node() {
 async fn head_and_options_are_answered() {
     let hub = InProcessHub::new();
     let running = secondary(&hub, false).await;
-    for path in ["/messages", "/full_messages", "/health", "/livez"] {
+    for path in ["/messages", "/full_messages", "/health", "/metrics", "/livez"] {
         let (status, _, body) = http(running.addr, "HEAD", path, "").await;
         assert_eq!((status, body.as_str()), (200, ""), "{path}");
     }
     let (status, head, _) = http(running.addr, "OPTIONS", "/messages", "").await;
     assert!(status == 405 && head.contains("allow: "), "{status} {head}");
+    let (status, _, _) = http(running.addr, "POST", "/metrics", "").await;
+    assert_eq!(status, 405);
 }
 
 #[tokio::test]

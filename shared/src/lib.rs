@@ -12,12 +12,15 @@
 //! | [`wire`], [`subjects`] | every envelope and every NATS subject |
 //! | [`store`] | the log behind its trait, and the log in memory |
 //! | [`moment`], [`backoff`], [`limits`] | time as a value, retries, every maximum with its reason |
+//! | [`trace`] | which trace an append belongs to |
+//! | [`histogram`] | observations, counted by size |
 
 pub mod backoff;
 pub mod digest;
 pub mod durability;
 pub mod entry;
 pub mod epoch;
+pub mod histogram;
 pub mod identity;
 pub mod json;
 pub mod limits;
@@ -30,12 +33,14 @@ pub mod order;
 pub mod place;
 pub mod store;
 pub mod subjects;
+pub mod trace;
 pub mod wire;
 pub mod write_concern;
 
 pub use digest::Digest;
 pub use durability::Durability;
 pub use epoch::{Epoch, EpochNumber};
+pub use histogram::Histogram;
 pub use identity::Identity;
 pub use lines::Lines;
 pub use mark::{Mark, MarkKind, PlacedMark};

@@ -106,3 +106,6 @@ pub const READ_PAGE_BYTES: usize = 256 * 1024;
 /// Bytes of lines in a store that wait to become durable, above which a node refuses appends as overloaded.
 /// A disk that takes 100 MB/s needs half a second for them: longer queues only turn into time-outs.
 pub const STORE_PENDING_BYTES: usize = 64 * 1024 * 1024;
+
+/// Traces that travel with one envelope of entries: its header has to stay within [`ENVELOPE_OVERHEAD_BYTES`].
+pub const MAX_TRACES_IN_ENVELOPE: usize = 8;

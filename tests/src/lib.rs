@@ -3,8 +3,10 @@
 //! | module | holds |
 //! | --- | --- |
 //! | [`harness`] | clusters of real processes or containers, and the client that talks to them |
+//! | [`metrics`] | what `GET /metrics` answers, read strictly |
 //! | [`history`] | what clients did and saw during a run, and the rules that it must not break |
 
 pub mod harness;
 pub mod history;
+pub mod metrics;
 pub mod sim;

@@ -63,7 +63,7 @@ async fn provoke(client: &Client, token: &str, search: &mut Search) {
         ("another token", client.with_token(WRONG)),
         ("a token", client.with_token(token)),
     ] {
-        for path in ["/health", "/faults", "/messages/99999", "/nothing"] {
+        for path in ["/health", "/metrics", "/faults", "/messages/99999", "/nothing"] {
             let answer = client.get(path).await;
             search.look_at(&format!("GET {path} with {name}"), format!("{answer:?}"));
         }

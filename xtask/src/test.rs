@@ -5,6 +5,7 @@ mod counts;
 mod environment;
 mod nextest;
 mod policy;
+mod rules;
 mod step;
 mod summary;
 

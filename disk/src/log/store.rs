@@ -7,7 +7,7 @@ use replog_shared::{
     Digest, Lines, MessageId, Order, Place, PlacedMark,
     entry::EntryLine,
     lines::Tip,
-    store::{Cut, IdIndex, LineChunks, LogView, ReadError, Store, StoreError, digest_at_mark},
+    store::{Cut, IdIndex, LineChunks, LogView, ReadError, Store, StoreError, StoreFigures, digest_at_mark},
 };
 
 use super::{
@@ -218,6 +218,11 @@ impl Store for DiskStore {
 
     fn pending_bytes(&self) -> usize {
         self.shared.pipe.pending_bytes()
+    }
+
+    fn figures(&self) -> StoreFigures {
+        let bytes = read(&self.shared.segments).iter().map(|segment| segment.end).sum();
+        StoreFigures { bytes, ..self.shared.pipe.figures() }
     }
 
     fn truncate(&mut self, place: Place, kept: Cut) -> Result<Option<PathBuf>, StoreError> {

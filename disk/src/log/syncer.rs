@@ -1,6 +1,6 @@
 //! The thread that syncs what the other one wrote.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Instant};
 
 use super::{shared::Shared, work::Written};
 
@@ -14,8 +14,9 @@ pub(super) fn run(shared: &Arc<Shared>) {
 
 /// Syncs what was written. At most one thread does at a time.
 pub(super) fn sync(shared: &Shared, written: &Written) {
+    let begun = Instant::now();
     match written.file.sync() {
-        Ok(()) => shared.pipe.on_synced(written),
+        Ok(()) => shared.pipe.on_synced(written, begun.elapsed()),
         Err(error) => shared.pipe.fail(&format_args!("what was written could not be synced: {error}")),
     }
 }

@@ -190,6 +190,20 @@ pub enum NotLeading {
     Stopping,
 }
 
+impl NotLeading {
+    /// The word for it in answers and metrics.
+    pub const fn code(&self) -> &'static str {
+        match self {
+            NotLeading::Recovering { .. } => "recovering",
+            NotLeading::Fenced { .. } => "fenced",
+            NotLeading::NotPromoted { .. } => "not_promoted",
+            NotLeading::DryRun { .. } => "dry_run",
+            NotLeading::Diverged { .. } => "diverged",
+            NotLeading::Stopping => "stopping",
+        }
+    }
+}
+
 /// A change that an operator may want to know of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Notice {

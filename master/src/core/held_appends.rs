@@ -55,6 +55,15 @@ impl HeldAppends {
         self.queue.iter().filter_map(|(_, append)| append.deadline).min()
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.queue.len()
+    }
+
+    /// Bytes of their messages and ids.
+    pub(super) const fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.queue.is_empty()
     }

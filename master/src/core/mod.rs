@@ -340,6 +340,11 @@ impl MasterCore {
         self.pending.len()
     }
 
+    /// How many appends wait for this node to lead, and the bytes of their messages and ids.
+    pub fn held_appends(&self) -> (usize, usize) {
+        (self.held.len(), self.held.bytes())
+    }
+
     /// The most bytes that an entry's line may have here.
     pub const fn max_line_bytes(&self) -> usize {
         self.max_payload.saturating_sub(ENVELOPE_OVERHEAD_BYTES)
@@ -356,7 +361,8 @@ impl MasterCore {
         PushLimits { envelope_bytes: envelope_bytes.min(self.max_line_bytes()), ..self.config.push }
     }
 
-    fn nodes(&self) -> usize {
+    /// Configured nodes, this one included.
+    pub fn nodes(&self) -> usize {
         self.config.secondaries.len() + 1
     }
 

@@ -296,6 +296,7 @@ impl MasterCore {
             length,
             digest: page.digest,
             request,
+            traces: Vec::new(),
         })
     }
 }

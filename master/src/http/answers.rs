@@ -160,7 +160,7 @@ pub(super) fn met_clean<R>(context: &Context<R>, outcome: WriteOutcome) -> Resul
                 "The log was emptied here, but {}; whether the other nodes follow is not known here.",
                 words(&why)
             );
-            let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, code(&why), detail);
+            let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, why.code(), detail);
             return Err(problem.applied(Applied::Unknown));
         }
         WriteOutcome::Refused(Refusal::NotLeading(why)) => {
@@ -217,7 +217,7 @@ fn interrupted(written: &Written, by: &Interruption) -> Problem {
                 "The entry was at order {order}, but {}; whether it survives is not known here.",
                 words(why)
             );
-            Problem::new(StatusCode::SERVICE_UNAVAILABLE, code(why), detail).applied(Applied::Unknown)
+            Problem::new(StatusCode::SERVICE_UNAVAILABLE, why.code(), detail).applied(Applied::Unknown)
         }
         Interruption::Cleaned => {
             let detail = "The log was emptied while this write waited for its nodes.";
@@ -287,24 +287,16 @@ pub(super) fn too_large(limit: usize) -> Problem {
 
 /// 503: this node does not lead.
 pub(super) fn not_leading(why: &NotLeading) -> Problem {
-    let problem =
-        Problem::new(StatusCode::SERVICE_UNAVAILABLE, code(why), format!("No appends here: {}.", words(why)));
+    let problem = Problem::new(
+        StatusCode::SERVICE_UNAVAILABLE,
+        why.code(),
+        format!("No appends here: {}.", words(why)),
+    );
     match why {
         NotLeading::Fenced { by } => problem.with("master", by.as_str()),
         NotLeading::NotPromoted { .. } | NotLeading::DryRun { .. } => problem,
         NotLeading::Diverged { node } => problem.with("secondary", node.as_str()),
         NotLeading::Recovering { .. } | NotLeading::Stopping => problem.retry_after(RETRY_AFTER),
-    }
-}
-
-const fn code(why: &NotLeading) -> &'static str {
-    match why {
-        NotLeading::Recovering { .. } => "recovering",
-        NotLeading::Fenced { .. } => "fenced",
-        NotLeading::NotPromoted { .. } => "not_promoted",
-        NotLeading::DryRun { .. } => "dry_run",
-        NotLeading::Diverged { .. } => "diverged",
-        NotLeading::Stopping => "stopping",
     }
 }
 

@@ -11,10 +11,7 @@ use replog_shared::{Digest, Durability, EpochNumber, LogId, NodeName, Order, sto
 use serde::Serialize;
 
 use super::{State, answers::words};
-use crate::{
-    core::events::NotLeading,
-    node::{HealthReport, SecondaryReport},
-};
+use crate::node::{HealthReport, SecondaryReport};
 
 /// `GET /health` of a master.
 #[derive(Serialize)]
@@ -99,7 +96,7 @@ fn status(
     nodes: u16,
 ) -> (&'static str, Option<String>) {
     if let Some(why) = &report.not_leading {
-        return (not_leading(why), Some(words(why)));
+        return (why.code(), Some(words(why)));
     }
     let healthy = report.healthy_nodes;
     if read_only_without_majority && 2 * healthy <= usize::from(nodes) {
@@ -111,17 +108,6 @@ fn status(
     match trouble.or_else(|| trouble_of_secondaries(&report.secondaries)) {
         Some(reason) => ("degraded", Some(reason)),
         None => ("ok", None),
-    }
-}
-
-const fn not_leading(why: &NotLeading) -> &'static str {
-    match why {
-        NotLeading::Recovering { .. } => "recovering",
-        NotLeading::Fenced { .. } => "fenced",
-        NotLeading::NotPromoted { .. } => "not_promoted",
-        NotLeading::DryRun { .. } => "dry_run",
-        NotLeading::Diverged { .. } => "diverged",
-        NotLeading::Stopping => "stopping",
     }
 }
 

@@ -10,8 +10,9 @@ use replog_host::{
         query::{self, Query},
     },
     pages::{self, Element, Layout, PageQuery, Shown, SteadyReader},
+    traces::Traced,
 };
-use replog_shared::{MessageId, store::Reader};
+use replog_shared::{MessageId, store::Reader, trace::TraceParent};
 
 use tracing::debug;
 
@@ -27,13 +28,14 @@ use crate::core::events::{WriteOutcome, Written};
 pub(super) async fn append<R: Reader>(
     Extract(context): State<R>,
     Query(()): Query<()>,
+    Traced(trace): Traced,
     body: JsonBody,
 ) -> Result<Response, Problem> {
     let request = requests::append(&body, context.nodes())?;
     let id = request.append.messages[0].id.clone();
     drop(body);
-    let outcome = context.node.append(request.append, request.timeout).await.map_err(|_| gone())?;
-    note_answer(&id, &outcome);
+    let outcome = context.node.append(request.append, trace, request.timeout).await.map_err(|_| gone())?;
+    note_answer(&id, trace, &outcome);
     let met = met(&context, outcome)?;
     Ok(appended(&context, &id, &met))
 }
@@ -42,6 +44,7 @@ pub(super) async fn append<R: Reader>(
 pub(super) async fn append_batch<R: Reader>(
     Extract(context): State<R>,
     uri: Uri,
+    Traced(trace): Traced,
     body: JsonOrLines,
 ) -> Result<Response, Problem> {
     let (query, nodes) = (uri.query().unwrap_or_default(), context.nodes());
@@ -51,14 +54,14 @@ pub(super) async fn append_batch<R: Reader>(
     };
     let ids: Vec<MessageId> = request.append.messages.iter().map(|new| new.id.clone()).collect();
     drop(body);
-    let outcome = context.node.append(request.append, request.timeout).await.map_err(|_| gone())?;
-    note_answer(&ids[0], &outcome);
+    let outcome = context.node.append(request.append, trace, request.timeout).await.map_err(|_| gone())?;
+    note_answer(&ids[0], trace, &outcome);
     let met = met(&context, outcome)?;
     Ok(batch_appended(&context, &ids, &met))
 }
 
 /// One line for each append that got a place, when its caller is answered. `id` is that of its first message.
-fn note_answer(id: &MessageId, outcome: &WriteOutcome) {
+fn note_answer(id: &MessageId, trace: Option<TraceParent>, outcome: &WriteOutcome) {
     let (written, became) = match outcome {
         WriteOutcome::Met { written, .. } => (written, "met"),
         WriteOutcome::Unconfirmed { written, .. } => (written, "unconfirmed"),
@@ -67,7 +70,8 @@ fn note_answer(id: &MessageId, outcome: &WriteOutcome) {
         WriteOutcome::Refused(_) => return,
     };
     let Written { first, count, duplicate, w } = written;
-    debug!(message.id = %id, entry.order = %first, count, write.w = %w, duplicate, became, "answered an append");
+    let trace_id = trace.map(|trace| tracing::field::display(trace.trace_id()));
+    debug!(message.id = %id, entry.order = %first, count, write.w = %w, duplicate, became, trace_id, "answered an append");
 }
 
 /// `GET /messages`.

@@ -6,6 +6,7 @@ mod clean;
 mod faults;
 mod health;
 mod messages;
+mod metrics;
 mod requests;
 mod tail;
 
@@ -20,7 +21,7 @@ use replog_host::{
     probes,
     tail::Tails,
 };
-use replog_shared::{Durability, NodeName, store::Reader};
+use replog_shared::{Durability, LogName, NodeName, store::Reader};
 use tokio_util::sync::CancellationToken;
 
 use crate::node::Handle;
@@ -30,6 +31,8 @@ use crate::node::Handle;
 pub struct Context<R> {
     /// The node.
     pub node: Handle<R>,
+    /// Which log.
+    pub log: LogName,
     /// This node's name.
     pub name: NodeName,
     /// The configured secondaries.
@@ -72,6 +75,7 @@ pub fn router<R: Reader>(context: Context<R>) -> Routes {
         .get("/faults", Needs(Admin), faults::elsewhere::<R>)
         .put("/faults", Needs(Admin), faults::elsewhere::<R>)
         .get("/health", Needs(Read), health::health::<R>)
+        .get("/metrics", Needs(Read), metrics::metrics::<R>)
         .get("/livez", Open, probes::livez)
         .get("/readyz", Open, health::readyz::<R>)
         .with_state(Arc::new(context))

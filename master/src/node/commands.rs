@@ -3,51 +3,60 @@
 use std::time::Duration;
 
 use replog_host::bus::Bus;
-use replog_shared::{limits::STORE_PENDING_BYTES, store::Store};
-use tokio::{sync::oneshot, time::Instant};
+use replog_shared::{Moment, limits::STORE_PENDING_BYTES, store::Store};
+use tokio::time::Instant;
 use tracing::warn;
 
-use super::{Node, handle::Command, limits::SWEEP_INTERVAL};
-use crate::core::events::{Refusal, WaitId, WriteOutcome};
+use super::{Node, Waiter, handle::Command, limits::SWEEP_INTERVAL};
+use crate::{
+    core::events::{Refusal, WaitId, WriteOutcome},
+    telemetry::Arrival,
+};
 
 impl<S: Store, B: Bus> Node<S, B> {
     pub(super) fn on_command(&mut self, command: Command) {
         let now = self.now();
         let deadline = |timeout: Option<Duration>| timeout.map(|timeout| now.plus(timeout));
         match command {
-            Command::Append { answer, .. } if self.held.log().pending_bytes() > STORE_PENDING_BYTES => {
-                // Who hung up does not want to know.
-                let _hung_up = answer.send(WriteOutcome::Refused(Refusal::Overloaded));
-            }
-            Command::Append { mut append, timeout, answer } => {
+            Command::Append { mut append, arrived, trace, timeout, answer } => {
                 append.deadline = deadline(timeout);
-                let wait = self.wait_id(answer);
+                let arrival = Arrival { at: self.moment(arrived), w: append.w, trace };
+                let wait = self.wait_id(Waiter { answer, append: Some(arrival) });
+                if self.held.log().pending_bytes() > STORE_PENDING_BYTES {
+                    return self.answer(now, wait, WriteOutcome::Refused(Refusal::Overloaded));
+                }
+                self.telemetry.on_caller(Some(arrival));
                 self.core.on_append(now, wait, append, self.held.log());
+                self.execute(now);
+                self.telemetry.on_caller(None);
             }
             Command::Clean { mut append, by, timeout, answer } => {
                 append.deadline = deadline(timeout);
-                let wait = self.wait_id(answer);
+                let wait = self.wait_id(Waiter { answer, append: None });
                 let (dropped, cuts) = (self.held.log().tip().place.length, self.held.cuts());
                 self.core.on_clean(now, wait, append, self.held.log());
-                self.execute();
+                self.execute(now);
                 if self.held.cuts() != cuts {
                     warn!(client = %by, entries.dropped = %dropped, "the log was emptied on request");
                 }
             }
             Command::Wait { order, w, timeout, answer } => {
-                let wait = self.wait_id(answer);
+                let wait = self.wait_id(Waiter { answer, append: None });
                 self.core.on_wait(wait, order, w, deadline(timeout), self.held.log());
             }
             Command::Health { answer } => {
                 // Who asked may have gone; then nobody wants to know.
                 let _nobody_asks_any_more = answer.send(self.health(now));
             }
+            Command::Figures { answer } => {
+                let _nobody_asks_any_more = answer.send(self.figures(now));
+            }
         }
-        self.execute();
+        self.execute(now);
     }
 
-    fn wait_id(&mut self, answer: oneshot::Sender<WriteOutcome>) -> WaitId {
-        WaitId(self.waiters.insert(answer))
+    fn wait_id(&mut self, waiter: Waiter) -> WaitId {
+        WaitId(self.waiters.insert(waiter))
     }
 
     /// Forgets the waits of callers that hung up. Their number is bounded by the connections of the edge.
@@ -56,18 +65,20 @@ impl<S: Store, B: Bus> Node<S, B> {
             return;
         }
         self.swept_at = Instant::now();
-        let core = &mut self.core;
-        self.waiters.retain(|wait, answer| {
-            let gone = answer.is_closed();
+        let (core, telemetry) = (&mut self.core, &mut self.telemetry);
+        self.waiters.retain(|wait, waiter| {
+            let gone = waiter.answer.is_closed();
             if gone {
                 core.on_hang_up(WaitId(wait));
+                waiter.append.into_iter().for_each(|arrival| telemetry.on_hung_up(arrival));
             }
             !gone
         });
     }
 
-    pub(super) fn answer(&mut self, wait: WaitId, outcome: WriteOutcome) {
-        if let Some(answer) = self.waiters.try_remove(wait.0) {
+    pub(super) fn answer(&mut self, now: Moment, wait: WaitId, outcome: WriteOutcome) {
+        if let Some(Waiter { answer, append }) = self.waiters.try_remove(wait.0) {
+            append.into_iter().for_each(|arrival| self.telemetry.on_answered(now, arrival, &outcome));
             // A caller that hung up in this very moment wants no answer.
             let _hung_up = answer.send(outcome);
         }

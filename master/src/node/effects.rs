@@ -5,9 +5,10 @@ use replog_host::{
     held::HeldFailure,
 };
 use replog_shared::{
-    Lines, Place,
+    Lines, Moment, Place,
     entry::EntryLine,
     store::{Cut, Store},
+    trace::{Trace, TraceParent},
     wire,
 };
 use tracing::{debug, warn};
@@ -24,13 +25,13 @@ use crate::{
 impl<S: Store, B: Bus> Node<S, B> {
     /// Executes what the core decided, in order. What it decided over a log that could not be read is no
     /// decision.
-    pub(super) fn execute(&mut self) {
+    pub(super) fn execute(&mut self, now: Moment) {
         let mut effects = std::mem::take(&mut self.effects);
         self.core.take_effects(&mut effects);
         self.stop_unless(self.held.check());
         for effect in effects.drain(..) {
             if self.failure.is_none() {
-                self.execute_one(effect);
+                self.execute_one(now, effect);
             }
         }
         self.effects = effects;
@@ -42,18 +43,19 @@ impl<S: Store, B: Bus> Node<S, B> {
         }
     }
 
-    fn execute_one(&mut self, effect: Effect) {
+    fn execute_one(&mut self, now: Moment, effect: Effect) {
         match effect {
             Effect::Save(identity) => {
                 let saved = self.held.save(&identity);
                 self.stop_unless(saved);
             }
             Effect::Append(lines) => {
-                note_entries(&lines);
+                note_entries(&lines, self.telemetry.trace());
                 self.held.append(&lines);
+                self.telemetry.on_appended(&lines);
             }
-            Effect::Truncate(place) => self.truncate(place),
-            Effect::Answer { wait, outcome } => self.answer(wait, outcome),
+            Effect::Truncate(place) => self.truncate(now, place),
+            Effect::Answer { wait, outcome } => self.answer(now, wait, outcome),
             Effect::Entries { secondary, push, answer } => self.send_entries(secondary, push, answer),
             Effect::JoinAnswer { reply, answer } => self.send(self.translator.join_answer(reply, &answer)),
             Effect::Heartbeat(heartbeat) => self.send(self.translator.heartbeat(&heartbeat)),
@@ -72,18 +74,24 @@ impl<S: Store, B: Bus> Node<S, B> {
         }
     }
 
-    fn truncate(&mut self, place: Place) {
+    fn truncate(&mut self, now: Moment, place: Place) {
         // A clean is wanted; what a takeover cuts may be missed.
         let wanted = self.core.epoch().is_some();
         let cut = self.held.truncate(place, if wanted { Cut::Drop } else { Cut::Quarantine });
         self.stop_unless(cut);
+        self.telemetry.on_cut(now, place.length, self.held.log().figures().bytes);
     }
 
     fn send_entries(&mut self, secondary: usize, push: Push, answer: Option<(u64, String)>) {
         let (request, reply) = answer.map_or((None, None), |(request, reply)| (Some(request), Some(reply)));
         let Some(page) = self.held.page(push.from, push.to, usize::MAX) else { return };
         let length = self.held.log().durable().length;
-        if let Some(header) = self.core.entries_header(secondary, push, request, &page, length) {
+        if request.is_none() {
+            self.telemetry.on_pushed(push);
+        }
+        if let Some(mut header) = self.core.entries_header(secondary, push, request, &page, length) {
+            header.traces = self.telemetry.traces(push.from, page.to);
+            note_traces(&header);
             self.send(self.translator.entries(&header, &page.bytes, reply));
         }
     }
@@ -93,30 +101,38 @@ impl<S: Store, B: Bus> Node<S, B> {
         let (length, bytes) = (self.held.log().durable().length, self.core.page_bytes());
         let Some(page) = self.held.page(from, length, bytes) else { return };
         let (count, digest, request) = (page.to.since(from), page.digest, Some(request));
-        let header = wire::EntriesHeader { sender, epoch, from, count, length, digest, request };
+        let header =
+            wire::EntriesHeader { sender, epoch, from, count, length, digest, request, traces: Vec::new() };
         let payload = wire::encode_entries(&header, &page.bytes);
         self.send(Outgoing { subject: reply, reply: None, payload });
     }
 
     /// Hands a packet over. What the bus does not take is sent again from the log when its time comes.
     fn send(&mut self, packet: Outgoing) {
-        match self.bus.send(packet) {
-            Ok(()) | Err(Refused::NotConnected | Refused::Full) => {}
-            Err(refused) => {
-                if self.refused.count("not_sent", "") {
-                    warn!(reason = %refused, "a packet cannot be sent");
-                }
-            }
+        let Err(refused) = self.bus.send(packet) else { return };
+        self.telemetry.bus.on_refused(refused);
+        let comes_back = matches!(refused, Refused::NotConnected | Refused::Full);
+        if !comes_back && self.refused.count("not_sent", "") {
+            warn!(reason = %refused, "a packet cannot be sent");
         }
     }
 }
 
+/// One line for each traced append whose entries are sent.
+fn note_traces(header: &wire::EntriesHeader) {
+    for Trace { order, count, traceparent } in &header.traces {
+        let (secondary, trace_id) = (&header.sender.node, traceparent.trace_id());
+        debug!(%secondary, entry.order = %order, count, %trace_id, "sends entries of a traced append");
+    }
+}
+
 /// One line for each entry that gets its place.
-fn note_entries(lines: &Lines) {
+fn note_entries(lines: &Lines, trace: Option<TraceParent>) {
     if tracing::enabled!(tracing::Level::DEBUG) {
         for entry in lines.entry_lines().map(EntryLine::parse).filter_map(Result::ok) {
             let id = entry.id_text();
-            debug!(entry.order = %entry.order, message.id = %String::from_utf8_lossy(&id), "appended");
+            let trace_id = trace.map(|trace| tracing::field::display(trace.trace_id()));
+            debug!(entry.order = %entry.order, message.id = %String::from_utf8_lossy(&id), trace_id, "appended");
         }
     }
 }

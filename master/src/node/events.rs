@@ -10,6 +10,7 @@ use crate::{bus::Event, core::AckOutcome};
 impl<S: Store, B: Bus> Node<S, B> {
     pub(super) fn on_bus(&mut self, event: BusEvent) {
         let now = self.now();
+        self.telemetry.bus.on_event(&event);
         match event {
             BusEvent::Message(packet) => self.on_packet(now, &packet),
             BusEvent::Up { max_payload } => {
@@ -20,7 +21,7 @@ impl<S: Store, B: Bus> Node<S, B> {
             BusEvent::Denied { what } => self.denied = Some(what),
             BusEvent::Overrun => warn!("packets were dropped because this node read too slowly"),
         }
-        self.execute();
+        self.execute(now);
     }
 
     fn on_packet(&mut self, now: Moment, packet: &Incoming) {

@@ -7,19 +7,46 @@ use replog_host::{
     pages::Shown,
     reads::Reads,
 };
-use replog_shared::{Order, WriteConcern, store::Reader};
-use tokio::sync::{oneshot, watch};
+use replog_shared::{Order, WriteConcern, store::Reader, trace::TraceParent};
+use tokio::{
+    sync::{oneshot, watch},
+    time::Instant,
+};
 
 use super::HealthReport;
-use crate::core::events::{Append, WriteOutcome};
+use crate::{
+    core::events::{Append, WriteOutcome},
+    telemetry::MasterFigures,
+};
 
 /// What a handle asks of the node.
 #[derive(Debug)]
 pub(super) enum Command {
-    Append { append: Append, timeout: Option<Duration>, answer: oneshot::Sender<WriteOutcome> },
-    Clean { append: Append, by: SocketAddr, timeout: Option<Duration>, answer: oneshot::Sender<WriteOutcome> },
-    Wait { order: Order, w: WriteConcern, timeout: Option<Duration>, answer: oneshot::Sender<WriteOutcome> },
-    Health { answer: oneshot::Sender<HealthReport> },
+    Append {
+        append: Append,
+        arrived: Instant,
+        trace: Option<TraceParent>,
+        timeout: Option<Duration>,
+        answer: oneshot::Sender<WriteOutcome>,
+    },
+    Clean {
+        append: Append,
+        by: SocketAddr,
+        timeout: Option<Duration>,
+        answer: oneshot::Sender<WriteOutcome>,
+    },
+    Wait {
+        order: Order,
+        w: WriteConcern,
+        timeout: Option<Duration>,
+        answer: oneshot::Sender<WriteOutcome>,
+    },
+    Health {
+        answer: oneshot::Sender<HealthReport>,
+    },
+    Figures {
+        answer: oneshot::Sender<MasterFigures>,
+    },
 }
 
 /// Asks the node. Cheap to clone.
@@ -44,13 +71,19 @@ pub struct Readiness {
 }
 
 impl<R: Reader> Handle<R> {
-    /// Appends, and waits until w is met or the wait ends otherwise. Dropping the future ends the wait,
+    /// Appends as a part of `trace`, and waits until w is met or the wait ends otherwise. Dropping the future ends the wait,
     /// never the entry.
     ///
     /// # Errors
     /// The node has stopped; whether the append took effect is not known.
-    pub async fn append(&self, append: Append, timeout: Option<Duration>) -> Result<WriteOutcome, Gone> {
-        self.commands.ask(|answer| Command::Append { append, timeout, answer }).await
+    pub async fn append(
+        &self,
+        append: Append,
+        trace: Option<TraceParent>,
+        timeout: Option<Duration>,
+    ) -> Result<WriteOutcome, Gone> {
+        let arrived = Instant::now();
+        self.commands.ask(|answer| Command::Append { append, arrived, trace, timeout, answer }).await
     }
 
     /// Empties the log as the client at `by` asks, and waits until w nodes have followed.
@@ -85,5 +118,13 @@ impl<R: Reader> Handle<R> {
     /// The node has stopped.
     pub async fn health(&self) -> Result<HealthReport, Gone> {
         self.commands.ask(|answer| Command::Health { answer }).await
+    }
+
+    /// What the node has counted.
+    ///
+    /// # Errors
+    /// The node has stopped.
+    pub async fn figures(&self) -> Result<MasterFigures, Gone> {
+        self.commands.ask(|answer| Command::Figures { answer }).await
     }
 }

@@ -33,6 +33,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     bus::{RefusedCounts, Translator},
     core::{Effect, MasterCore, events::WriteOutcome},
+    telemetry::{Arrival, Telemetry},
 };
 
 use handle::Command;
@@ -40,6 +41,13 @@ use limits::{BURST, COMMANDS, SWEEP_INTERVAL};
 
 pub use handle::{Handle, Readiness};
 pub use report::{HealthReport, SecondaryReport};
+
+/// A caller that waits.
+struct Waiter {
+    answer: oneshot::Sender<WriteOutcome>,
+    /// If it waits for an append of its own.
+    append: Option<Arrival>,
+}
 
 /// What wakes the node.
 enum Wake {
@@ -72,13 +80,14 @@ pub struct Node<S: Store, B> {
     bus: B,
     translator: Translator,
     commands: mpsc::Receiver<Command>,
-    waiters: Slab<oneshot::Sender<WriteOutcome>>,
+    waiters: Slab<Waiter>,
     readiness: watch::Sender<Readiness>,
     started: Instant,
     swept_at: Instant,
     refused: RefusedCounts,
     denied: Option<String>,
     effects: Vec<Effect>,
+    telemetry: Telemetry,
 }
 
 impl<S: Store, B: Bus> Node<S, B> {
@@ -90,6 +99,8 @@ impl<S: Store, B: Bus> Node<S, B> {
         translator: Translator,
     ) -> (Node<S, B>, Handle<S::Reader>) {
         let held = Held::new(storage);
+        let (length, bytes) = (held.log().durable().length, held.log().figures().bytes);
+        let telemetry = Telemetry::new(core.nodes(), length, bytes);
         let (commands, queue) = Commands::new(COMMANDS);
         let (readiness, readiness_receiver) = watch::channel(Readiness::default());
         let (reads, shown) = (held.reads(), held.shown());
@@ -109,6 +120,7 @@ impl<S: Store, B: Bus> Node<S, B> {
             refused: RefusedCounts::default(),
             denied: None,
             effects: Vec::new(),
+            telemetry,
         };
         (node, handle)
     }
@@ -155,13 +167,17 @@ impl<S: Store, B: Bus> Node<S, B> {
 
     async fn shut_down(mut self) -> Result<(), NodeFailure> {
         self.core.on_stop(self.held.log());
-        self.execute();
+        self.execute(self.now());
         self.bus.close().await;
         Ok(self.held.close()?)
     }
 
     fn now(&self) -> Moment {
-        Moment::after_start(self.started.elapsed())
+        self.moment(Instant::now())
+    }
+
+    fn moment(&self, instant: Instant) -> Moment {
+        Moment::after_start(instant.saturating_duration_since(self.started))
     }
 
     fn next_wake_up(&self) -> Instant {
@@ -186,14 +202,15 @@ impl<S: Store, B: Bus> Node<S, B> {
         let now = self.now();
         if self.core.next_deadline().is_some_and(|deadline| deadline <= now) {
             self.core.on_deadline(now, self.held.log());
-            self.execute();
+            self.execute(now);
         }
         while self.core.on_leading(now, self.held.log()) {
-            self.execute();
+            self.execute(now);
         }
         self.sweep_hung_up();
         self.core.on_burst_end(now, self.held.log());
-        self.execute();
+        self.execute(now);
+        self.telemetry.on_burst_end(now, self.held.log().durable().length);
         self.show();
     }
 

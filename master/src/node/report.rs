@@ -2,11 +2,21 @@
 
 use std::collections::BTreeMap;
 
-use replog_host::bus::Bus;
-use replog_shared::{Digest, Epoch, EpochNumber, LogId, Moment, NodeName, Order, store::Store};
+use replog_host::{
+    bus::Bus,
+    metrics::{Buffer, NodeFigures},
+};
+use replog_shared::{
+    Digest, Epoch, EpochNumber, LogId, Moment, NodeName, Order,
+    limits::{MAX_HELD_APPENDS, MAX_HELD_BYTES},
+    store::Store,
+};
 
-use super::Node;
-use crate::core::{SecondaryView, events::NotLeading};
+use super::{Node, limits::COMMANDS};
+use crate::{
+    core::{SecondaryView, events::NotLeading},
+    telemetry::MasterFigures,
+};
 
 /// The node at one moment.
 #[derive(Clone, Debug)]
@@ -84,5 +94,31 @@ impl<S: Store, B: Bus> Node<S, B> {
             refused: self.refused.by_kind(),
             secondaries: self.core.secondaries(now).map(SecondaryReport::from).collect(),
         }
+    }
+
+    pub(super) fn figures(&mut self, now: Moment) -> MasterFigures {
+        let health = self.health(now);
+        let log = self.held.log();
+        let node = NodeFigures {
+            log_id: health.log_id,
+            epoch: health.epoch,
+            length: log.durable().length,
+            appended: self.telemetry.entries(),
+            store: log.figures(),
+            bus: self.telemetry.bus.clone(),
+            refused: health.refused.clone(),
+            buffers: self.buffers(),
+        };
+        self.telemetry.figures(now, node, health)
+    }
+
+    fn buffers(&self) -> Vec<Buffer> {
+        let (held, held_bytes) = self.core.held_appends();
+        vec![
+            Buffer::of_store(self.held.log()),
+            Buffer::Items("commands", self.commands.len(), COMMANDS),
+            Buffer::Items("held_appends", held, MAX_HELD_APPENDS),
+            Buffer::Bytes("held_appends", held_bytes, MAX_HELD_BYTES),
+        ]
     }
 }

@@ -25,6 +25,7 @@ fn header(request: Option<u64>) -> wire::EntriesHeader {
         length: replog_shared::Order::ZERO,
         digest: replog_shared::Digest::EMPTY,
         request,
+        traces: Vec::new(),
     }
 }
 

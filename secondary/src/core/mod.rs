@@ -132,6 +132,11 @@ impl SecondaryCore {
         std::mem::take(&mut self.effects)
     }
 
+    /// Bytes of envelopes that are kept because something before them is missing, at most.
+    pub const fn buffer_limit_bytes(&self) -> usize {
+        self.settings.pull.buffer_bytes
+    }
+
     /// When [`SecondaryCore::on_deadline`] wants to be called; may change with every event.
     pub fn next_deadline(&self) -> Option<Moment> {
         let join = self.state.attempt().map(|attempt| attempt.retry_at);

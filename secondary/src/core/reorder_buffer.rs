@@ -121,6 +121,11 @@ impl ReorderBuffer {
         self.bytes
     }
 
+    /// How many units are held.
+    pub(super) fn len(&self) -> usize {
+        self.units.len()
+    }
+
     /// Whether so much is held that fetching farther ahead would only push something out.
     pub(super) const fn is_crowded(&self) -> bool {
         self.bytes > self.max_bytes / 2

@@ -71,6 +71,10 @@ pub struct Status {
     pub foreign: Option<LogId>,
     /// Bytes that wait for what stands before them.
     pub buffered_bytes: usize,
+    /// Envelopes that do.
+    pub buffered_envelopes: usize,
+    /// Ranges that are missing before the last of them.
+    pub gaps: usize,
     /// Ranges asked for and not come yet.
     pub fetches_in_flight: usize,
     /// What has happened.
@@ -109,9 +113,16 @@ impl SecondaryCore {
                 _ => None,
             },
             buffered_bytes: self.buffer.bytes(),
+            buffered_envelopes: self.buffer.len(),
+            gaps: self.gaps(log.tip().place.length),
             fetches_in_flight: self.fetcher.in_flight(),
             counters: self.counters,
         }
+    }
+
+    fn gaps(&self, length: Order) -> usize {
+        let end = self.buffer.last_from().unwrap_or(Order::ZERO);
+        self.buffer.missing(length, end).count()
     }
 
     /// Where the master that was last heard takes appends, if it told.

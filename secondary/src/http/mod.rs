@@ -2,6 +2,7 @@
 
 mod faults;
 mod health;
+mod metrics;
 mod misdirected;
 mod read;
 
@@ -14,7 +15,7 @@ use replog_host::{
     probes,
     tail::Tails,
 };
-use replog_shared::{Durability, NodeName, store::Reader};
+use replog_shared::{Durability, LogName, NodeName, store::Reader};
 use tokio_util::sync::CancellationToken;
 
 use crate::node::Handle;
@@ -23,6 +24,7 @@ use crate::node::Handle;
 #[derive(Clone)]
 pub(crate) struct Context<R> {
     pub(crate) node: Handle<R>,
+    pub(crate) log: LogName,
     pub(crate) name: NodeName,
     pub(crate) durability: Durability,
     pub(crate) allow_faults: bool,
@@ -45,6 +47,7 @@ pub(crate) fn router<R: Reader>(context: Context<R>) -> Routes {
         .post("/clean", Needs(Admin), misdirected::to_master::<R>)
         .get("/full_messages", Needs(Read), read::full_messages::<R>)
         .get("/health", Needs(Read), health::health::<R>)
+        .get("/metrics", Needs(Read), metrics::metrics::<R>)
         .get("/livez", Open, probes::livez)
         .get("/readyz", Open, health::readyz::<R>)
         .get("/faults", Needs(Admin), faults::get::<R>)

@@ -13,6 +13,9 @@ impl<S: Store, B: Bus> Node<S, B> {
             Command::Health { answer } => {
                 let _nobody_asks_any_more = answer.send(self.health());
             }
+            Command::Figures { answer } => {
+                let _nobody_asks_any_more = answer.send(self.figures());
+            }
             Command::Faults { answer } => {
                 let _nobody_asks_any_more = answer.send(self.core.faults());
             }

@@ -42,10 +42,14 @@ impl<S: Store, B: Bus> Node<S, B> {
                 let saved = self.held.save(&identity);
                 self.stop_unless(saved);
             }
-            Effect::Append(lines) => self.held.append(&lines),
+            Effect::Append(lines) => {
+                self.held.append(&lines);
+                self.telemetry.on_appended(&lines);
+            }
             Effect::Truncate(place) => {
                 let cut = self.held.truncate(place, Cut::Quarantine);
                 self.stop_unless(cut);
+                self.telemetry.on_cut();
             }
             Effect::Join(join) => self.send(self.translator.join(&join)),
             Effect::Fetch(fetch) => self.send(self.translator.fetch(&fetch)),
@@ -62,7 +66,8 @@ impl<S: Store, B: Bus> Node<S, B> {
         let bytes = ENVELOPE_BYTES.min(self.max_payload.saturating_sub(ENVELOPE_OVERHEAD_BYTES));
         let Some(page) = self.held.page(from, length, bytes) else { return };
         let (count, digest, request) = (page.to.since(from), page.digest, Some(request));
-        let header = wire::EntriesHeader { sender, epoch, from, count, length, digest, request };
+        let header =
+            wire::EntriesHeader { sender, epoch, from, count, length, digest, request, traces: Vec::new() };
         self.send(bus::answer(reply, wire::encode_entries(&header, &page.bytes)));
     }
 
@@ -70,6 +75,7 @@ impl<S: Store, B: Bus> Node<S, B> {
     /// timers.
     fn send(&mut self, packet: Outgoing) {
         if let Err(refused) = self.bus.send(packet) {
+            self.telemetry.on_not_sent(refused);
             debug!(%refused, "a packet was not sent");
         }
     }

@@ -8,6 +8,7 @@ use crate::bus::Event;
 
 impl<S: Store, B: Bus> Node<S, B> {
     pub(super) fn on_bus(&mut self, event: BusEvent) {
+        self.telemetry.on_bus(&event);
         match event {
             BusEvent::Message(packet) => self.on_packet(packet),
             BusEvent::Up { max_payload } => {
@@ -26,6 +27,9 @@ impl<S: Store, B: Bus> Node<S, B> {
 
     fn on_packet(&mut self, packet: Incoming) {
         let Some(event) = self.translator.read(packet) else { return };
+        if let Event::Entries(header, _) = &event {
+            self.telemetry.on_traces(&header.traces);
+        }
         let (now, core, log) = (self.now(), &mut self.core, self.held.log());
         match event {
             Event::Heartbeat(heartbeat) => core.on_heartbeat(now, &heartbeat, log),

@@ -8,12 +8,13 @@ use replog_host::{
 use tokio::sync::{oneshot, watch};
 
 use super::HealthReport;
-use crate::core::Faults;
+use crate::{core::Faults, telemetry::SecondaryFigures};
 
 /// What a handle asks of the node.
 #[derive(Debug)]
 pub(super) enum Command {
     Health { answer: oneshot::Sender<HealthReport> },
+    Figures { answer: oneshot::Sender<SecondaryFigures> },
     Faults { answer: oneshot::Sender<Faults> },
     SetFaults { faults: Faults, answer: oneshot::Sender<()> },
 }
@@ -46,6 +47,14 @@ impl<R> Handle<R> {
     /// The node has stopped.
     pub(crate) async fn health(&self) -> Result<HealthReport, Gone> {
         self.commands.ask(|answer| Command::Health { answer }).await
+    }
+
+    /// What the node has counted.
+    ///
+    /// # Errors
+    /// The node has stopped.
+    pub(crate) async fn figures(&self) -> Result<SecondaryFigures, Gone> {
+        self.commands.ask(|answer| Command::Figures { answer }).await
     }
 
     /// The faults that are injected.

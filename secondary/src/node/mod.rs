@@ -32,7 +32,7 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{bus::Translator, core::SecondaryCore};
+use crate::{bus::Translator, core::SecondaryCore, telemetry::Telemetry};
 
 use handle::{Command, Facts};
 use limits::{BURST, COMMANDS};
@@ -63,6 +63,7 @@ pub(crate) struct Node<S: Store, B> {
     denied: Option<String>,
     /// The most bytes that NATS takes in one packet.
     max_payload: usize,
+    telemetry: Telemetry,
 }
 
 impl<S: Store, B: Bus> Node<S, B> {
@@ -89,6 +90,7 @@ impl<S: Store, B: Bus> Node<S, B> {
             bus_is_up: false,
             denied: None,
             max_payload: DEFAULT_MAX_PAYLOAD_BYTES,
+            telemetry: Telemetry::default(),
         };
         (node, handle)
     }

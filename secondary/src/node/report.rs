@@ -2,11 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use replog_host::bus::Bus;
-use replog_shared::store::Store;
+use replog_host::{
+    bus::Bus,
+    metrics::{Buffer, NodeFigures},
+};
+use replog_shared::{Epoch, limits::REORDER_BUFFER_ENVELOPES, store::Store};
 
-use super::Node;
-use crate::core::Status;
+use super::{Node, limits::COMMANDS};
+use crate::{core::Status, telemetry::SecondaryFigures};
 
 /// The node at one moment.
 #[derive(Clone, Debug)]
@@ -29,5 +32,42 @@ impl<S: Store, B: Bus> Node<S, B> {
             denied: self.denied.clone(),
             refused: self.translator.refused().clone(),
         }
+    }
+
+    pub(super) fn figures(&self) -> SecondaryFigures {
+        let status = self.core.status(self.now(), self.held.log());
+        let node = NodeFigures {
+            log_id: status.log_id,
+            epoch: status.epoch.as_ref().map(Epoch::number),
+            length: status.length,
+            appended: status.counters.appended,
+            store: self.held.log().figures(),
+            bus: self.telemetry.bus().clone(),
+            refused: self.refused(&status),
+            buffers: self.buffers(&status),
+        };
+        SecondaryFigures { node, status }
+    }
+
+    /// By reason: what was not understood, and what was and did not count.
+    fn refused(&self, status: &Status) -> BTreeMap<&'static str, u64> {
+        let counters = &status.counters;
+        let not_understood = self.translator.refused().values().sum();
+        let reasons = [
+            ("not_understood", not_understood),
+            ("stale", counters.stale),
+            ("foreign_log", counters.foreign),
+            ("does_not_continue", counters.refused),
+        ];
+        reasons.into_iter().collect()
+    }
+
+    fn buffers(&self, status: &Status) -> Vec<Buffer> {
+        vec![
+            Buffer::of_store(self.held.log()),
+            Buffer::Items("commands", self.commands.len(), COMMANDS),
+            Buffer::Items("reorder", status.buffered_envelopes, REORDER_BUFFER_ENVELOPES),
+            Buffer::Bytes("reorder", status.buffered_bytes, self.core.buffer_limit_bytes()),
+        ]
     }
 }

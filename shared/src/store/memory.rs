@@ -7,7 +7,7 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{Cut, IdIndex, LineChunks, LogView, Page, ReadError, Reader, Store, StoreError};
+use super::{Cut, IdIndex, LineChunks, LogView, Page, ReadError, Reader, Store, StoreError, StoreFigures};
 use crate::{Digest, Lines, MessageId, Order, Place, PlacedMark, entry::EntryLine, lines::Tip};
 
 fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
@@ -115,6 +115,10 @@ impl Store for MemoryStore {
 
     fn pending_bytes(&self) -> usize {
         0
+    }
+
+    fn figures(&self) -> StoreFigures {
+        StoreFigures::new(read(&self.chunks).bytes() as u64)
     }
 
     /// What is cut is gone: a log in memory has nowhere to keep it.

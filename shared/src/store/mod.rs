@@ -15,7 +15,7 @@ pub use chunks::LineChunks;
 pub use id_index::{IdHash, IdIndex};
 pub use memory::MemoryStore;
 
-use crate::{Digest, Lines, MessageId, Order, Place, PlacedMark, lines::Tip};
+use crate::{Digest, Histogram, Lines, MessageId, Order, Place, PlacedMark, lines::Tip};
 
 /// What can be asked of a log. Everything appended shows at once, durable or not.
 pub trait LogView {
@@ -107,6 +107,24 @@ pub enum StoreError {
     },
 }
 
+/// What an operator may want to know of a store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreFigures {
+    /// Bytes that the log takes.
+    pub bytes: u64,
+    /// Entries that became durable together, since the log was opened. None in memory.
+    pub group_entries: Histogram,
+    /// How long each sync of them took. None below level `disk`.
+    pub sync_times: Histogram,
+}
+
+impl StoreFigures {
+    /// Of a log of so many bytes that has just been opened.
+    pub fn new(bytes: u64) -> StoreFigures {
+        StoreFigures { bytes, group_entries: Histogram::of_entries(), sync_times: Histogram::of_times() }
+    }
+}
+
 /// A log that a node writes. All writes take effect in the order of the calls; [`LogView::durable`] tells how
 /// far they are held at the durability level.
 ///
@@ -142,6 +160,9 @@ pub trait Store: LogView + Send + 'static {
     /// Bytes of lines that were appended and are not durable yet. A node refuses appends while there are
     /// more than [`crate::limits::STORE_PENDING_BYTES`].
     fn pending_bytes(&self) -> usize;
+
+    /// What an operator may want to know. Not for every turn of the node: it is put together when asked for.
+    fn figures(&self) -> StoreFigures;
 
     /// Cuts everything behind `place`, a place of this log. When it returns, the cut and all that is left
     /// are durable; with [`Cut::Quarantine`], the answer names the file that has what was cut (`None` if

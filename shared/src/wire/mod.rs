@@ -11,6 +11,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::limits::ENVELOPE_OVERHEAD_BYTES;
+use crate::trace::Trace;
 use crate::{Digest, Durability, Epoch, Incarnation, LogId, NodeName, Order, Place, PlacedMark};
 
 pub use state::Rank;
@@ -68,6 +69,9 @@ pub struct EntriesHeader {
     /// The request it answers; none where it was pushed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request: Option<u64>,
+    /// Traces that some of the entries belong to, for what is logged of them. Decides nothing.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub traces: Vec<Trace>,
 }
 
 /// Secondary to master: I hold `0..through`.

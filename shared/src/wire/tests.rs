@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::limits::MAX_TRACES_IN_ENVELOPE;
 
 fn sender() -> Sender {
     Sender { v: VERSION, log_id: None, node: "s1".parse().unwrap(), incarnation: Incarnation::from_random(1) }
@@ -33,9 +34,8 @@ fn an_ack_without_an_epoch_reads_back() {
     assert_eq!(decode::<Ack>(&encode(&ack(None))).unwrap(), ack(None));
 }
 
-#[test]
-fn entries_are_a_header_line_and_the_lines_of_the_log() {
-    let header = EntriesHeader {
+fn entries_header(traces: Vec<Trace>) -> EntriesHeader {
+    EntriesHeader {
         sender: sender(),
         epoch: epoch(),
         from: Order::new(42),
@@ -43,7 +43,13 @@ fn entries_are_a_header_line_and_the_lines_of_the_log() {
         length: Order::new(1000),
         digest: Digest::EMPTY,
         request: None,
-    };
+        traces,
+    }
+}
+
+#[test]
+fn entries_are_a_header_line_and_the_lines_of_the_log() {
+    let header = entries_header(Vec::new());
     let envelope = encode_entries(&header, b"one\ntwo\n");
     let (read, lines) = decode_entries(&envelope).unwrap();
     assert_eq!(read, header);
@@ -68,4 +74,16 @@ proptest! {
         let _ = decode::<JoinAnswer>(&bytes);
         let _ = decode_entries(&bytes.into());
     }
+}
+
+#[test]
+fn traces_travel_in_the_header_of_entries_and_are_absent_where_there_are_none() {
+    let traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01".parse().unwrap();
+    let trace = Trace { order: Order::new(u64::MAX), count: 10_000, traceparent };
+    let without = entries_header(Vec::new());
+    assert!(!encode(&without).windows(6).any(|window| window == b"traces"));
+    let with = entries_header(vec![trace; MAX_TRACES_IN_ENVELOPE]);
+    let envelope = encode_entries(&with, b"");
+    assert!(envelope.len() < MAX_ENTRIES_HEADER_BYTES, "{} bytes", envelope.len());
+    assert_eq!(decode_entries(&envelope).unwrap().0, with);
 }

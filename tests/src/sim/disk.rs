@@ -7,7 +7,7 @@ use fastrand::Rng;
 use replog_shared::{
     Digest, Durability, Identity, Lines, MessageId, NodeName, Order, Place, PlacedMark,
     lines::Tip,
-    store::{Cut, LogView, MemoryStore, Reader, Store, StoreError},
+    store::{Cut, LogView, MemoryStore, Reader, Store, StoreError, StoreFigures},
 };
 
 /// A log whose lines become durable some time after they were appended.
@@ -224,6 +224,10 @@ impl Store for SimStore {
 
     fn pending_bytes(&self) -> usize {
         0
+    }
+
+    fn figures(&self) -> StoreFigures {
+        self.log.figures()
     }
 
     fn close(mut self) -> Result<(), StoreError> {

@@ -3,6 +3,7 @@
 //! | variable | value |
 //! | --- | --- |
 //! | `NATS_SERVER_BIN` | path of the nats-server to start |
+//! | `PROMTOOL_BIN` | path of promtool, where there is one |
 //! | `REPLOG_BIN_DIR` | folder of the static `replog-master`, `replog-secondary` and `replog` |
 //! | `REPLOG_NODE_IMAGE` | image with the three of them in its root folder; its entry point is `/replog` |
 //! | `REPLOG_NATS_IMAGE` | image of which the entry point is nats-server |
@@ -11,17 +12,19 @@ use std::ffi::OsString;
 
 use anyhow::Result;
 
-use crate::{images, programs, tools};
+use crate::{images, programs, tools, tools::promtool};
 
 /// The variables, by name.
 ///
 /// # Errors
 /// There is no nats-server, or no rustc.
-pub(super) fn variables() -> Result<[(&'static str, OsString); 4]> {
-    Ok([
+pub(super) fn variables() -> Result<Vec<(&'static str, OsString)>> {
+    let promtool = promtool::find().map(|path| ("PROMTOOL_BIN", path.into()));
+    let needed = [
         ("NATS_SERVER_BIN", tools::nats_server()?.into()),
         ("REPLOG_BIN_DIR", programs::folder()?.into()),
         ("REPLOG_NODE_IMAGE", images::NODE_IMAGE.into()),
         ("REPLOG_NATS_IMAGE", images::NATS_IMAGE.into()),
-    ])
+    ];
+    Ok(needed.into_iter().chain(promtool).collect())
 }

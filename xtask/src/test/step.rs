@@ -7,19 +7,21 @@ use crate::{
     docker, images,
     process::Program,
     programs,
-    test::{environment, nextest, nextest::Suite, policy, summary::Report},
+    test::{environment, nextest, nextest::Suite, policy, rules, summary::Report},
     tools,
 };
 
 /// One step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Step {
-    /// nats-server, cargo-nextest, cargo-deny and strace are there
+    /// nats-server, promtool, cargo-nextest, cargo-deny and strace are there
     Tools,
     /// the sources are formatted
     Fmt,
     /// docker-compose.yml is understood by this machine's compose tools
     Compose,
+    /// the rules for Prometheus are sound, and alerts come when their tests say
+    Rules,
     /// clippy has nothing to say
     Clippy,
     /// licences, banned crates and sources of the dependency tree; advisories where they can be had
@@ -51,7 +53,7 @@ impl Step {
     /// The steps without which this one cannot run.
     fn needs(self) -> &'static [Self] {
         match self {
-            Self::Unit | Self::Simulation | Self::Deny => &[Self::Tools],
+            Self::Unit | Self::Simulation | Self::Deny | Self::Rules => &[Self::Tools],
             Self::Process => &[Self::Tools, Self::Programs],
             Self::Images => &[Self::Tools, Self::Programs],
             Self::Containers => &[Self::Tools, Self::Programs, Self::Images],
@@ -68,6 +70,7 @@ impl Step {
             Self::Tools => tools::run(&tools::Args {})?,
             Self::Fmt => cargo(["fmt", "--all", "--check"]).run()?,
             Self::Compose => compose()?,
+            Self::Rules => return rules::check(),
             Self::Clippy => clippy()?,
             Self::Deny => return policy::check(),
             Self::Unit => return nextest::run(Suite::Unit),

@@ -15,7 +15,7 @@ fn written(write: u64) -> Written {
 fn a_new_segment_has_nothing_synced_in_it() {
     let pipe = Pipe::new(Durability::Disk, Place::START, || {});
     assert!(pipe.on_written(&written(1)));
-    pipe.on_synced(&written(1));
+    pipe.on_synced(&written(1), Duration::ZERO);
     assert_eq!(pipe.synced_lines_end(), 100);
     pipe.on_segment();
     assert_eq!(pipe.synced_lines_end(), 0);
@@ -27,7 +27,7 @@ fn a_write_is_durable_when_it_is_synced_and_never_two_threads_sync() {
     assert!(pipe.on_written(&written(1)), "nothing waits: the writer syncs");
     assert!(!pipe.on_written(&written(2)), "while somebody syncs, nobody else does");
     assert_eq!(pipe.durable(), Ok(Place::START));
-    pipe.on_synced(&written(1));
+    pipe.on_synced(&written(1), Duration::ZERO);
     assert_eq!(pipe.durable(), Ok(Place::new(Order::new(1), 0)));
     assert_eq!(pipe.next_sync().unwrap().write, 2);
 }
@@ -38,10 +38,30 @@ fn after_a_failure_nothing_moves() {
     assert!(pipe.on_written(&written(1)));
     pipe.fail(&"the disk is gone");
     pipe.fail(&"another reason");
-    pipe.on_synced(&written(1));
+    pipe.on_synced(&written(1), Duration::ZERO);
     let reason = "the disk is gone".to_owned();
     assert_eq!(pipe.durable(), Err(StoreError::Failed { reason }));
     assert!(pipe.next_sync().is_none());
     assert!(matches!(pipe.next_work(None), Work::Stop));
     assert!(pipe.sync_all().is_err());
+}
+
+#[test]
+fn a_sync_is_told_with_its_time_and_the_entries_that_it_made_durable() {
+    let pipe = Pipe::new(Durability::Disk, Place::new(Order::new(3), 0), || {});
+    assert!(pipe.on_written(&written(7)));
+    pipe.on_synced(&written(7), Duration::from_millis(3));
+    // The end of a segment is synced again.
+    pipe.on_synced(&written(7), Duration::from_millis(1));
+    let StoreFigures { group_entries, sync_times, .. } = pipe.figures();
+    assert_eq!((group_entries.count(), group_entries.sum()), (1, 4));
+    assert_eq!((sync_times.count(), sync_times.sum()), (2, 4_000_000));
+}
+
+#[test]
+fn below_level_disk_groups_are_told_and_no_syncs() {
+    let pipe = Pipe::new(Durability::Os, Place::START, || {});
+    assert!(!pipe.on_written(&written(5)));
+    let StoreFigures { group_entries, sync_times, .. } = pipe.figures();
+    assert_eq!((group_entries.sum(), sync_times.count()), (5, 0));
 }

@@ -55,6 +55,7 @@ impl Told {
             length,
             digest: page.digest,
             request: Some(read.request),
+            traces: Vec::new(),
         };
         self.core.on_read_answer(self.now, &header, &page.bytes, &self.log);
         self.settle();

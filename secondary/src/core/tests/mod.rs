@@ -120,6 +120,7 @@ impl Master {
             length: self.length(),
             digest: page.digest,
             request,
+            traces: Vec::new(),
         };
         (header, page.bytes)
     }

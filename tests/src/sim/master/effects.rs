@@ -195,7 +195,8 @@ impl Master {
             Err(failure) => return hub.oracle.found(|| failure.to_string()),
         };
         let (count, digest, request) = (page.to.since(from), page.digest, Some(request));
-        let header = wire::EntriesHeader { sender, epoch, from, count, length, digest, request };
+        let header =
+            wire::EntriesHeader { sender, epoch, from, count, length, digest, request, traces: Vec::new() };
         let payload = wire::encode_entries(&header, &page.bytes);
         hub.sent.push(Outgoing { subject: reply, reply: None, payload });
     }

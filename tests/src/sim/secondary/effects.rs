@@ -135,8 +135,16 @@ impl Secondary {
             Err(error) => return hub.oracle.found(|| error.to_string()),
         };
         let (count, digest) = (page.to.since(from), page.digest);
-        let header =
-            wire::EntriesHeader { sender, epoch, from, count, length, digest, request: Some(request) };
+        let header = wire::EntriesHeader {
+            sender,
+            epoch,
+            from,
+            count,
+            length,
+            digest,
+            request: Some(request),
+            traces: Vec::new(),
+        };
         hub.sent.push(answer(reply, wire::encode_entries(&header, &page.bytes)));
     }
 }
