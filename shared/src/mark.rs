@@ -100,6 +100,13 @@ pub fn explains(master: &[PlacedMark], fork: Place, own: &[PlacedMark]) -> bool 
     behind.iter().any(|placed| placed.mark.kind != MarkKind::Start && Some(&placed.mark.epoch) > newest)
 }
 
+/// Whether a log holds nothing behind `fork`: no entry, and no mark but such of kind start. Whoever gives that
+/// up gives nothing up, so nothing needs to explain it. `own` are the log's marks, `length` is how long it is.
+pub fn holds_nothing(own: &[PlacedMark], length: Order, fork: Place) -> bool {
+    let marks = own.get(fork.marks as usize..).unwrap_or_default();
+    length == fork.length && marks.iter().all(|placed| placed.mark.kind == MarkKind::Start)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -144,5 +151,22 @@ mod tests {
         assert!(!explains(&[placed(1, 0, Start, 0)], fork, &own));
         let newer = [placed(1, 0, Start, 0), placed(3, 0, Promotion, 5)];
         assert!(!explains(&[placed(1, 0, Start, 0), placed(2, 0, Promotion, 5)], fork, &newer));
+    }
+
+    #[test]
+    fn starts_without_an_entry_are_nothing_and_all_else_is_something() {
+        use MarkKind::{Clean, Promotion, Start};
+        let fork = Place::new(Order::new(5), 1);
+        let behind = |marks: &[PlacedMark], length| {
+            let own = [&[placed(1, 0, Start, 0)], marks].concat();
+            holds_nothing(&own, Order::new(length), fork)
+        };
+        assert!(behind(&[], 5));
+        assert!(behind(&[placed(1, 1, Start, 5), placed(1, 2, Start, 5)], 5));
+        assert!(!behind(&[], 6));
+        assert!(!behind(&[placed(1, 1, Start, 5)], 6));
+        for kind in [Promotion, Clean] {
+            assert!(!behind(&[placed(1, 1, Start, 5), placed(1, 2, kind, 5)], 5), "{kind:?}");
+        }
     }
 }

@@ -214,13 +214,22 @@ impl SecondaryCore {
         if tip.place == fork {
             return self.open_session(now, answer, tip);
         }
-        if !mark::explains(&answer.marks, fork, log.marks()) && !mutant::is(Mutant::UnexplainedCut) {
+        if !Self::may_be_cut(answer, fork, log) {
             return self.diverge(behind);
         }
         self.follow(answer);
         self.cut(fork, behind);
         let tip = Tip { place: fork, digest: answer.digest, epoch: acks::epoch_at(fork, log) };
         self.open_session(now, answer, &tip);
+    }
+
+    /// Whether what stands behind the fork may go: it is nothing, or the master's history explains it.
+    fn may_be_cut(answer: &JoinAnswer, fork: Place, log: &dyn LogView) -> bool {
+        let length = log.tip().place.length;
+        mark::holds_nothing(log.marks(), length, fork)
+            || mark::explains(&answer.marks, fork, log.marks())
+            || length == fork.length && mutant::is(Mutant::AnyMarksAreNothing)
+            || mutant::is(Mutant::UnexplainedCut)
     }
 
     fn ask_again(&mut self, now: Moment) {
@@ -242,7 +251,9 @@ impl SecondaryCore {
 
     fn cut(&mut self, fork: Place, orders: OrderRange) {
         self.counters.cut += orders.count();
-        self.effects.push(Effect::Notice(Notice::Cut { orders }));
+        if !orders.is_empty() {
+            self.effects.push(Effect::Notice(Notice::Cut { orders }));
+        }
         self.effects.push(Effect::Truncate(fork));
     }
 

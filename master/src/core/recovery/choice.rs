@@ -4,6 +4,8 @@ use std::cmp::Ordering;
 
 use replog_shared::{NodeName, mark, wire::State};
 
+use crate::core::mutant::{self, Mutant};
+
 /// The log that wins a promotion, among those that take part in it.
 pub(super) struct Choice<'a> {
     pub(super) best: &'a State,
@@ -37,6 +39,7 @@ impl<'a> Choice<'a> {
 /// Whether `state` holds nothing that `best` lacks, or `best` explains why it must be given up.
 pub(super) fn is_explained(best: &State, state: &State) -> bool {
     let fork = mark::fork((&best.marks, best.length), (&state.marks, state.length));
-    let more = state.length > fork.length || state.marks.len() > fork.marks as usize;
-    !more || mark::explains(&best.marks, fork, &state.marks)
+    mark::holds_nothing(&state.marks, state.length, fork)
+        || mark::explains(&best.marks, fork, &state.marks)
+        || state.length == fork.length && mutant::is(Mutant::AnyMarksAreNothing)
 }

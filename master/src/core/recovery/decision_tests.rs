@@ -127,6 +127,39 @@ fn two_histories(higher: &str) -> Case {
     Case { own: state(OWN, Some((copy, 10))), others, ..case() }
 }
 
+/// What a node tells that holds 9 entries of epoch 2.3 and then a mark without an entry.
+fn with_mark(node: &str, owner: &str, start: u32, kind: MarkKind) -> State {
+    let mut state = state(node, Some((epoch(owner, 2, 3), 9)));
+    let epoch = epoch(owner, 2, start);
+    let mark = Mark { epoch: epoch.clone(), kind, reached: vec![], members: vec![] };
+    state.marks.push(PlacedMark { mark, at: Order::new(9), digest: Digest::EMPTY });
+    state.fence = Some(epoch);
+    state
+}
+
+#[test]
+fn who_died_between_the_cut_of_a_mark_and_the_next_one_leads_on_although_others_hold_it() {
+    let own = || State { fence: Some(epoch(OWN, 2, 5)), ..case().own };
+    let others = |kind| vec![with_mark("s1", OWN, 4, kind)];
+    let lead = Decision::Lead { reign: 2, start: 6 };
+    assert_eq!(decide(Case { own: own(), others: others(MarkKind::Start), ..case() }), lead);
+    let lost_a_clean = Case { own: own(), others: others(MarkKind::Clean), ..case() };
+    assert_waits(&decide(lost_a_clean), "waiting for s2");
+}
+
+#[test]
+fn a_promotion_chooses_over_marks_of_starts_and_halts_at_others() {
+    let terms = StartTerms { promote: true, ..StartTerms::default() };
+    let over = |kind| {
+        let own = with_mark(OWN, "old", 5, MarkKind::Start);
+        let others = vec![with_mark("s1", "old", 4, kind), state("s2", Some((epoch("old", 2, 3), 9)))];
+        decide(Case { own, others, terms, ..case() })
+    };
+    assert_promotes(&over(MarkKind::Start), 3, 3, true);
+    assert_waits(&over(MarkKind::Clean), "neither has nor explains");
+    assert_waits(&over(MarkKind::Promotion), "neither has nor explains");
+}
+
 #[test]
 fn two_histories_that_nothing_explains_are_the_operators_and_nobody_is_fenced() {
     assert_waits(&decide(two_histories("s1")), "master holds entries that the log of s");

@@ -10,10 +10,12 @@
 //! | `decision` | what to do with what was heard, as a function |
 //! | `promotion` | promise, choose, fetch, open |
 //! | `choice` | whose log wins, and what the others must give up |
+//! | `fold` | the next epoch of the own reign, and which mark it replaces |
 //! | `report` | what a promotion would do, for a dry run |
 
 mod choice;
 mod decision;
+mod fold;
 mod promotion;
 mod report;
 
@@ -198,9 +200,7 @@ impl MasterCore {
             Decision::Wait(reason) => self.start_over(now, reason),
             Decision::Begin { reign } => self.begin(now, reign, log),
             // This node has all that it ever acknowledged.
-            Decision::Lead { reign, start } => {
-                self.open(now, self.epoch_of(reign, start), MarkKind::Start, Vec::new(), log.tip());
-            }
+            Decision::Lead { reign, start } => self.lead_on(now, self.epoch_of(reign, start), log),
             Decision::Promote { log_id, ask, reign, required, counts_itself } => {
                 let epoch = self.epoch_of(reign, 0);
                 let promotion = Promotion::new(now, epoch, ask, required, counts_itself);

@@ -2,6 +2,7 @@
 
 mod limits;
 mod promises;
+mod restarts;
 mod starts;
 mod takeovers;
 
@@ -32,10 +33,15 @@ struct Told {
 
 impl Told {
     fn recovering() -> Told {
+        Told::started(1, Identity::default(), MemoryStore::with_ids())
+    }
+
+    /// A process that has just started over what another one left.
+    fn started(incarnation: u64, saved: Identity, log: MemoryStore) -> Told {
         let config = CoreConfig {
             node: name("master"),
             secondaries: vec![name("s1"), name("s2")],
-            incarnation: Incarnation::from_random(1),
+            incarnation: Incarnation::from_random(incarnation),
             heartbeat_interval: Duration::from_millis(250),
             recovery_wait: Duration::from_millis(1000),
             read_only_without_majority: false,
@@ -43,18 +49,9 @@ impl Told {
             push: PushLimits::default(),
             http: None,
         };
-        let mut core = MasterCore::new(config, Identity::default(), Moment::default(), 7);
+        let mut core = MasterCore::new(config, saved.clone(), Moment::default(), 7);
         core.on_bus_up(Moment::default(), 1 << 20);
-        let log = MemoryStore::with_ids();
-        Told {
-            core,
-            log,
-            now: Moment::default(),
-            saved: Identity::default(),
-            sent: vec![],
-            answers: vec![],
-            waits: 0,
-        }
+        Told { core, log, now: Moment::default(), saved, sent: vec![], answers: vec![], waits: 0 }
     }
 
     fn leading() -> Told {

@@ -109,6 +109,28 @@ fn an_unexplained_suffix_is_kept_as_diverged() {
 }
 
 #[test]
+fn marks_of_starts_without_an_entry_are_given_up_and_other_marks_are_not() {
+    for (kind, state) in [
+        (MarkKind::Start, SecondaryState::Syncing),
+        (MarkKind::Promotion, SecondaryState::Diverged),
+        (MarkKind::Clean, SecondaryState::Diverged),
+    ] {
+        let (mut before, mut after) = (Master::with(4), Master::with(4));
+        before.open(epoch(1, 1), kind);
+        let mut secondary = Secondary::caught_up_with(&before);
+        after.open(epoch(1, 2), MarkKind::Start);
+        secondary.join(&after);
+        assert_eq!(secondary.status().state, state, "{kind:?}");
+        let told_of_a_cut = |notice: &Notice| matches!(notice, Notice::Cut { .. });
+        assert!(!secondary.notices().iter().any(told_of_a_cut), "nothing is lost");
+        if kind == MarkKind::Start {
+            secondary.serve_fetches(&after);
+            secondary.assert_equals(&after);
+        }
+    }
+}
+
+#[test]
 fn a_difference_before_the_fork_is_damage_and_all_is_fetched_anew() {
     let mut before = Master::with(0);
     before.append_as(3, "this");
