@@ -10,7 +10,8 @@ use replog_shared::{Durability, limits::ENVELOPE_OVERHEAD_BYTES};
 use super::{
     Focus,
     faults::{
-        Kind, Timed, draw_cuts_in_turn, draw_disks_that_go_back, draw_late_acks, draw_storm, draw_timed,
+        Kind, Timed, draw_cuts_in_turn, draw_disks_that_go_back, draw_late_acks, draw_restarts, draw_storm,
+        draw_timed,
     },
 };
 
@@ -92,6 +93,7 @@ impl Plan {
             Some(Focus::CutInTurn) => plan.become_cuts_in_turn(random),
             Some(Focus::DisksGoBack) => plan.become_disks_that_go_back(random),
             Some(Focus::LateAcks) => plan.become_late_acks(random),
+            Some(Focus::Restarts) => plan.become_restarts(random),
         }
         plan
     }
@@ -141,6 +143,17 @@ impl Plan {
         self.level = Durability::Memory;
         self.rates = Rates { delay: 0.3, reorder: 0.3, long_delay: 3_000_000, ..Rates::healthy(2_000) };
         self.timed = draw_late_acks(random, self.chaos);
+    }
+
+    /// A master that starts again and again, and dies between any two steps of it.
+    fn become_restarts(&mut self, random: &mut Rng) {
+        self.become_cuts_in_turn(random);
+        self.level = *pick(random, &[Durability::Disk, Durability::Os]);
+        self.recovery_wait = Duration::from_millis(random.u64(20..200));
+        self.step_crashes = *pick(random, &[0.0, 0.02, 0.2]);
+        self.power = *pick(random, &[0.0, 0.3]);
+        self.requests = (0..random.usize(3..20)).map(|_| random.u64(..self.chaos)).collect();
+        self.timed = draw_restarts(random, self.chaos);
     }
 
     fn draw(random: &mut Rng) -> Plan {

@@ -34,18 +34,21 @@ impl Master {
 
     pub(super) fn execute_all(&mut self, effects: Vec<Effect>, hub: &mut Hub) {
         let mut pushes = BTreeMap::<usize, usize>::new();
-        let cleans = effects
-            .iter()
-            .any(|effect| matches!(effect, Effect::Append(lines) if opens(lines, MarkKind::Clean)));
+        let appends = |kind| {
+            let opens = |effect: &Effect| matches!(effect, Effect::Append(lines) if opens(lines, kind));
+            effects.iter().any(opens)
+        };
+        let (cleans, starts) = (appends(MarkKind::Clean), appends(MarkKind::Start));
         let outranked = effects.iter().any(|effect| matches!(effect, Effect::Notice(Notice::Cut { .. })));
         for effect in effects {
             if hub.crashed {
                 return;
             }
             if let Effect::Truncate(place) = effect {
-                let cut = match (cleans, outranked) {
-                    (true, _) => Cut::Cleaned,
-                    (_, true) => Cut::Outranked,
+                let cut = match (cleans, outranked, starts) {
+                    (true, _, _) => Cut::Cleaned,
+                    (_, true, _) => Cut::Outranked,
+                    (_, _, true) => Cut::Folded,
                     _ => Cut::Abandoned,
                 };
                 self.truncate(place, cut, hub);
@@ -139,13 +142,15 @@ impl Master {
         if opens(lines, MarkKind::Clean) {
             hub.coverage.hit(Path::Cleaned);
         }
-        if self.core.epoch().is_some() && opens(lines, MarkKind::Promotion) {
-            hub.coverage.hit(Path::Promoted);
-        }
+        let promoted = self.core.epoch().is_some() && opens(lines, MarkKind::Promotion);
         let stored = self.disk.store.append(lines);
         let leads = self.core.epoch().is_some_and(|epoch| lines.tip().epoch.as_ref() == Some(epoch));
         let author = if leads { Author::Own } else { Author::Fetched };
         hub.oracle.on_append(index, lines.from(), stored, author, &self.disk.store);
+        if promoted {
+            hub.coverage.hit(Path::Promoted);
+            hub.coverage.add(Path::PromotedOverFolded, hub.oracle.reached_a_folded_mark(index).into());
+        }
         hub.may_crash();
     }
 
@@ -159,6 +164,9 @@ impl Master {
         self.admitted.clear();
         hub.oracle.on_truncate(index, &self.disk.store, cut);
         hub.may_crash();
+        if matches!(cut, Cut::Folded) {
+            hub.coverage.hit(if hub.crashed { Path::FoldTorn } else { Path::Folded });
+        }
     }
 
     fn answer(&mut self, wait: WaitId, outcome: &WriteOutcome, hub: &mut Hub) {
