@@ -28,6 +28,8 @@ pub enum Mutant {
     UnexplainedRankTaken,
     /// Marks without an entry may be given up as if they were nothing, whatever their kind.
     AnyMarksAreNothing,
+    /// Logs without a common mark among those that a join tells of are taken to have nothing in common.
+    UnknownForkIsTheBeginning,
     /// A restart gives up the last mark although entries stand behind it.
     EntriesFolded,
     /// A restart gives up the last mark although it is that of a promotion or a clean.

@@ -1,7 +1,7 @@
 //! From the first heartbeat to the admission.
 
 use replog_shared::{
-    Epoch, LogId, Moment, OrderRange, Place,
+    Epoch, LogId, Moment, Order, OrderRange, Outline, Place,
     limits::{ANSWER_TIMEOUT, UNHEALTHY_AFTER_INTERVALS},
     lines::Tip,
     mark,
@@ -156,15 +156,16 @@ impl SecondaryCore {
     fn send_join(&mut self, now: Moment, log: &dyn LogView) {
         let (request, sender) = (self.next_request(), self.sender());
         let Some(attempt) = self.state.attempt_mut() else { return };
+        let outline = Outline::of(log.marks(), attempt.told_of(log), self.settings.outline_marks);
         attempt.request = Some(request);
+        (attempt.asked_at, attempt.marks_before) = (log.tip().place, outline.marks_before);
         attempt.retry_at = now.plus(ANSWER_TIMEOUT + attempt.backoff.next_delay(&mut self.random));
         self.counters.joins += 1;
         self.effects.push(Effect::Join(Join {
             sender,
             request,
             epoch: attempt.epoch.clone(),
-            marks: log.marks().to_vec(),
-            length: log.tip().place.length,
+            outline,
             fence: self.identity.fence.clone(),
             whole: self.identity.whole,
         }));
@@ -185,6 +186,7 @@ impl SecondaryCore {
             Verdict::Admitted if theirs.is_none() || self.is_foreign(theirs) => self.stay_foreign(theirs),
             Verdict::Admitted => self.on_admitted(now, &answer, log),
             Verdict::Foreign => self.stay_foreign(theirs),
+            Verdict::OlderMarks => self.on_older_marks_wanted(now, log),
             Verdict::NameInUse | Verdict::Unknown => self.on_join_refused(answer.verdict),
         }
     }
@@ -197,24 +199,38 @@ impl SecondaryCore {
         }
     }
 
-    fn on_admitted(&mut self, now: Moment, answer: &JoinAnswer, log: &dyn LogView) {
-        let tip = log.tip();
-        let mut fork = mark::fork((log.marks(), tip.place.length), (&answer.marks, answer.length));
-        if mutant::is(Mutant::OldJoinAnswerTaken) {
-            fork = answer.fork.min(tip.place);
-        }
-        if fork != answer.fork && !mutant::is(Mutant::OldJoinAnswerTaken) {
-            // The log went on since the question; the answer is about the log as it was.
+    /// The master has none of the marks that it was told of. Each round tells of older ones, so that it ends.
+    fn on_older_marks_wanted(&mut self, now: Moment, log: &dyn LogView) {
+        let Some(attempt) = self.state.attempt_mut() else { return };
+        if attempt.marks_before == 0 {
+            // It was told of all: that is no answer to it.
             return self.ask_again(now);
         }
-        if log.digest_at(fork) != Some(answer.digest) {
-            return self.begin_afresh(now, answer, OrderRange::new(Place::START.length, tip.place.length));
+        attempt.older_than = Some(attempt.marks_before);
+        attempt.backoff.reset();
+        self.send_join(now, log);
+    }
+
+    fn on_admitted(&mut self, now: Moment, answer: &JoinAnswer, log: &dyn LogView) {
+        let (tip, mut fork) = (log.tip(), answer.fork);
+        let asked_at = self.state.attempt().map(|attempt| attempt.asked_at);
+        if mutant::is(Mutant::OldJoinAnswerTaken) {
+            fork = fork.min(tip.place);
+        } else if Some(fork) == asked_at && fork != tip.place {
+            // All that the log held when it was asked is common. It went on since: how far, only the master knows.
+            return self.ask_again(now);
+        }
+        match log.digest_at(fork) {
+            Some(digest) if digest == answer.digest => {}
+            // The answer is about another log than this one.
+            None if !mutant::is(Mutant::OldJoinAnswerTaken) => return self.ask_again(now),
+            _ => return self.begin_afresh(now, answer, OrderRange::new(Order::ZERO, tip.place.length)),
         }
         let behind = OrderRange::new(fork.length, tip.place.length);
         if tip.place == fork {
             return self.open_session(now, answer, tip);
         }
-        if !Self::may_be_cut(answer, fork, log) {
+        if !may_be_cut(answer, fork, log) {
             return self.diverge(behind);
         }
         self.follow(answer);
@@ -223,18 +239,9 @@ impl SecondaryCore {
         self.open_session(now, answer, &tip);
     }
 
-    /// Whether what stands behind the fork may go: it is nothing, or the master's history explains it.
-    fn may_be_cut(answer: &JoinAnswer, fork: Place, log: &dyn LogView) -> bool {
-        let length = log.tip().place.length;
-        mark::holds_nothing(log.marks(), length, fork)
-            || mark::explains(&answer.marks, fork, log.marks())
-            || length == fork.length && mutant::is(Mutant::AnyMarksAreNothing)
-            || mutant::is(Mutant::UnexplainedCut)
-    }
-
     fn ask_again(&mut self, now: Moment) {
         let Some(attempt) = self.state.attempt_mut() else { return };
-        attempt.request = None;
+        (attempt.request, attempt.older_than) = (None, None);
         attempt.retry_at = now.plus(attempt.backoff.next_delay(&mut self.random));
     }
 
@@ -312,4 +319,14 @@ impl SecondaryCore {
         attempt.request = None;
         Some(attempt.clone())
     }
+}
+
+/// Whether what the log has behind the fork may go: it is nothing, or the master's history explains it.
+fn may_be_cut(answer: &JoinAnswer, fork: Place, log: &dyn LogView) -> bool {
+    let tip = log.tip();
+    let any_marks = tip.place.length == fork.length && mutant::is(Mutant::AnyMarksAreNothing);
+    Outline::of(log.marks(), tip.place, usize::MAX).holds_nothing_behind(fork)
+        || mark::explains(answer.turn.as_ref(), tip.epoch.as_ref())
+        || any_marks
+        || mutant::is(Mutant::UnexplainedCut)
 }

@@ -61,6 +61,8 @@ pub struct Settings {
     pub pull: PullLimits,
     /// Faults from the start.
     pub faults: Faults,
+    /// How many marks one envelope tells of, see [`replog_shared::limits::OUTLINE_MARKS`].
+    pub outline_marks: usize,
 }
 
 /// The last heartbeat of a master that may be followed.

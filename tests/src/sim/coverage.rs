@@ -73,11 +73,15 @@ pub enum Path {
     MarksCut,
     /// A node was promoted over a node that holds a mark which its log lacks because it was replaced.
     PromotedOverFolded,
+    /// A join told of too few marks: older ones were asked for.
+    OlderMarksWanted,
+    /// A promotion halted, because nobody could tell what another node held.
+    UnknownHalt,
 }
 
 impl Path {
     /// All of them.
-    pub const ALL: [Path; 35] = [
+    pub const ALL: [Path; 37] = [
         Path::GapFilled,
         Path::DuplicateDropped,
         Path::StaleEpochRefused,
@@ -113,6 +117,8 @@ impl Path {
         Path::FoldTorn,
         Path::MarksCut,
         Path::PromotedOverFolded,
+        Path::OlderMarksWanted,
+        Path::UnknownHalt,
     ];
 }
 

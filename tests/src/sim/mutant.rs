@@ -109,6 +109,8 @@ mutants! {
     UnexplainedRankTaken: Site::Master(master::Mutant::UnexplainedRankTaken),
     /// Marks without an entry may be given up in a promotion as if they were nothing, whatever their kind.
     AnyMarksGivenUp: Site::Master(master::Mutant::AnyMarksAreNothing),
+    /// Logs without a common mark among those that a join tells of are taken to have nothing in common.
+    UnknownForkIsTheBeginning: Site::Master(master::Mutant::UnknownForkIsTheBeginning),
     /// A restart gives up its last mark although entries stand behind it.
     EntriesFolded: Site::Master(master::Mutant::EntriesFolded),
     /// A restart gives up its last mark although it is that of a promotion or a clean.

@@ -5,7 +5,10 @@ use std::time::Duration;
 use fastrand::Rng;
 use replog_master::core::PushLimits;
 use replog_secondary::core::{Faults, PullLimits};
-use replog_shared::{Durability, limits::ENVELOPE_OVERHEAD_BYTES};
+use replog_shared::{
+    Durability,
+    limits::{ENVELOPE_OVERHEAD_BYTES, OUTLINE_MARKS},
+};
 
 use super::{
     Focus,
@@ -28,6 +31,8 @@ pub(super) struct Plan {
     pub(super) max_payload: usize,
     pub(super) push: PushLimits,
     pub(super) pull: PullLimits,
+    /// Marks that one envelope tells of: few, so that a log has more.
+    pub(super) outline_marks: usize,
     /// How long the chaos lasts, in microseconds.
     pub(super) chaos: u64,
     pub(super) rates: Rates,
@@ -173,6 +178,7 @@ impl Plan {
             max_payload: ENVELOPE_OVERHEAD_BYTES + *pick(random, &[4_000, 6_000, 10_000]),
             push,
             pull: draw_pull_limits(random, push.resume_entries),
+            outline_marks: *pick(random, &[1, 2, 3, OUTLINE_MARKS]),
             chaos,
             rates: draw_rates(random, on),
             core_faults: if on(Kind::CoreFaults) { draw_core_faults(random) } else { Faults::default() },

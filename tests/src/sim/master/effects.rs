@@ -13,7 +13,7 @@ use replog_master::{
 use replog_shared::{
     Lines, MarkKind, Place,
     store::{self, LogView, Reader, Store},
-    wire,
+    wire::{self, Verdict},
 };
 
 use super::Master;
@@ -83,6 +83,8 @@ impl Master {
             Effect::Answer { wait, outcome } => self.answer(wait, &outcome, hub),
             Effect::Entries { secondary, push, answer } => self.send_entries(secondary, push, answer, hub),
             Effect::JoinAnswer { reply, answer } => {
+                let older = answer.verdict == Verdict::OlderMarks;
+                hub.coverage.add(Path::OlderMarksWanted, older.into());
                 hub.sent.push(self.translator.join_answer(reply, &answer));
             }
             Effect::Heartbeat(heartbeat) => hub.sent.push(self.translator.heartbeat(&heartbeat)),
@@ -118,11 +120,13 @@ impl Master {
         {
             hub.coverage.hit(Path::LackNoticed);
         }
-        if let Notice::Stopped(NotLeading::NotPromoted { reason }) | Notice::Waiting { reason } = notice
-            && reason.contains("ranks highest, neither has nor explains")
-        {
-            hub.coverage.hit(Path::UnexplainedHalt);
-            self.check_disaster(notice, hub);
+        if let Notice::Stopped(NotLeading::NotPromoted { reason }) | Notice::Waiting { reason } = notice {
+            if reason.contains("ranks highest, neither has nor explains") {
+                hub.coverage.hit(Path::UnexplainedHalt);
+                self.check_disaster(notice, hub);
+            } else if reason.contains("too many epochs lie between") {
+                hub.coverage.hit(Path::UnknownHalt);
+            }
         }
     }
 
