@@ -58,7 +58,7 @@ impl<S: Store> Held<S> {
         self.shown.subscribe()
     }
 
-    /// How often the log was cut.
+    /// How often entries were cut from the log.
     pub fn cuts(&self) -> u64 {
         self.shown.borrow().cuts
     }
@@ -101,14 +101,17 @@ impl<S: Store> Held<S> {
         }
     }
 
-    /// Cuts the log behind `place`. Readers learn of it before it happens, so that none mixes two histories.
+    /// Cuts the log behind `place`. Readers learn of it before it happens, so that none mixes two histories; of
+    /// marks that go alone they learn nothing, as they see none.
     ///
     /// # Errors
     /// The storage failed, or the log has no such place.
     pub fn truncate(&mut self, place: Place, cut: Cut) -> Result<(), HeldFailure> {
-        self.shown.send_modify(|shown| {
-            shown.cuts += 1;
+        let entries_go = place.length < self.store.tip().place.length;
+        self.shown.send_if_modified(|shown| {
+            shown.cuts += u64::from(entries_go);
             shown.length = shown.length.min(place.length);
+            entries_go
         });
         if let Some(file) = self.store.truncate(place, cut)? {
             warn!(file = %file.display(), "what was cut is kept in quarantine");

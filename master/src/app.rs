@@ -11,7 +11,7 @@ use replog_host::{
     storage::{DiskTerms, Storage, StorageOptions},
     tail::Tails,
 };
-use replog_shared::{Identity, Incarnation, Moment, store::Store};
+use replog_shared::{Identity, Incarnation, Moment, limits::OUTLINE_MARKS, store::Store};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::info;
@@ -150,6 +150,7 @@ fn core_config(config: &Config) -> CoreConfig {
         start: config.start,
         push: PushLimits::default(),
         http: config.advertise_url.clone(),
+        outline_marks: OUTLINE_MARKS,
     }
 }
 

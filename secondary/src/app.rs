@@ -12,7 +12,7 @@ use replog_host::{
     storage::{DiskTerms, Storage, StorageOptions},
     tail::Tails,
 };
-use replog_shared::{Identity, Incarnation, store::Store};
+use replog_shared::{Identity, Incarnation, limits::OUTLINE_MARKS, store::Store};
 use tokio::{net::TcpListener, select, task::JoinHandle};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::info;
@@ -121,6 +121,7 @@ fn core(config: &Config, identity: Identity) -> SecondaryCore {
         heartbeat_interval: config.heartbeat_interval,
         pull: PullLimits::default(),
         faults: config.faults,
+        outline_marks: OUTLINE_MARKS,
     };
     SecondaryCore::new(settings, identity, fastrand::Rng::new())
 }

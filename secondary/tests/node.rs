@@ -9,7 +9,7 @@ use replog_host::bus::{Bus, BusEvent, InProcessBus, InProcessHub, Incoming, Outg
 use replog_secondary::{Config, Running, app};
 use replog_shared::{
     Digest, Epoch, Incarnation, Lines, LogId, LogName, Mark, MarkKind, Message, MessageId, NodeName, Order,
-    entry, lines::Tip, mark, subjects::Subjects, wire,
+    Outline, Place, entry, lines::Tip, outline, subjects::Subjects, wire,
 };
 use serde_json::{Value, json};
 use tokio::{
@@ -99,17 +99,18 @@ impl Master {
     async fn admit(&mut self) {
         let packet = self.expect(".join.").await;
         let join: wire::Join = wire::decode(&packet.payload).unwrap();
-        let (marks, length) = (self.lines.marks().to_vec(), Order::new(1));
-        let fork = mark::fork((&marks, length), (&join.marks, join.length));
+        let length = Order::new(1);
+        let own = Outline::of(self.lines.marks(), Place::new(length, 1), usize::MAX);
+        let fork = outline::fork(&own, &join.outline).unwrap();
         let answer = wire::JoinAnswer {
             sender: self.sender("master".parse().unwrap()),
             request: join.request,
             epoch: epoch(),
             verdict: wire::Verdict::Admitted,
-            marks,
             length,
             fork,
             digest: Digest::EMPTY,
+            turn: None,
         };
         self.send(packet.reply.unwrap(), wire::encode(&answer));
     }

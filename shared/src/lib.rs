@@ -9,6 +9,7 @@
 //! | [`identity`] | what a node must never forget besides its log |
 //! | [`message`], [`entry`], [`mark`], [`lines`], [`digest`] | what a log is made of, as the bytes that are stored and sent |
 //! | [`write_concern`], [`durability`] | what a caller and an operator may ask for |
+//! | [`outline`] | what nodes tell each other of their logs, and where two logs part |
 //! | [`wire`], [`subjects`] | every envelope and every NATS subject |
 //! | [`store`] | the log behind its trait, and the log in memory |
 //! | [`moment`], [`backoff`], [`limits`] | time as a value, retries, every maximum with its reason |
@@ -30,6 +31,7 @@ pub mod message;
 pub mod moment;
 pub mod names;
 pub mod order;
+pub mod outline;
 pub mod place;
 pub mod store;
 pub mod subjects;
@@ -48,5 +50,6 @@ pub use message::{Message, MessageError, MessageId};
 pub use moment::Moment;
 pub use names::{Incarnation, LogId, LogName, NodeName};
 pub use order::{Order, OrderRange};
+pub use outline::{BriefMark, Outline};
 pub use place::Place;
 pub use write_concern::WriteConcern;

@@ -20,6 +20,11 @@ pub const MAX_JSON_DEPTH: usize = 120;
 /// Messages in one batch. Bounds the work of one request, with the body limit.
 pub const MAX_BATCH_MESSAGES: usize = 10_000;
 
+/// Marks of a log, the newest ones, that one envelope tells of. A mark takes up to 160 bytes there, all of them
+/// 40 KiB: little to send at every start and join, and enough for a node that was away for days. Who needs
+/// older ones asks for them, as many at a time.
+pub const OUTLINE_MARKS: usize = 256;
+
 /// What an envelope needs besides the lines it carries: header line, NATS framing.
 pub const ENVELOPE_OVERHEAD_BYTES: usize = 2_048;
 

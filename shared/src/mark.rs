@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Digest, Epoch, NodeName, Order, Place};
+use crate::{Digest, Epoch, NodeName, Order};
 
 /// Why an epoch began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -75,29 +75,17 @@ pub struct PlacedMark {
     pub digest: Digest,
 }
 
-/// Where two logs part: behind the last mark that both have, at the smaller of its two ends.
-///
-/// `mine` and `theirs` are the marks and the length of each log. This is the true longest common prefix of
-/// two logs that follow the protocol, found in one round trip. Source: Kafka's KIP-101 and KIP-279.
-pub fn fork(mine: (&[PlacedMark], Order), theirs: (&[PlacedMark], Order)) -> Place {
-    let common =
-        mine.0.iter().zip(theirs.0).take_while(|(a, b)| a.mark.epoch == b.mark.epoch && a.at == b.at);
-    let common = common.count();
-    if common == 0 {
-        return Place::START;
-    }
-    let end = |(marks, length): (&[PlacedMark], Order)| marks.get(common).map_or(length, |next| next.at);
-    Place::new(end(mine).min(end(theirs)), common as u32)
+/// The last **turn** of a log with these marks: the newest epoch that a promotion or a clean opened, when the log
+/// came to another hand or began with nothing.
+pub fn last_turn(marks: &[PlacedMark]) -> Option<&Epoch> {
+    marks.iter().rev().find(|placed| placed.mark.kind != MarkKind::Start).map(|placed| &placed.mark.epoch)
 }
 
-/// Whether the history of the master explains why a log must give up all behind `fork`: a promotion or a
-/// clean behind the fork that is newer than everything in that suffix. A start explains nothing.
-pub fn explains(master: &[PlacedMark], fork: Place, own: &[PlacedMark]) -> bool {
-    let common = fork.marks as usize;
-    let newest = own.get(common..).unwrap_or_default().iter().chain(own.get(common.wrapping_sub(1)));
-    let newest = newest.map(|placed| &placed.mark.epoch).max();
-    let behind = master.get(common..).unwrap_or_default();
-    behind.iter().any(|placed| placed.mark.kind != MarkKind::Start && Some(&placed.mark.epoch) > newest)
+/// Whether a log with this last turn explains why another one, whose last mark is of epoch `newest`, must give up
+/// what it has behind the fork: the turn is newer than everything there. (Then it stands behind the fork itself:
+/// marks rise, so the other log has no mark so new.) A start explains nothing.
+pub fn explains(turn: Option<&Epoch>, newest: Option<&Epoch>) -> bool {
+    turn > newest
 }
 
 #[cfg(test)]
@@ -122,27 +110,17 @@ mod tests {
     }
 
     #[test]
-    fn the_fork_is_the_smaller_end_of_the_last_common_mark() {
-        use MarkKind::{Promotion, Start};
-        let old = [placed(1, 0, Start, 0)];
-        let new = [placed(1, 0, Start, 0), placed(2, 0, Promotion, 5)];
-        let fork_at =
-            |a: &[PlacedMark], al, b: &[PlacedMark], bl| fork((a, Order::new(al)), (b, Order::new(bl)));
-        assert_eq!(fork_at(&old, 9, &new, 7), Place::new(Order::new(5), 1));
-        assert_eq!(fork_at(&old, 3, &new, 7), Place::new(Order::new(3), 1));
-        assert_eq!(fork_at(&new, 9, &new, 7), Place::new(Order::new(7), 2));
-        assert_eq!(fork_at(&[], 0, &new, 7), Place::START);
-    }
-
-    #[test]
     fn a_promotion_explains_a_cut_and_a_start_does_not() {
-        use MarkKind::{Promotion, Start};
-        let own = [placed(1, 0, Start, 0)];
-        let fork = Place::new(Order::new(5), 1);
-        assert!(explains(&[placed(1, 0, Start, 0), placed(2, 0, Promotion, 5)], fork, &own));
-        assert!(!explains(&[placed(1, 0, Start, 0), placed(1, 1, Start, 5)], fork, &own));
-        assert!(!explains(&[placed(1, 0, Start, 0)], fork, &own));
-        let newer = [placed(1, 0, Start, 0), placed(3, 0, Promotion, 5)];
-        assert!(!explains(&[placed(1, 0, Start, 0), placed(2, 0, Promotion, 5)], fork, &newer));
+        use MarkKind::{Clean, Promotion, Start};
+        let explained =
+            |master: &[PlacedMark], own: &PlacedMark| explains(last_turn(master), Some(&own.mark.epoch));
+        let own = placed(1, 0, Start, 0);
+        assert!(explained(&[own.clone(), placed(2, 0, Promotion, 5)], &own));
+        assert!(explained(&[own.clone(), placed(2, 0, Promotion, 5), placed(2, 1, Start, 9)], &own));
+        assert!(explained(&[placed(1, 1, Clean, 0)], &own));
+        assert!(!explained(&[own.clone(), placed(1, 1, Start, 5)], &own));
+        assert!(!explained(std::slice::from_ref(&own), &own));
+        assert!(!explained(&[own.clone(), placed(2, 0, Promotion, 5)], &placed(3, 0, Promotion, 5)));
+        assert!(explains(Some(&own.mark.epoch), None), "an empty log has nothing to lose");
     }
 }

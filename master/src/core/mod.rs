@@ -76,6 +76,8 @@ pub struct CoreConfig {
     pub push: PushLimits,
     /// Where this node takes appends over HTTP, for secondaries to tell their clients; none: not told.
     pub http: Option<String>,
+    /// How many marks one envelope tells of, see [`replog_shared::limits::OUTLINE_MARKS`].
+    pub outline_marks: usize,
 }
 
 /// What the node is to do. To be executed in order.

@@ -26,6 +26,14 @@ pub enum Mutant {
     PromisedMasterGoesOn,
     /// A promotion goes on although the winner does not explain what another node holds.
     UnexplainedRankTaken,
+    /// Marks without an entry may be given up as if they were nothing, whatever their kind.
+    AnyMarksAreNothing,
+    /// Logs without a common mark among those that a join tells of are taken to have nothing in common.
+    UnknownForkIsTheBeginning,
+    /// A restart gives up the last mark although entries stand behind it.
+    EntriesFolded,
+    /// A restart gives up the last mark although it is that of a promotion or a clean.
+    TurnFolded,
     /// What is read of a winner's log is not compared with what it promised.
     ReadUnchecked,
     /// A clean goes on in the same epoch.

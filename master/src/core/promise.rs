@@ -29,7 +29,7 @@ impl MasterCore {
         if ask.sender.incarnation == self.config.incarnation {
             return;
         }
-        let state = Box::new(self.own_state(ask.request, None, now, log));
+        let state = Box::new(self.told_state(ask.request, None, now, log));
         self.effect(Effect::State { reply, state });
     }
 
@@ -42,7 +42,7 @@ impl MasterCore {
             self.fenced(promise.sender.node.clone());
         }
         let promised = given.then(|| promise.epoch.clone());
-        let state = Box::new(self.own_state(promise.request, promised, now, log));
+        let state = Box::new(self.told_state(promise.request, promised, now, log));
         self.effect(Effect::State { reply, state });
     }
 

@@ -1,9 +1,9 @@
 //! Joins, acks, fetches, pushes: who holds what.
 
 use replog_shared::{
-    Incarnation, LogId, Moment, NodeName, Order, Place,
+    Incarnation, LogId, Moment, NodeName, Order, Outline, Place,
     limits::SUSPECTED_AFTER_INTERVALS,
-    mark,
+    mark, outline,
     store::{LogView, Page},
     wire::{self, SecondaryState, Verdict},
 };
@@ -11,6 +11,7 @@ use replog_shared::{
 use super::{
     Effect, Health, MasterCore, Phase, Push, Stage,
     events::{NotLeading, Notice},
+    mutant::{self, Mutant},
     progress::PushTerms,
 };
 
@@ -142,12 +143,15 @@ impl MasterCore {
         if join.epoch != *epoch || below_fence || !self.mark_is_durable(log) {
             return;
         }
-        let verdict = self.judge(now, join);
-        let answer = self.join_answer(join, verdict, log);
+        let own = Outline::of(log.marks(), log.durable(), usize::MAX);
+        let fork = outline::fork(&own, &join.outline)
+            .or(mutant::is(Mutant::UnknownForkIsTheBeginning).then_some(Place::START));
+        let verdict = self.judge(now, join, fork);
+        let answer = self.join_answer(join, verdict, fork, log);
         self.effect(Effect::JoinAnswer { reply, answer: Box::new(answer) });
     }
 
-    fn judge(&mut self, now: Moment, join: &wire::Join) -> Verdict {
+    fn judge(&mut self, now: Moment, join: &wire::Join, fork: Option<Place>) -> Verdict {
         let node = join.sender.node.clone();
         let refused =
             |core: &mut Self, reason| core.notice(Notice::JoinRefused { node: node.clone(), reason });
@@ -166,7 +170,8 @@ impl MasterCore {
             refused(self, "another live process has this name");
             return Verdict::NameInUse;
         }
-        self.admit(now, index, join);
+        let Some(fork) = fork else { return Verdict::OlderMarks };
+        self.admit(now, index, join, fork);
         Verdict::Admitted
     }
 
@@ -177,30 +182,33 @@ impl MasterCore {
         alive && progress.admitted.is_some_and(|admitted| admitted != incarnation)
     }
 
-    fn admit(&mut self, now: Moment, index: usize, join: &wire::Join) {
+    fn admit(&mut self, now: Moment, index: usize, join: &wire::Join, fork: Place) {
         let again = self.progress[index].admitted == Some(join.sender.incarnation);
         self.progress[index].admit(join.sender.incarnation);
         self.on_sign_of_life(now, index);
         if !again {
-            self.notice(Notice::Admitted { node: join.sender.node.clone(), length: join.length });
+            self.notice(Notice::Admitted { node: join.sender.node.clone(), length: fork.length });
         }
     }
 
-    fn join_answer(&self, join: &wire::Join, verdict: Verdict, log: &dyn LogView) -> wire::JoinAnswer {
+    fn join_answer(
+        &self,
+        join: &wire::Join,
+        verdict: Verdict,
+        fork: Option<Place>,
+        log: &dyn LogView,
+    ) -> wire::JoinAnswer {
         let admitted = verdict == Verdict::Admitted;
-        let length = log.durable().length;
-        let marks = if admitted { log.marks().to_vec() } else { Vec::new() };
-        let fork =
-            if admitted { mark::fork((&marks, length), (&join.marks, join.length)) } else { Place::START };
+        let fork = fork.filter(|_| admitted).unwrap_or(Place::START);
         wire::JoinAnswer {
             sender: self.sender(&self.config.node),
             request: join.request,
             epoch: join.epoch.clone(),
             verdict,
-            marks,
-            length,
+            length: log.durable().length,
             fork,
             digest: log.digest_at(fork).unwrap_or_default(),
+            turn: mark::last_turn(log.marks()).cloned(),
         }
     }
 

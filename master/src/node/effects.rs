@@ -75,7 +75,7 @@ impl<S: Store, B: Bus> Node<S, B> {
     }
 
     fn truncate(&mut self, now: Moment, place: Place) {
-        // A clean is wanted; what a takeover cuts may be missed.
+        // What a clean or a fold cuts is wanted to go; what a takeover cuts may be missed.
         let wanted = self.core.epoch().is_some();
         let cut = self.held.truncate(place, if wanted { Cut::Drop } else { Cut::Quarantine });
         self.stop_unless(cut);

@@ -9,7 +9,7 @@ pub enum Effect {
     Save(Identity),
     /// Append this run: it was checked against the log's tip.
     Append(Lines),
-    /// Cut the log behind this place: the master's history explains it.
+    /// Cut the log behind this place: nothing is lost, or the master's history explains it.
     Truncate(Place),
     /// Ask to be admitted.
     Join(wire::Join),

@@ -1,19 +1,16 @@
-//! From the first heartbeat to the admission.
+//! From the first heartbeat to the question for admission.
 
 use replog_shared::{
-    Epoch, LogId, Moment, OrderRange, Place,
+    Epoch, Moment, Outline,
     limits::{ANSWER_TIMEOUT, UNHEALTHY_AFTER_INTERVALS},
-    lines::Tip,
-    mark,
     store::LogView,
-    wire::{Heartbeat, Join, JoinAnswer, Verdict},
+    wire::{Heartbeat, Join},
 };
 
 use super::{
-    Heard, PUSH_QUIET, SecondaryCore, acks,
+    Heard, PUSH_QUIET, SecondaryCore,
     effect::{Effect, Notice},
-    mutant::{self, Mutant},
-    state::{Attempt, Session, State},
+    state::{Attempt, State},
 };
 
 impl SecondaryCore {
@@ -139,7 +136,7 @@ impl SecondaryCore {
     }
 
     /// Enters a state outside of a session.
-    fn leave(&mut self, state: State) {
+    pub(super) fn leave(&mut self, state: State) {
         self.state = state;
         self.buffer.clear();
         self.fetcher.clear();
@@ -153,152 +150,21 @@ impl SecondaryCore {
         }
     }
 
-    fn send_join(&mut self, now: Moment, log: &dyn LogView) {
+    pub(super) fn send_join(&mut self, now: Moment, log: &dyn LogView) {
         let (request, sender) = (self.next_request(), self.sender());
         let Some(attempt) = self.state.attempt_mut() else { return };
+        let outline = Outline::of(log.marks(), attempt.told_of(log), self.settings.outline_marks);
         attempt.request = Some(request);
+        (attempt.asked_at, attempt.marks_before) = (log.tip().place, outline.marks_before);
         attempt.retry_at = now.plus(ANSWER_TIMEOUT + attempt.backoff.next_delay(&mut self.random));
         self.counters.joins += 1;
         self.effects.push(Effect::Join(Join {
             sender,
             request,
             epoch: attempt.epoch.clone(),
-            marks: log.marks().to_vec(),
-            length: log.tip().place.length,
+            outline,
             fence: self.identity.fence.clone(),
             whole: self.identity.whole,
         }));
-    }
-
-    /// The master's word on the join. Only the answer to the outstanding request is taken: an older one
-    /// describes another log than the one this node has by now.
-    pub fn on_join_answer(&mut self, now: Moment, answer: JoinAnswer, log: &dyn LogView) {
-        let outstanding = self.state.attempt().and_then(|attempt| attempt.request);
-        let other = outstanding != Some(answer.request) && !mutant::is(Mutant::OldJoinAnswerTaken);
-        if other || Some(&answer.epoch) < self.identity.fence.as_ref() {
-            self.counters.stale += 1;
-            return;
-        }
-        let theirs = answer.sender.log_id;
-        match answer.verdict {
-            // A master always has a log: one that names none is not to be followed.
-            Verdict::Admitted if theirs.is_none() || self.is_foreign(theirs) => self.stay_foreign(theirs),
-            Verdict::Admitted => self.on_admitted(now, &answer, log),
-            Verdict::Foreign => self.stay_foreign(theirs),
-            Verdict::NameInUse | Verdict::Unknown => self.on_join_refused(answer.verdict),
-        }
-    }
-
-    fn on_join_refused(&mut self, verdict: Verdict) {
-        let Some(attempt) = self.state.attempt_mut() else { return };
-        attempt.request = None;
-        if attempt.refused.replace(verdict) != Some(verdict) {
-            self.effects.push(Effect::Notice(Notice::JoinRefused { verdict }));
-        }
-    }
-
-    fn on_admitted(&mut self, now: Moment, answer: &JoinAnswer, log: &dyn LogView) {
-        let tip = log.tip();
-        let mut fork = mark::fork((log.marks(), tip.place.length), (&answer.marks, answer.length));
-        if mutant::is(Mutant::OldJoinAnswerTaken) {
-            fork = answer.fork.min(tip.place);
-        }
-        if fork != answer.fork && !mutant::is(Mutant::OldJoinAnswerTaken) {
-            // The log went on since the question; the answer is about the log as it was.
-            return self.ask_again(now);
-        }
-        if log.digest_at(fork) != Some(answer.digest) {
-            return self.begin_afresh(now, answer, OrderRange::new(Place::START.length, tip.place.length));
-        }
-        let behind = OrderRange::new(fork.length, tip.place.length);
-        if tip.place == fork {
-            return self.open_session(now, answer, tip);
-        }
-        if !mark::explains(&answer.marks, fork, log.marks()) && !mutant::is(Mutant::UnexplainedCut) {
-            return self.diverge(behind);
-        }
-        self.follow(answer);
-        self.cut(fork, behind);
-        let tip = Tip { place: fork, digest: answer.digest, epoch: acks::epoch_at(fork, log) };
-        self.open_session(now, answer, &tip);
-    }
-
-    fn ask_again(&mut self, now: Moment) {
-        let Some(attempt) = self.state.attempt_mut() else { return };
-        attempt.request = None;
-        attempt.retry_at = now.plus(attempt.backoff.next_delay(&mut self.random));
-    }
-
-    /// One of two logs with the same marks and other content is damaged, and the master's is the one that is
-    /// followed (recovery.md, part 3).
-    fn begin_afresh(&mut self, now: Moment, answer: &JoinAnswer, orders: OrderRange) {
-        self.remember(|identity| identity.whole = false);
-        self.follow(answer);
-        self.counters.damaged += 1;
-        self.effects.push(Effect::Notice(Notice::Damaged { orders }));
-        self.effects.push(Effect::Truncate(Place::START));
-        self.open_session(now, answer, &Tip::default());
-    }
-
-    fn cut(&mut self, fork: Place, orders: OrderRange) {
-        self.counters.cut += orders.count();
-        self.effects.push(Effect::Notice(Notice::Cut { orders }));
-        self.effects.push(Effect::Truncate(fork));
-    }
-
-    /// Nothing older than this master's epoch is accepted from now on; saved before the log is touched.
-    fn follow(&mut self, answer: &JoinAnswer) {
-        self.remember(|identity| {
-            identity.fence = Some(answer.epoch.clone());
-            identity.log_id = identity.log_id.or(answer.sender.log_id);
-        });
-    }
-
-    /// Enters the session. `tip` is where the log ends once it is cut.
-    fn open_session(&mut self, now: Moment, answer: &JoinAnswer, tip: &Tip) {
-        let epoch = answer.epoch.clone();
-        self.follow(answer);
-        self.leave(State::Joined(Session::new(epoch.clone(), now, answer.length)));
-        self.ack_due = true;
-        let missing = OrderRange::new(tip.place.length, answer.length);
-        self.effects.push(Effect::Notice(Notice::Joined { epoch, missing }));
-        self.pull(now, tip);
-    }
-
-    fn diverge(&mut self, orders: OrderRange) {
-        let Some(attempt) = self.answered() else { return };
-        if !matches!(&self.state, State::Diverged { orders: known, .. } if *known == orders) {
-            self.effects.push(Effect::Notice(Notice::Diverged { orders }));
-        }
-        self.leave(State::Diverged { orders, attempt });
-        self.ack_due = true;
-    }
-
-    fn stay_foreign(&mut self, theirs: Option<LogId>) {
-        let Some(attempt) = self.answered() else { return };
-        if matches!(self.state, State::Joined(_)) {
-            // The master that is followed lives; that of another log is none to turn to.
-            return;
-        }
-        self.become_foreign(theirs, attempt);
-    }
-
-    fn become_foreign(&mut self, theirs: Option<LogId>, attempt: Attempt) {
-        if !matches!(&self.state, State::Foreign { theirs: known, .. } if *known == theirs) {
-            self.effects.push(Effect::Notice(Notice::Foreign { theirs }));
-        }
-        if mutant::is(Mutant::ForeignCut) {
-            self.remember(|identity| identity.log_id = None);
-            self.effects.push(Effect::Truncate(Place::START));
-        }
-        self.leave(State::Foreign { theirs, attempt });
-        self.ack_due = true;
-    }
-
-    /// The outstanding request was answered; the retry stays due, later with each refusal.
-    fn answered(&mut self) -> Option<Attempt> {
-        let attempt = self.state.attempt_mut()?;
-        attempt.request = None;
-        Some(attempt.clone())
     }
 }

@@ -6,7 +6,8 @@
 //!
 //! | file | decides |
 //! | --- | --- |
-//! | `join` | whom to follow, what to cut, when a log is diverged or foreign |
+//! | `join` | whom to follow, and what it is told of this log |
+//! | `admission` | what to cut for it, when a log is diverged or foreign |
 //! | `entries` | what is appended, kept for later, refused, pulled |
 //! | `reorder_buffer`, `fetcher` | what waits behind a gap, and which ranges are asked for |
 //! | `acks` | when to say what is held |
@@ -14,6 +15,7 @@
 //! | `faults` | delays, errors and losses on purpose |
 
 mod acks;
+mod admission;
 mod effect;
 mod entries;
 mod faults;
@@ -61,6 +63,8 @@ pub struct Settings {
     pub pull: PullLimits,
     /// Faults from the start.
     pub faults: Faults,
+    /// How many marks one envelope tells of, see [`replog_shared::limits::OUTLINE_MARKS`].
+    pub outline_marks: usize,
 }
 
 /// The last heartbeat of a master that may be followed.

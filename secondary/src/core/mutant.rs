@@ -6,6 +6,8 @@
 pub enum Mutant {
     /// What the master's history does not explain is cut.
     UnexplainedCut,
+    /// Marks without an entry are cut as if they were nothing, whatever their kind.
+    AnyMarksAreNothing,
     /// An answer to another join than the outstanding one is taken, and the fork that it names.
     OldJoinAnswerTaken,
     /// Another log is given up for the master's.

@@ -75,6 +75,7 @@ impl SecondaryCore {
         log: &dyn LogView,
     ) -> wire::State {
         let hears = self.hears(now).cloned();
-        wire::State::of(self.sender(), request, promised, &self.identity, log, hears)
+        let most = self.settings.outline_marks;
+        wire::State::of(self.sender(), request, promised, &self.identity, log, hears, most)
     }
 }

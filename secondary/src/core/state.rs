@@ -1,9 +1,10 @@
 //! Where a secondary stands with its master.
 
 use replog_shared::{
-    Epoch, LogId, Moment, Order, OrderRange,
+    Epoch, LogId, Moment, Order, OrderRange, Place,
     backoff::Backoff,
     lines::Tip,
+    store::LogView,
     wire::{SecondaryState, Verdict},
 };
 
@@ -79,6 +80,12 @@ pub(super) struct Attempt {
     pub(super) epoch: Epoch,
     /// The request whose answer is taken; none while none is outstanding.
     pub(super) request: Option<u64>,
+    /// The log's end when that was asked.
+    pub(super) asked_at: Place,
+    /// How many marks stood before those that it told of.
+    pub(super) marks_before: u32,
+    /// The master knows none of the marks behind so many: older ones are told. None: the newest are.
+    pub(super) older_than: Option<u32>,
     /// When to ask (again).
     pub(super) retry_at: Moment,
     /// When that master was last heard.
@@ -89,10 +96,26 @@ pub(super) struct Attempt {
 }
 
 impl Attempt {
+    /// Up to where the master is told of this log.
+    pub(super) fn told_of(&self, log: &dyn LogView) -> Place {
+        let older = self.older_than.and_then(|marks| Some((marks, log.marks().get(marks as usize)?.at)));
+        older.map_or(log.tip().place, |(marks, length)| Place::new(length, marks))
+    }
+
     /// The first try, due at `retry_at`.
     pub(super) fn new(epoch: Epoch, retry_at: Moment) -> Attempt {
         let heard = retry_at;
-        Attempt { epoch, request: None, retry_at, heard, refused: None, backoff: Backoff::default() }
+        Attempt {
+            epoch,
+            request: None,
+            asked_at: Place::START,
+            marks_before: 0,
+            older_than: None,
+            retry_at,
+            heard,
+            refused: None,
+            backoff: Backoff::default(),
+        }
     }
 }
 

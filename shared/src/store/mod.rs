@@ -83,7 +83,7 @@ pub struct ReadError {
 /// What becomes of the lines that [`Store::truncate`] cuts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cut {
-    /// They are kept in a file of their own, durable before anything is cut.
+    /// They are kept in a file of their own, durable before anything is cut; no file for marks alone.
     Quarantine,
     /// They are gone.
     Drop,

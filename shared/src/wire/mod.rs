@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::limits::ENVELOPE_OVERHEAD_BYTES;
 use crate::trace::Trace;
-use crate::{Digest, Durability, Epoch, Incarnation, LogId, NodeName, Order, Place, PlacedMark};
+use crate::{Digest, Durability, Epoch, Incarnation, LogId, NodeName, Order, Outline, Place};
 
 pub use state::Rank;
 
@@ -127,10 +127,9 @@ pub struct Join {
     /// The epoch it wants to join.
     #[serde(flatten)]
     pub epoch: Epoch,
-    /// The marks of its log.
-    pub marks: Vec<PlacedMark>,
-    /// How long its log is.
-    pub length: Order,
+    /// Its log: the newest marks, or, where the master asked for them, older ones.
+    #[serde(flatten)]
+    pub outline: Outline,
     /// The highest epoch it promised or followed.
     pub fence: Option<Epoch>,
     /// Whether it has held all its master held when it joined.
@@ -150,14 +149,15 @@ pub struct JoinAnswer {
     pub epoch: Epoch,
     /// What is to be done.
     pub verdict: Verdict,
-    /// The marks of the master's log; empty unless admitted.
-    pub marks: Vec<PlacedMark>,
     /// How long the master's log is.
     pub length: Order,
-    /// Where the two logs part.
+    /// Where the two logs part; the beginning unless admitted.
     pub fork: Place,
     /// The master's digest there.
     pub digest: Digest,
+    /// The newest epoch of the master's log that a promotion or a clean opened: it explains why what is older
+    /// than itself is given up behind the fork. None if there is none.
+    pub turn: Option<Epoch>,
 }
 
 /// The master's word on a join.
@@ -172,6 +172,9 @@ pub enum Verdict {
     NameInUse,
     /// No configured secondary has this name: refused.
     Unknown,
+    /// None of the marks that the join told of is in the master's log, and it did not tell of all: to be asked
+    /// again with older ones.
+    OlderMarks,
 }
 
 /// Secondary to master, request: the entries `from..to`.
@@ -257,12 +260,13 @@ pub struct State {
     pub promised: Option<Epoch>,
     /// The highest epoch it promised or followed.
     pub fence: Option<Epoch>,
-    /// The marks of its log.
-    pub marks: Vec<PlacedMark>,
-    /// How long its log is.
-    pub length: Order,
+    /// Its log: the newest marks, and its length.
+    #[serde(flatten)]
+    pub outline: Outline,
     /// Its digest there.
     pub digest: Digest,
+    /// The newest epoch of its log that a promotion or a clean opened.
+    pub turn: Option<Epoch>,
     /// Whether it counts as reached.
     pub whole: bool,
     /// The master that it follows and has heard of late.

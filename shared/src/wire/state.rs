@@ -1,7 +1,7 @@
 //! What a node tells of itself, and when it may promise: the same on every node.
 
 use super::{Promise, Sender, State};
-use crate::{Epoch, Identity, NodeName, Order, store::LogView};
+use crate::{Epoch, Identity, NodeName, Order, Outline, mark, store::LogView};
 
 /// How far a log has come: the epoch of its last mark, then its length. Of two logs of one lineage the higher
 /// rank has all that the lower one has.
@@ -9,7 +9,7 @@ pub type Rank<'a> = (Option<&'a Epoch>, Order);
 
 impl State {
     /// What the node of this identity and log tells. What is not durable yet may be gone after a crash, so it
-    /// is no part of it.
+    /// is no part of it. `most`: how many marks are told, see [`crate::limits::OUTLINE_MARKS`].
     pub fn of(
         sender: Sender,
         request: u64,
@@ -17,16 +17,18 @@ impl State {
         identity: &Identity,
         log: &dyn LogView,
         hears: Option<NodeName>,
+        most: usize,
     ) -> State {
         let durable = log.durable();
+        let marks = &log.marks()[..durable.marks as usize];
         State {
             sender,
             request,
             promised,
             fence: identity.fence.clone(),
-            marks: log.marks()[..durable.marks as usize].to_vec(),
-            length: durable.length,
+            outline: Outline::of(marks, durable, most),
             digest: log.digest_at(durable).unwrap_or_default(),
+            turn: mark::last_turn(marks).cloned(),
             whole: identity.whole,
             hears,
         }
@@ -34,12 +36,12 @@ impl State {
 
     /// The epoch of its last mark; none in a log without marks.
     pub fn epoch(&self) -> Option<&Epoch> {
-        self.marks.last().map(|placed| &placed.mark.epoch)
+        self.outline.epoch()
     }
 
     /// The rank of its log.
     pub fn rank(&self) -> Rank<'_> {
-        (self.epoch(), self.length)
+        (self.epoch(), self.outline.length)
     }
 
     /// The highest epoch that the node knows of: its fence or its last mark.

@@ -34,6 +34,35 @@ fn an_ack_without_an_epoch_reads_back() {
     assert_eq!(decode::<Ack>(&encode(&ack(None))).unwrap(), ack(None));
 }
 
+/// The outline of a log of very many marks with the longest names and numbers that there are.
+fn long_outline() -> Outline {
+    let owner: NodeName = "n".repeat(crate::limits::MAX_NAME_LENGTH).parse().unwrap();
+    let mark = |start| {
+        let incarnation = Incarnation::from_random(u64::MAX);
+        let epoch = Epoch { reign: u32::MAX, owner: owner.clone(), start, incarnation };
+        let mark = crate::Mark { epoch, kind: crate::MarkKind::Promotion, reached: vec![], members: vec![] };
+        crate::PlacedMark { mark, at: Order::new(u64::MAX), digest: Digest::EMPTY }
+    };
+    let marks: Vec<_> = (u32::MAX - 10_000..u32::MAX).map(mark).collect();
+    Outline::of(&marks, Place::new(Order::new(u64::MAX), 10_000), crate::limits::OUTLINE_MARKS)
+}
+
+#[test]
+fn a_join_and_a_state_of_a_log_with_very_many_marks_are_small_and_read_back() {
+    let outline = long_outline();
+    let (sender, fence) = (sender(), outline.epoch().cloned());
+    let join = Join { sender, request: 7, epoch: epoch(), outline, fence, whole: true };
+    let bytes = encode(&join);
+    assert!(bytes.len() < 64 * 1024, "{} bytes", bytes.len());
+    assert_eq!(decode::<Join>(&bytes).unwrap(), join);
+    let Join { sender, request, epoch, outline, fence, whole } = join;
+    let (promised, turn, digest, hears) = (Some(epoch.clone()), Some(epoch), Digest::EMPTY, None);
+    let state = State { sender, request, promised, fence, outline, digest, turn, whole, hears };
+    let bytes = encode(&state);
+    assert!(bytes.len() < 64 * 1024, "{} bytes", bytes.len());
+    assert_eq!(decode::<State>(&bytes).unwrap(), state);
+}
+
 fn entries_header(traces: Vec<Trace>) -> EntriesHeader {
     EntriesHeader {
         sender: sender(),

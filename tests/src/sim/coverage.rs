@@ -65,11 +65,23 @@ pub enum Path {
     DiedBetweenSteps,
     /// A power loss took lines.
     LinesLost,
+    /// A restarted master replaced its last mark, …
+    Folded,
+    /// … or died when that mark was gone and the next one not there yet.
+    FoldTorn,
+    /// A secondary gave up marks without an entry.
+    MarksCut,
+    /// A node was promoted over a node that holds a mark which its log lacks because it was replaced.
+    PromotedOverFolded,
+    /// A join told of too few marks: older ones were asked for.
+    OlderMarksWanted,
+    /// A promotion halted, because nobody could tell what another node held.
+    UnknownHalt,
 }
 
 impl Path {
     /// All of them.
-    pub const ALL: [Path; 31] = [
+    pub const ALL: [Path; 37] = [
         Path::GapFilled,
         Path::DuplicateDropped,
         Path::StaleEpochRefused,
@@ -101,17 +113,29 @@ impl Path {
         Path::UnexplainedHalt,
         Path::DiedBetweenSteps,
         Path::LinesLost,
+        Path::Folded,
+        Path::FoldTorn,
+        Path::MarksCut,
+        Path::PromotedOverFolded,
+        Path::OlderMarksWanted,
+        Path::UnknownHalt,
     ];
 }
 
 /// How often each path was taken.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Coverage {
     counts: [u64; Path::ALL.len()],
     /// How often an operator helped after the faults had healed: with a start or a promotion, …
     pub helped_to_lead: u64,
     /// … or by wiping a node of another log, or one that had diverged. The design leaves both to people.
     pub helped_by_wiping: u64,
+}
+
+impl Default for Coverage {
+    fn default() -> Coverage {
+        Coverage { counts: [0; Path::ALL.len()], helped_to_lead: 0, helped_by_wiping: 0 }
+    }
 }
 
 impl Coverage {

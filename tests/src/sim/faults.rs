@@ -177,14 +177,7 @@ pub(super) fn draw_disks_that_go_back(random: &mut Rng, level: Durability, chaos
             ));
         }
         timed.push((dies, Timed::Kill { node, lasts: random.u64(1_000..100_000), fate: Some(fate) }));
-        timed.push((
-            dies + random.u64(500_000..2_000_000),
-            Timed::Promote {
-                node: random.usize(..3),
-                reach: Some(random.usize(1..=3)),
-                kills: random.bool(),
-            },
-        ));
+        timed.push((dies + random.u64(500_000..2_000_000), promote_one(random)));
         at = dies + random.u64(500_000..3_000_000);
     }
     timed
@@ -203,6 +196,57 @@ pub(super) fn draw_late_acks(random: &mut Rng, chaos: u64) -> Vec<(u64, Timed)> 
         at += random.u64(500_000..2_500_000);
     }
     timed
+}
+
+/// The master dies again and again, mostly before anybody has appended, while others are cut off and promoted,
+/// and the log is emptied now and then. In some schedules an older copy of its directory comes in.
+pub(super) fn draw_restarts(random: &mut Rng, chaos: u64) -> Vec<(u64, Timed)> {
+    let (mut timed, mut at) = (Vec::new(), random.u64(300_000..600_000));
+    let copies = random.u8(..4) == 0;
+    while at < chaos {
+        let node = if random.u8(..4) == 0 { random.usize(..3) } else { 0 };
+        if copies && random.bool() {
+            at = forget_a_turn(random, at, &mut timed);
+        }
+        if copies {
+            timed.push((at, Timed::Copy { node }));
+        }
+        for _ in 0..random.usize(1..5) {
+            at += random.u64(150_000..600_000);
+            let fate = (copies && random.u8(..4) == 0).then_some(Fate::OldCopy);
+            timed.push((at, Timed::Kill { node, lasts: random.u64(1_000..20_000), fate }));
+            let beside = match random.u8(..12) {
+                0..5 => Some((at, Timed::Isolate { node: random.usize(..3), lasts: 2 * lasts(random) })),
+                5 => Some((at + lasts(random), Timed::Clean)),
+                6 => Some((at + lasts(random), Timed::Failover)),
+                7 => Some((at + lasts(random), promote_one(random))),
+                _ => None,
+            };
+            timed.extend(beside);
+        }
+    }
+    timed
+}
+
+/// The log is emptied; then a copy of the master's directory from before leads alone, more than once, before the
+/// others hear of it. Returns when it is over.
+fn forget_a_turn(random: &mut Rng, mut at: u64, timed: &mut Vec<(u64, Timed)>) -> u64 {
+    let restart = |random: &mut Rng, fate| Timed::Kill { node: 0, lasts: random.u64(1_000..20_000), fate };
+    timed.push((at, Timed::Copy { node: 0 }));
+    at += random.u64(20_000..200_000);
+    timed.push((at, Timed::Clean));
+    at += random.u64(100_000..400_000);
+    timed.push((at, Timed::Isolate { node: 0, lasts: random.u64(600_000..1_500_000) }));
+    timed.push((at + 1, restart(random, Some(Fate::OldCopy))));
+    for _ in 0..random.usize(1..4) {
+        at += random.u64(200_000..400_000);
+        timed.push((at, restart(random, None)));
+    }
+    at + random.u64(200_000..1_000_000)
+}
+
+fn promote_one(random: &mut Rng) -> Timed {
+    Timed::Promote { node: random.usize(..3), reach: Some(random.usize(1..=3)), kills: random.bool() }
 }
 
 fn kill(node: usize, fate: Option<Fate>, random: &mut Rng) -> Timed {

@@ -99,6 +99,7 @@ impl Master {
             start: terms,
             push: plan.push,
             http: None,
+            outline_marks: plan.outline_marks,
         };
         let mut identity = disk.identity.clone();
         identity.whole |= hub.is(Mutant::PartlyHeldCounts);

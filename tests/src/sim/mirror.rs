@@ -114,6 +114,13 @@ impl Mirror {
         self.lines.get(index).is_some_and(|line| line.digest == digest)
     }
 
+    /// Whether all lines from this index on are marks of starts.
+    pub(super) fn holds_only_starts(&self, from: usize) -> bool {
+        let start =
+            |line: &Line| matches!(&line.content, Content::Mark(opening) if opening.kind == MarkKind::Start);
+        self.lines[from..].iter().all(start)
+    }
+
     /// How many lines it has in common with another log.
     pub(super) fn common(&self, other: &Mirror) -> usize {
         self.lines.iter().zip(&other.lines).take_while(|(a, b)| a.digest == b.digest).count()

@@ -56,11 +56,13 @@ pub enum Focus {
     DisksGoBack,
     /// Nodes that lose everything while what they said is still on its way.
     LateAcks,
+    /// A master that starts again and again, mostly without an append in between.
+    Restarts,
 }
 
 impl Focus {
     /// All of them.
-    pub const ALL: [Focus; 3] = [Focus::CutInTurn, Focus::DisksGoBack, Focus::LateAcks];
+    pub const ALL: [Focus; 4] = [Focus::CutInTurn, Focus::DisksGoBack, Focus::LateAcks, Focus::Restarts];
 }
 
 /// How to run a seed.

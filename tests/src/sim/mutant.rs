@@ -107,6 +107,14 @@ mutants! {
     PromisedMasterGoesOn: Site::Master(master::Mutant::PromisedMasterGoesOn),
     /// A promotion goes on although the winner does not explain what another node holds.
     UnexplainedRankTaken: Site::Master(master::Mutant::UnexplainedRankTaken),
+    /// Marks without an entry may be given up in a promotion as if they were nothing, whatever their kind.
+    AnyMarksGivenUp: Site::Master(master::Mutant::AnyMarksAreNothing),
+    /// Logs without a common mark among those that a join tells of are taken to have nothing in common.
+    UnknownForkIsTheBeginning: Site::Master(master::Mutant::UnknownForkIsTheBeginning),
+    /// A restart gives up its last mark although entries stand behind it.
+    EntriesFolded: Site::Master(master::Mutant::EntriesFolded),
+    /// A restart gives up its last mark although it is that of a promotion or a clean.
+    TurnFolded: Site::Master(master::Mutant::TurnFolded),
     /// What is read of a winner's log is not compared with what it promised.
     ReadUnchecked: Site::Master(master::Mutant::ReadUnchecked),
     /// A clean goes on in the same epoch.
@@ -119,6 +127,8 @@ mutants! {
     EmptyMasterLeads: Site::Master(master::Mutant::EmptyMasterLeads),
     /// What the master's history does not explain is cut.
     UnexplainedCut: Site::Secondary(secondary::Mutant::UnexplainedCut),
+    /// Marks without an entry are cut as if they were nothing, whatever their kind.
+    AnyMarksCut: Site::Secondary(secondary::Mutant::AnyMarksAreNothing),
     /// An answer to another join than the outstanding one is taken, and the fork that it names.
     OldJoinAnswerTaken: Site::Secondary(secondary::Mutant::OldJoinAnswerTaken),
     /// Another log is given up for the master's.
@@ -131,6 +141,9 @@ impl Mutant {
         match self {
             Mutant::OldIncarnationCounts => Some(Focus::LateAcks),
             Mutant::UnexplainedCut | Mutant::UnexplainedRankTaken => Some(Focus::DisksGoBack),
+            Mutant::EntriesFolded | Mutant::TurnFolded | Mutant::AnyMarksGivenUp | Mutant::AnyMarksCut => {
+                Some(Focus::Restarts)
+            }
             _ => None,
         }
     }

@@ -241,6 +241,19 @@ impl Oracle {
         (self.nodes[node].mirror.epoch(), self.length(node))
     }
 
+    /// Whether the promotion that a node has just opened reached one that holds marks of starts, and no entry,
+    /// behind what both logs have.
+    pub(super) fn reached_a_folded_mark(&self, opener: usize) -> bool {
+        let mine = &self.nodes[opener].mirror;
+        let holds_folded = |(name, node): (&NodeName, &Node)| {
+            let common = node.mirror.common(mine);
+            mine.opening().is_some_and(|opening| opening.reached.contains(name))
+                && common < node.mirror.lines.len()
+                && node.mirror.holds_only_starts(common)
+        };
+        self.names.iter().zip(&self.nodes).any(holds_folded)
+    }
+
     /// The first node whose log is not this one's.
     pub(super) fn unequal(&self, to: usize) -> Option<usize> {
         let end = |node: usize| {

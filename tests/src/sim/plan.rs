@@ -5,12 +5,16 @@ use std::time::Duration;
 use fastrand::Rng;
 use replog_master::core::PushLimits;
 use replog_secondary::core::{Faults, PullLimits};
-use replog_shared::{Durability, limits::ENVELOPE_OVERHEAD_BYTES};
+use replog_shared::{
+    Durability,
+    limits::{ENVELOPE_OVERHEAD_BYTES, OUTLINE_MARKS},
+};
 
 use super::{
     Focus,
     faults::{
-        Kind, Timed, draw_cuts_in_turn, draw_disks_that_go_back, draw_late_acks, draw_storm, draw_timed,
+        Kind, Timed, draw_cuts_in_turn, draw_disks_that_go_back, draw_late_acks, draw_restarts, draw_storm,
+        draw_timed,
     },
 };
 
@@ -27,6 +31,8 @@ pub(super) struct Plan {
     pub(super) max_payload: usize,
     pub(super) push: PushLimits,
     pub(super) pull: PullLimits,
+    /// Marks that one envelope tells of: few, so that a log has more.
+    pub(super) outline_marks: usize,
     /// How long the chaos lasts, in microseconds.
     pub(super) chaos: u64,
     pub(super) rates: Rates,
@@ -92,6 +98,7 @@ impl Plan {
             Some(Focus::CutInTurn) => plan.become_cuts_in_turn(random),
             Some(Focus::DisksGoBack) => plan.become_disks_that_go_back(random),
             Some(Focus::LateAcks) => plan.become_late_acks(random),
+            Some(Focus::Restarts) => plan.become_restarts(random),
         }
         plan
     }
@@ -143,6 +150,17 @@ impl Plan {
         self.timed = draw_late_acks(random, self.chaos);
     }
 
+    /// A master that starts again and again, and dies between any two steps of it.
+    fn become_restarts(&mut self, random: &mut Rng) {
+        self.become_cuts_in_turn(random);
+        self.level = *pick(random, &[Durability::Disk, Durability::Os]);
+        self.recovery_wait = Duration::from_millis(random.u64(20..200));
+        self.step_crashes = *pick(random, &[0.0, 0.02, 0.2]);
+        self.power = *pick(random, &[0.0, 0.3]);
+        self.requests = (0..random.usize(3..20)).map(|_| random.u64(..self.chaos)).collect();
+        self.timed = draw_restarts(random, self.chaos);
+    }
+
     fn draw(random: &mut Rng) -> Plan {
         let enabled = random.u32(..);
         let on = |kind: Kind| enabled >> (kind as u32) & 1 == 1;
@@ -160,6 +178,7 @@ impl Plan {
             max_payload: ENVELOPE_OVERHEAD_BYTES + *pick(random, &[4_000, 6_000, 10_000]),
             push,
             pull: draw_pull_limits(random, push.resume_entries),
+            outline_marks: *pick(random, &[1, 2, 3, OUTLINE_MARKS]),
             chaos,
             rates: draw_rates(random, on),
             core_faults: if on(Kind::CoreFaults) { draw_core_faults(random) } else { Faults::default() },

@@ -76,6 +76,7 @@ impl Secondary {
             heartbeat_interval: plan.heartbeat,
             pull: plan.pull,
             faults,
+            outline_marks: plan.outline_marks,
         };
         let subjects = Subjects::new(log.clone());
         let identity = disk.identity.clone();

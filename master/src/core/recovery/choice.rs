@@ -2,13 +2,15 @@
 
 use std::cmp::Ordering;
 
-use replog_shared::{NodeName, mark, wire::State};
+use replog_shared::{Place, mark, outline, wire::State};
+
+use crate::core::mutant::{self, Mutant};
 
 /// The log that wins a promotion, among those that take part in it.
 pub(super) struct Choice<'a> {
     pub(super) best: &'a State,
-    /// A reached node whose log goes on where the best one does not explain it.
-    unexplained: Option<&'a NodeName>,
+    /// A reached node whose log goes on where the best one does not explain it, or may do so.
+    unexplained: Option<&'a State>,
 }
 
 impl<'a> Choice<'a> {
@@ -21,22 +23,31 @@ impl<'a> Choice<'a> {
     ) -> Option<Choice<'a>> {
         let logs: Vec<&State> = logs.collect();
         let best = *logs.iter().max_by(|a, b| rank(a, b))?;
-        let unexplained = logs.iter().find(|state| reached(state) && !is_explained(best, state));
-        Some(Choice { best, unexplained: unexplained.map(|state| &state.sender.node) })
+        let unexplained = logs.into_iter().find(|state| reached(state) && !is_explained(best, state));
+        Some(Choice { best, unexplained })
     }
 
     /// Why an operator must decide, in words; none: nobody needs to.
     pub(super) fn dispute(&self) -> Option<String> {
-        let (node, best) = (self.unexplained?, &self.best.sender.node);
+        let state = self.unexplained?;
+        let (node, best) = (&state.sender.node, &self.best.sender.node);
+        if outline::fork(&self.best.outline, &state.outline).is_none() {
+            return Some(format!(
+                "too many epochs lie between the log of {node} and that of {best}, which ranks highest, to tell whether {node} holds entries that {best} lacks: an operator must decide: stop {node} and reach fewer nodes by --reach, start it over an empty directory, or promote {best} itself, which knows all of its log"
+            ));
+        }
         Some(format!(
             "{node} holds entries that the log of {best}, which ranks highest, neither has nor explains: an operator must decide whose log to keep: start this node with --recover to give up its own, or another node over an empty directory to give up that one's"
         ))
     }
 }
 
-/// Whether `state` holds nothing that `best` lacks, or `best` explains why it must be given up.
+/// Whether `state` holds nothing that `best` lacks, or `best` explains why it must be given up. Not if it cannot
+/// be told.
 pub(super) fn is_explained(best: &State, state: &State) -> bool {
-    let fork = mark::fork((&best.marks, best.length), (&state.marks, state.length));
-    let more = state.length > fork.length || state.marks.len() > fork.marks as usize;
-    !more || mark::explains(&best.marks, fork, &state.marks)
+    let any_marks =
+        |fork: Place| fork.length == state.outline.length && mutant::is(Mutant::AnyMarksAreNothing);
+    let holds_nothing = |fork| state.outline.holds_nothing_behind(fork) || any_marks(fork);
+    mark::explains(best.turn.as_ref(), state.epoch())
+        || outline::fork(&best.outline, &state.outline).is_some_and(holds_nothing)
 }

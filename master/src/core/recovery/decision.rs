@@ -90,7 +90,7 @@ impl Situation<'_> {
         }
         match self.own.sender.log_id {
             None => self.decide_blank(),
-            Some(log_id) if self.own.marks.is_empty() => self.decide_emptied(log_id),
+            Some(log_id) if self.own.outline.marks.is_empty() => self.decide_emptied(log_id),
             Some(log_id) if self.terms.promote => self.promote(log_id),
             Some(log_id) => self.decide_holding(log_id),
         }
@@ -103,7 +103,8 @@ impl Situation<'_> {
     /// A master that others hear. Not this node's own predecessor, if the log is on a disk: no two processes
     /// have one directory at a time.
     pub(super) fn live_master(&self) -> Option<String> {
-        let predecessor = |master: &NodeName| *master == self.own.sender.node && !self.own.marks.is_empty();
+        let predecessor =
+            |master: &NodeName| *master == self.own.sender.node && !self.own.outline.marks.is_empty();
         let heard_by = self.others.iter().find_map(|(node, state)| {
             Some((node, state.hears.as_ref().filter(|master| !predecessor(master))?))
         });
@@ -253,7 +254,7 @@ impl Situation<'_> {
                 "the promotion reaches {whole} whole nodes of the {required} that it must reach (not reached: {missing})"
             ));
         }
-        let why = if self.own.marks.is_empty() {
+        let why = if self.own.outline.marks.is_empty() {
             format!("this node is empty and the others hold log {log_id}")
         } else {
             "this node's log lacks entries that it had, or may lack some".to_owned()

@@ -1,6 +1,9 @@
 //! What a start does, situation by situation: the table of recovery.md, part 4.
 
-use replog_shared::{Digest, Incarnation, Mark, MarkKind, Order, PlacedMark, wire::Sender};
+use replog_shared::{
+    BriefMark, Digest, Incarnation, Mark, MarkKind, Order, Outline, Place, PlacedMark, limits::OUTLINE_MARKS,
+    wire::Sender,
+};
 
 use super::*;
 
@@ -29,14 +32,16 @@ fn state(node: &str, held: Option<(Epoch, u64)>) -> State {
         members: vec![],
     };
     let placed = |epoch: &Epoch| PlacedMark { mark: mark(epoch), at: Order::ZERO, digest: Digest::EMPTY };
+    let marks: Vec<PlacedMark> = held.iter().map(|(epoch, _)| placed(epoch)).collect();
+    let length = Order::new(held.as_ref().map_or(0, |(_, length)| *length));
     State {
         sender,
         request: 0,
         promised: None,
         fence: held.as_ref().map(|(epoch, _)| epoch.clone()),
-        marks: held.iter().map(|(epoch, _)| placed(epoch)).collect(),
-        length: Order::new(held.as_ref().map_or(0, |(_, length)| *length)),
+        outline: Outline::of(&marks, Place::new(length, marks.len() as u32), OUTLINE_MARKS),
         digest: Digest::EMPTY,
+        turn: None,
         whole: held.is_some(),
         hears: None,
     }
@@ -125,6 +130,64 @@ fn two_histories(higher: &str) -> Case {
     let held = Some((lost, 12));
     let others = vec![state("s1", held.clone()), state("s2", held)];
     Case { own: state(OWN, Some((copy, 10))), others, ..case() }
+}
+
+/// What a node tells that holds 9 entries of epoch 2.3 and then a mark without an entry.
+fn with_mark(node: &str, owner: &str, start: u32, kind: MarkKind) -> State {
+    let mut state = state(node, Some((epoch(owner, 2, 3), 9)));
+    let epoch = epoch(owner, 2, start);
+    state.turn = (kind != MarkKind::Start).then_some(epoch.clone());
+    state.outline.marks.push(BriefMark { epoch: epoch.clone(), kind, at: Order::new(9) });
+    state.fence = Some(epoch);
+    state
+}
+
+#[test]
+fn who_died_between_the_cut_of_a_mark_and_the_next_one_leads_on_although_others_hold_it() {
+    let own = || State { fence: Some(epoch(OWN, 2, 5)), ..case().own };
+    let others = |kind| vec![with_mark("s1", OWN, 4, kind)];
+    let lead = Decision::Lead { reign: 2, start: 6 };
+    assert_eq!(decide(Case { own: own(), others: others(MarkKind::Start), ..case() }), lead);
+    let lost_a_clean = Case { own: own(), others: others(MarkKind::Clean), ..case() };
+    assert_waits(&decide(lost_a_clean), "waiting for s2");
+}
+
+#[test]
+fn a_promotion_chooses_over_marks_of_starts_and_halts_at_others() {
+    let terms = StartTerms { promote: true, ..StartTerms::default() };
+    let over = |kind| {
+        let own = with_mark(OWN, "old", 5, MarkKind::Start);
+        let others = vec![with_mark("s1", "old", 4, kind), state("s2", Some((epoch("old", 2, 3), 9)))];
+        decide(Case { own, others, terms, ..case() })
+    };
+    assert_promotes(&over(MarkKind::Start), 3, 3, true);
+    assert_waits(&over(MarkKind::Clean), "neither has nor explains");
+    assert_waits(&over(MarkKind::Promotion), "neither has nor explains");
+}
+
+/// What a node tells of a log whose newest marks alone are told, of this reign of `owner`.
+fn far_on(node: &str, owner: &str, reign: u32) -> State {
+    let mut state = state(node, Some((epoch(owner, reign, 900), 9)));
+    state.outline.marks_before = 500;
+    state.outline.length = Order::new(900);
+    state
+}
+
+#[test]
+fn logs_that_are_too_far_apart_to_compare_are_the_operators_unless_a_turn_explains() {
+    let terms = StartTerms { promote: true, ..StartTerms::default() };
+    let behind = |node| state(node, Some((epoch("old", 2, 3), 9)));
+    let over = |best: State| {
+        let others = vec![best, behind("s2")];
+        decide(Case { own: behind(OWN), others, terms, ..case() })
+    };
+    let unknown = over(far_on("s1", "old", 2));
+    assert_waits(&unknown, "too many epochs lie between the log of");
+    assert_waits(&unknown, "nothing was changed");
+    let turned = State { turn: Some(epoch("s1", 3, 0)), ..far_on("s1", "s1", 3) };
+    assert_promotes(&over(turned), 4, 3, true);
+    let turned_before = State { turn: Some(epoch("old", 2, 0)), ..far_on("s1", "old", 2) };
+    assert_waits(&over(turned_before), "too many epochs lie between the log of");
 }
 
 #[test]

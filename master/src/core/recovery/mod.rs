@@ -10,10 +10,12 @@
 //! | `decision` | what to do with what was heard, as a function |
 //! | `promotion` | promise, choose, fetch, open |
 //! | `choice` | whose log wins, and what the others must give up |
+//! | `fold` | the next epoch of the own reign, and which mark it replaces |
 //! | `report` | what a promotion would do, for a dry run |
 
 mod choice;
 mod decision;
+mod fold;
 mod promotion;
 mod report;
 
@@ -178,7 +180,7 @@ impl MasterCore {
 
     /// Does what the situation asks for.
     fn decide(&mut self, now: Moment, log: &dyn LogView) {
-        let own = self.own_state(0, None, now, log);
+        let own = self.own_state(now, log);
         let Phase::Recovering(recovery) = &self.phase else { return };
         let situation = Situation {
             own: &own,
@@ -198,9 +200,7 @@ impl MasterCore {
             Decision::Wait(reason) => self.start_over(now, reason),
             Decision::Begin { reign } => self.begin(now, reign, log),
             // This node has all that it ever acknowledged.
-            Decision::Lead { reign, start } => {
-                self.open(now, self.epoch_of(reign, start), MarkKind::Start, Vec::new(), log.tip());
-            }
+            Decision::Lead { reign, start } => self.lead_on(now, self.epoch_of(reign, start), log),
             Decision::Promote { log_id, ask, reign, required, counts_itself } => {
                 let epoch = self.epoch_of(reign, 0);
                 let promotion = Promotion::new(now, epoch, ask, required, counts_itself);
@@ -245,18 +245,27 @@ impl MasterCore {
         LogId::from_random(self.random.u128(..))
     }
 
-    /// What this node itself holds.
-    pub(super) fn own_state(
+    /// What this node itself holds, with all its marks.
+    fn own_state(&self, now: Moment, log: &dyn LogView) -> wire::State {
+        let sender = self.sender(&self.config.node);
+        wire::State::of(sender, 0, None, &self.identity, log, self.hears(now), usize::MAX)
+    }
+
+    /// What this node tells another one that it holds.
+    pub(super) fn told_state(
         &self,
         request: u64,
         promised: Option<Epoch>,
         now: Moment,
         log: &dyn LogView,
     ) -> wire::State {
+        let (sender, most) = (self.sender(&self.config.node), self.config.outline_marks);
+        wire::State::of(sender, request, promised, &self.identity, log, self.hears(now), most)
+    }
+
+    fn hears(&self, now: Moment) -> Option<NodeName> {
         let leading = matches!(self.phase, Phase::Leading(_));
-        let hears = if leading { Some(&self.config.node) } else { self.rival(now) }.cloned();
-        let sender = self.sender(&self.config.node);
-        wire::State::of(sender, request, promised, &self.identity, log, hears)
+        if leading { Some(&self.config.node) } else { self.rival(now) }.cloned()
     }
 
     /// Once this node leads: takes up the next append that was held; false when none is left.

@@ -4,7 +4,8 @@ use std::{collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
 use replog_shared::{
-    Epoch, Lines, LogId, MarkKind, Moment, NodeName, OrderRange, Place, lines, mark, store::LogView, wire,
+    Epoch, Lines, LogId, MarkKind, Moment, NodeName, OrderRange, Outline, Place, lines, outline,
+    store::LogView, wire,
 };
 
 use super::{Step, choice::Choice, keep_higher};
@@ -165,7 +166,7 @@ impl MasterCore {
     /// Once all that were asked have promised, or enough have and the time is over: the log of the highest rank
     /// wins.
     fn choose(&mut self, now: Moment, log: &dyn LogView) {
-        let own = self.own_state(0, None, now, log);
+        let own = self.own_state(now, log);
         let Some(promotion) = self.promotion() else { return };
         let over = now >= promotion.give_up_at;
         if !promotion.has_enough() || !(promotion.is_complete() || over) {
@@ -189,8 +190,10 @@ impl MasterCore {
     /// Gives up what the best log does not have, and fetches what it has more.
     fn begin_fetch(&mut self, now: Moment, best: wire::State, log: &dyn LogView) {
         let tip = log.tip().place;
-        let fork = mark::fork((log.marks(), tip.length), (&best.marks, best.length));
-        let (from, length, log_id) = (best.sender.node.clone(), best.length, self.identity.log_id);
+        let own = Outline::of(log.marks(), tip, usize::MAX);
+        // Where it is not known what both have, all is fetched anew.
+        let fork = outline::fork(&own, &best.outline).unwrap_or(Place::START);
+        let (from, length, log_id) = (best.sender.node.clone(), best.outline.length, self.identity.log_id);
         if let Some(log_id) = log_id {
             self.notice(Notice::Adopting { log_id, from: from.clone(), length });
         }
@@ -230,7 +233,7 @@ impl MasterCore {
         if header.request != Some(request) || header.sender.node != *from || header.epoch != promotion.epoch {
             return;
         }
-        let end = Place::new(best.length, best.marks.len() as u32);
+        let end = best.outline.end();
         let Some(unseen) = lines::unseen(bytes, header.from, log.tip()) else { return };
         let Ok(page) = Lines::checked(unseen.clone(), log.tip()) else { return };
         let checks = !mutant::is(Mutant::ReadUnchecked);
@@ -268,7 +271,7 @@ impl MasterCore {
 impl MasterCore {
     fn compare(&self, a: &wire::State, b: &wire::State) -> std::cmp::Ordering {
         if mutant::is(Mutant::RankByLength) {
-            return a.length.cmp(&b.length);
+            return a.outline.length.cmp(&b.outline.length);
         }
         if mutant::is(Mutant::RankByFence)
             && let Phase::Recovering(recovery) = &self.phase
@@ -277,7 +280,7 @@ impl MasterCore {
                 let told = recovery.states.get(&state.sender.node);
                 told.map_or(state.epoch(), |told| told.fence.as_ref()).cloned()
             };
-            return (fence(a), a.length).cmp(&(fence(b), b.length));
+            return (fence(a), a.outline.length).cmp(&(fence(b), b.outline.length));
         }
         a.rank().cmp(&b.rank())
     }
@@ -287,8 +290,9 @@ impl MasterCore {
         let Step::Promoting(promotion) = &mut recovery.step else { return };
         for (node, state) in &mut promotion.promised {
             let Some(told) = recovery.states.get(node) else { continue };
-            state.marks.clone_from(&told.marks);
-            (state.length, state.digest) = (told.length, told.digest);
+            state.outline.clone_from(&told.outline);
+            state.turn.clone_from(&told.turn);
+            state.digest = told.digest;
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use replog_shared::{LogId, NodeName, mark, wire::State};
+use replog_shared::{LogId, NodeName, Place, outline, wire::State};
 
 use super::{
     choice::Choice,
@@ -53,11 +53,18 @@ impl Situation<'_> {
         let Some(Choice { best, .. }) = self.choice(log_id) else { return text };
         let _ = writeln!(text, "the log of {} ranks highest and becomes the log", best.sender.node);
         for state in holders().chain([self.own]) {
-            let fork = mark::fork((&best.marks, best.length), (&state.marks, state.length));
-            if state.length > fork.length {
-                let (name, from, to) = (&state.sender.node, fork.length, state.length);
-                let _ = writeln!(text, "{name} gives up the orders {from}..{to}, into quarantine");
-            }
+            let (name, to) = (&state.sender.node, state.outline.length);
+            let _ = match outline::fork(&best.outline, &state.outline) {
+                Some(Place { length: from, .. }) if to > from => {
+                    writeln!(text, "{name} gives up the orders {from}..{to}, into quarantine")
+                }
+                Some(_) => Ok(()),
+                None => writeln!(
+                    text,
+                    "{name} gives up what the log of {} lacks, into quarantine: from where on cannot be told",
+                    best.sender.node
+                ),
+            };
         }
         if let Some(reason) = self.live_master() {
             let _ = writeln!(text, "a master is alive and would be fenced: {reason}");
@@ -74,7 +81,7 @@ fn told(state: Option<&State>, log_id: LogId) -> String {
         Some(_) => {
             let epoch = state.epoch().map_or_else(|| "none".to_owned(), ToString::to_string);
             let whole = if state.whole { "whole" } else { "not whole" };
-            format!("last epoch {epoch}, {} entries, {whole}", state.length)
+            format!("last epoch {epoch}, {} entries, {whole}", state.outline.length)
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod limits;
 mod promises;
+mod restarts;
 mod starts;
 mod takeovers;
 
@@ -9,7 +10,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use replog_shared::{
-    Digest, Durability, Message, MessageId, WriteConcern,
+    Digest, Durability, Message, MessageId, Outline, WriteConcern,
+    limits::OUTLINE_MARKS,
     store::{Cut, MemoryStore, Store as _},
     wire::{Ack, SecondaryState, Sender, VERSION, Verdict},
 };
@@ -32,29 +34,26 @@ struct Told {
 
 impl Told {
     fn recovering() -> Told {
+        Told::started(1, Identity::default(), MemoryStore::with_ids())
+    }
+
+    /// A process that has just started over what another one left.
+    fn started(incarnation: u64, saved: Identity, log: MemoryStore) -> Told {
         let config = CoreConfig {
             node: name("master"),
             secondaries: vec![name("s1"), name("s2")],
-            incarnation: Incarnation::from_random(1),
+            incarnation: Incarnation::from_random(incarnation),
             heartbeat_interval: Duration::from_millis(250),
             recovery_wait: Duration::from_millis(1000),
             read_only_without_majority: false,
             start: StartTerms::default(),
             push: PushLimits::default(),
             http: None,
+            outline_marks: OUTLINE_MARKS,
         };
-        let mut core = MasterCore::new(config, Identity::default(), Moment::default(), 7);
+        let mut core = MasterCore::new(config, saved.clone(), Moment::default(), 7);
         core.on_bus_up(Moment::default(), 1 << 20);
-        let log = MemoryStore::with_ids();
-        Told {
-            core,
-            log,
-            now: Moment::default(),
-            saved: Identity::default(),
-            sent: vec![],
-            answers: vec![],
-            waits: 0,
-        }
+        Told { core, log, now: Moment::default(), saved, sent: vec![], answers: vec![], waits: 0 }
     }
 
     fn leading() -> Told {
@@ -122,8 +121,7 @@ impl Told {
             sender: self.sender(node, incarnation),
             request: 1,
             epoch: self.core.epoch().unwrap().clone(),
-            marks: vec![],
-            length: Order::ZERO,
+            outline: Outline::default(),
             fence: None,
             whole: false,
         };
@@ -408,7 +406,8 @@ fn a_higher_epoch_of_its_own_name_is_no_other_masters_reign_but_a_lost_one() {
     assert_eq!(told.ack(&stranger), AckOutcome::BeforeJoin);
     let request = told.asked().pop().expect("it asks");
     let identity = Identity { fence: Some(lost), ..told.saved.clone() };
-    let state = wire::State::of(told.sender("s2", 12), request, None, &identity, &told.log, None);
+    let state =
+        wire::State::of(told.sender("s2", 12), request, None, &identity, &told.log, None, OUTLINE_MARKS);
     told.core.on_state(told.now, state, &told.log);
     told.settle();
     assert_eq!(told.core.not_leading(), Some(NotLeading::Diverged { node: name("s2") }));

@@ -45,7 +45,7 @@ fn a_leading_master_promises_only_what_is_forced_and_then_leads_no_more() {
     assert_eq!((unforced.promised, unforced.hears), (None, Some(name("master"))));
     assert!(told.core.epoch().is_some());
     let state = told.promise(&higher(), true);
-    assert_eq!((state.promised, state.length), (Some(higher()), Order::new(2)));
+    assert_eq!((state.promised, state.outline.length), (Some(higher()), Order::new(2)));
     assert_eq!(told.saved.fence, Some(higher()), "it is saved before it is said");
     assert_eq!(told.core.not_leading(), Some(NotLeading::Fenced { by: name("s2") }));
     assert!(matches!(told.outcome(waits), Some(WriteOutcome::Interrupted { .. })));
@@ -87,9 +87,9 @@ fn a_higher_epoch_is_believed_only_in_answer_to_a_question() {
         request,
         promised: None,
         fence: Some(higher()),
-        marks: vec![],
-        length: Order::ZERO,
+        outline: Outline::default(),
         digest: Digest::EMPTY,
+        turn: None,
         whole: true,
         hears: None,
     };
@@ -109,8 +109,7 @@ fn a_join_from_above_the_own_epoch_changes_nothing() {
         sender: told.sender("s1", 11),
         request: 1,
         epoch: told.core.epoch().unwrap().clone(),
-        marks: vec![],
-        length: Order::ZERO,
+        outline: Outline::default(),
         fence: Some(higher()),
         whole: true,
     };

@@ -24,9 +24,9 @@ impl Told {
             request: asked.unwrap(),
             promised: None,
             fence: None,
-            marks: vec![],
-            length: Order::ZERO,
+            outline: Outline::default(),
             digest: Digest::EMPTY,
+            turn: None,
             whole: log_id.is_some(),
             hears: None,
         };

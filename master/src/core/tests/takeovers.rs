@@ -23,7 +23,9 @@ impl Told {
         });
         let identity = Identity { whole: true, ..holder.saved.clone() };
         let sender = Sender { log_id: identity.log_id, ..self.sender(node, 11) };
-        let state = wire::State::of(sender, asked.unwrap(), promised, &identity, &holder.log, None);
+        let told_marks = self.core.config.outline_marks;
+        let state =
+            wire::State::of(sender, asked.unwrap(), promised, &identity, &holder.log, None, told_marks);
         self.core.on_state(self.now, state, &self.log);
         self.settle();
     }

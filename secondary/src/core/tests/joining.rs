@@ -109,6 +109,102 @@ fn an_unexplained_suffix_is_kept_as_diverged() {
 }
 
 #[test]
+fn marks_of_starts_without_an_entry_are_given_up_and_other_marks_are_not() {
+    for (kind, state) in [
+        (MarkKind::Start, SecondaryState::Syncing),
+        (MarkKind::Promotion, SecondaryState::Diverged),
+        (MarkKind::Clean, SecondaryState::Diverged),
+    ] {
+        let (mut before, mut after) = (Master::with(4), Master::with(4));
+        before.open(epoch(1, 1), kind);
+        let mut secondary = Secondary::caught_up_with(&before);
+        after.open(epoch(1, 2), MarkKind::Start);
+        secondary.join(&after);
+        assert_eq!(secondary.status().state, state, "{kind:?}");
+        let told_of_a_cut = |notice: &Notice| matches!(notice, Notice::Cut { .. });
+        assert!(!secondary.notices().iter().any(told_of_a_cut), "nothing is lost");
+        if kind == MarkKind::Start {
+            secondary.serve_fetches(&after);
+            secondary.assert_equals(&after);
+        }
+    }
+}
+
+/// Two logs that have so many epochs in common, each with an entry, and then so many of their own.
+fn branches(common: u32, own: u32) -> (Master, Master) {
+    let branch = |reign, kind| {
+        let mut master = Master::with(1);
+        for start in 1..common {
+            master.open(epoch(1, start), MarkKind::Start);
+            master.append(1);
+        }
+        for start in 0..own {
+            master.open(epoch(reign, common + start), if start == 0 { kind } else { MarkKind::Start });
+            master.append_as(1, &format!("{reign}-"));
+        }
+        master
+    };
+    (branch(1, MarkKind::Start), branch(2, MarkKind::Promotion))
+}
+
+#[test]
+fn a_master_that_knows_none_of_the_marks_is_told_of_older_ones() {
+    let (before, after) = branches(5, 7);
+    let mut secondary = Secondary::caught_up_with(&before);
+    secondary.core.settings.outline_marks = 3;
+    secondary.hear(&after.heartbeat());
+    let mut told = Vec::new();
+    while let Some(join) = secondary.joins().pop() {
+        told.push((join.outline.marks_before, join.outline.marks.len(), join.outline.length.get()));
+        let answer = after.answer(&join);
+        secondary.event(|core, now, log| core.on_join_answer(now, answer, log));
+    }
+    assert_eq!(told, [(9, 3, 12), (6, 3, 9), (3, 3, 6)], "as if the log ended there");
+    assert_eq!(secondary.length(), 5);
+    secondary.serve_fetches(&after);
+    secondary.assert_equals(&after);
+}
+
+#[test]
+fn who_told_of_all_marks_and_is_asked_for_older_ones_waits_before_it_asks_again() {
+    let (before, after) = branches(1, 1);
+    let mut secondary = Secondary::caught_up_with(&before);
+    secondary.hear(&after.heartbeat());
+    let join = secondary.joins().pop().unwrap();
+    let answer = wire::JoinAnswer { verdict: Verdict::OlderMarks, ..after.answer(&join) };
+    secondary.event(|core, now, log| core.on_join_answer(now, answer, log));
+    assert!(secondary.joins().is_empty());
+    secondary.pass(ANSWER_TIMEOUT + RETRY_MAX);
+    assert!(!secondary.joins().is_empty());
+}
+
+#[test]
+fn a_fork_that_the_log_does_not_reach_is_asked_for_again_and_nothing_is_cut() {
+    let (before, after) = branches(2, 2);
+    let mut secondary = Secondary::caught_up_with(&before);
+    secondary.hear(&after.heartbeat());
+    let join = secondary.joins().pop().unwrap();
+    let answer = wire::JoinAnswer { fork: Place::new(order(40), 40), ..after.answer(&join) };
+    secondary.event(|core, now, log| core.on_join_answer(now, answer, log));
+    secondary.assert_equals(&before);
+    assert_eq!(secondary.status().counters.damaged, 0);
+    secondary.pass(ANSWER_TIMEOUT + RETRY_MAX);
+    assert!(!secondary.joins().is_empty());
+}
+
+#[test]
+fn an_answer_holds_although_the_log_went_on_behind_the_fork_since() {
+    let (mut before, after) = branches(2, 1);
+    let mut secondary = Secondary::caught_up_with(&before);
+    secondary.hear(&after.heartbeat());
+    let answer = after.answer(&secondary.joins().pop().unwrap());
+    before.append(1);
+    secondary.receive(before.entries(3, 4, None));
+    secondary.event(|core, now, log| core.on_join_answer(now, answer, log));
+    assert_eq!((secondary.length(), secondary.status().counters.cut), (2, 2));
+}
+
+#[test]
 fn a_difference_before_the_fork_is_damage_and_all_is_fetched_anew() {
     let mut before = Master::with(0);
     before.append_as(3, "this");
@@ -186,7 +282,7 @@ fn an_answer_about_the_log_as_it_was_is_asked_for_again() {
     assert_eq!(secondary.status().counters.damaged, 0);
     secondary.pass(ANSWER_TIMEOUT);
     let join = secondary.joins().pop().expect("it asks again");
-    assert_eq!(join.length, order(4));
+    assert_eq!(join.outline.length, order(4));
     let answer = next.answer(&join);
     secondary.event(|core, now, log| core.on_join_answer(now, answer, log));
     secondary.serve_fetches(&next);

@@ -10,9 +10,9 @@ use std::time::Duration;
 use bytes::Bytes;
 use replog_shared::{
     Digest, Durability, Epoch, Incarnation, Lines, LogId, Mark, MarkKind, Message, MessageId, Moment,
-    NodeName, Order, Place, entry,
-    limits::HEARTBEAT_INTERVAL,
-    mark,
+    NodeName, Order, Outline, Place, entry,
+    limits::{HEARTBEAT_INTERVAL, OUTLINE_MARKS},
+    mark, outline,
     store::{Cut, LogView, MemoryStore, Reader, Store},
     wire::{self, SecondaryState, Verdict},
 };
@@ -95,17 +95,19 @@ impl Master {
     }
 
     fn answer(&self, join: &wire::Join) -> wire::JoinAnswer {
-        let mine = (self.store.marks(), self.length());
-        let fork = mark::fork(mine, (&join.marks, join.length));
+        let mine = Outline::of(self.store.marks(), self.store.tip().place, usize::MAX);
+        let fork = outline::fork(&mine, &join.outline);
+        let verdict = if fork.is_some() { Verdict::Admitted } else { Verdict::OlderMarks };
+        let fork = fork.unwrap_or_default();
         wire::JoinAnswer {
             sender: self.sender("master"),
             request: join.request,
             epoch: self.epoch.clone(),
-            verdict: Verdict::Admitted,
-            marks: self.store.marks().to_vec(),
+            verdict,
             length: self.length(),
             fork,
             digest: self.store.digest_at(fork).unwrap(),
+            turn: mark::last_turn(self.store.marks()).cloned(),
         }
     }
 
@@ -149,7 +151,9 @@ impl Secondary {
         let (name, incarnation) = ("s1".parse().unwrap(), Incarnation::from_random(1));
         let (durability, heartbeat_interval) = (Durability::Memory, HEARTBEAT_INTERVAL);
         let pull = PullLimits::default();
-        let settings = Settings { name, incarnation, durability, heartbeat_interval, pull, faults };
+        let outline_marks = OUTLINE_MARKS;
+        let settings =
+            Settings { name, incarnation, durability, heartbeat_interval, pull, faults, outline_marks };
         let core = SecondaryCore::new(settings, Identity::default(), fastrand::Rng::with_seed(1));
         let now = Moment::after_start(Duration::from_secs(100));
         Secondary {

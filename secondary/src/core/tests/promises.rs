@@ -23,7 +23,10 @@ fn a_promise_fences_what_is_older() {
     let mut secondary = Secondary::caught_up_with(&master);
     let state = secondary.asked_to_promise(promise(&master, epoch(2, 0), true));
     assert_eq!((state.promised, state.fence.clone()), (Some(epoch(2, 0)), Some(epoch(2, 0))));
-    assert_eq!((state.length, state.digest, state.whole), (order(3), master.store.tip().digest, true));
+    assert_eq!(
+        (state.outline.length, state.digest, state.whole),
+        (order(3), master.store.tip().digest, true)
+    );
     master.append(1);
     secondary.receive(master.entries(3, 4, None));
     secondary.hear(&master.heartbeat());
@@ -66,7 +69,7 @@ fn an_ask_is_always_answered() {
     let ask = wire::Ask { sender: master.sender("s2"), request: 4 };
     secondary.event(|core, now, log| core.on_ask(now, &ask, "inbox".into(), log));
     let state = secondary.states().pop().unwrap();
-    assert_eq!((state.request, state.promised, state.marks.len()), (4, None, 1));
+    assert_eq!((state.request, state.promised, state.outline.marks.len()), (4, None, 1));
 }
 
 #[test]

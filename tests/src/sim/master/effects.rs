@@ -13,7 +13,7 @@ use replog_master::{
 use replog_shared::{
     Lines, MarkKind, Place,
     store::{self, LogView, Reader, Store},
-    wire,
+    wire::{self, Verdict},
 };
 
 use super::Master;
@@ -34,18 +34,21 @@ impl Master {
 
     pub(super) fn execute_all(&mut self, effects: Vec<Effect>, hub: &mut Hub) {
         let mut pushes = BTreeMap::<usize, usize>::new();
-        let cleans = effects
-            .iter()
-            .any(|effect| matches!(effect, Effect::Append(lines) if opens(lines, MarkKind::Clean)));
+        let appends = |kind| {
+            let opens = |effect: &Effect| matches!(effect, Effect::Append(lines) if opens(lines, kind));
+            effects.iter().any(opens)
+        };
+        let (cleans, starts) = (appends(MarkKind::Clean), appends(MarkKind::Start));
         let outranked = effects.iter().any(|effect| matches!(effect, Effect::Notice(Notice::Cut { .. })));
         for effect in effects {
             if hub.crashed {
                 return;
             }
             if let Effect::Truncate(place) = effect {
-                let cut = match (cleans, outranked) {
-                    (true, _) => Cut::Cleaned,
-                    (_, true) => Cut::Outranked,
+                let cut = match (cleans, outranked, starts) {
+                    (true, _, _) => Cut::Cleaned,
+                    (_, true, _) => Cut::Outranked,
+                    (_, _, true) => Cut::Folded,
                     _ => Cut::Abandoned,
                 };
                 self.truncate(place, cut, hub);
@@ -80,6 +83,8 @@ impl Master {
             Effect::Answer { wait, outcome } => self.answer(wait, &outcome, hub),
             Effect::Entries { secondary, push, answer } => self.send_entries(secondary, push, answer, hub),
             Effect::JoinAnswer { reply, answer } => {
+                let older = answer.verdict == Verdict::OlderMarks;
+                hub.coverage.add(Path::OlderMarksWanted, older.into());
                 hub.sent.push(self.translator.join_answer(reply, &answer));
             }
             Effect::Heartbeat(heartbeat) => hub.sent.push(self.translator.heartbeat(&heartbeat)),
@@ -115,11 +120,13 @@ impl Master {
         {
             hub.coverage.hit(Path::LackNoticed);
         }
-        if let Notice::Stopped(NotLeading::NotPromoted { reason }) | Notice::Waiting { reason } = notice
-            && reason.contains("ranks highest, neither has nor explains")
-        {
-            hub.coverage.hit(Path::UnexplainedHalt);
-            self.check_disaster(notice, hub);
+        if let Notice::Stopped(NotLeading::NotPromoted { reason }) | Notice::Waiting { reason } = notice {
+            if reason.contains("ranks highest, neither has nor explains") {
+                hub.coverage.hit(Path::UnexplainedHalt);
+                self.check_disaster(notice, hub);
+            } else if reason.contains("too many epochs lie between") {
+                hub.coverage.hit(Path::UnknownHalt);
+            }
         }
     }
 
@@ -139,13 +146,15 @@ impl Master {
         if opens(lines, MarkKind::Clean) {
             hub.coverage.hit(Path::Cleaned);
         }
-        if self.core.epoch().is_some() && opens(lines, MarkKind::Promotion) {
-            hub.coverage.hit(Path::Promoted);
-        }
+        let promoted = self.core.epoch().is_some() && opens(lines, MarkKind::Promotion);
         let stored = self.disk.store.append(lines);
         let leads = self.core.epoch().is_some_and(|epoch| lines.tip().epoch.as_ref() == Some(epoch));
         let author = if leads { Author::Own } else { Author::Fetched };
         hub.oracle.on_append(index, lines.from(), stored, author, &self.disk.store);
+        if promoted {
+            hub.coverage.hit(Path::Promoted);
+            hub.coverage.add(Path::PromotedOverFolded, hub.oracle.reached_a_folded_mark(index).into());
+        }
         hub.may_crash();
     }
 
@@ -159,6 +168,9 @@ impl Master {
         self.admitted.clear();
         hub.oracle.on_truncate(index, &self.disk.store, cut);
         hub.may_crash();
+        if matches!(cut, Cut::Folded) {
+            hub.coverage.hit(if hub.crashed { Path::FoldTorn } else { Path::Folded });
+        }
     }
 
     fn answer(&mut self, wait: WaitId, outcome: &WriteOutcome, hub: &mut Hub) {

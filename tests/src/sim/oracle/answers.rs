@@ -162,7 +162,10 @@ impl Oracle {
             let silent = promised.iter().find(|node| {
                 let this = &self.nodes[**node];
                 this.promised.as_ref() == Some(epoch)
-                    && this.mirror.epoch() >= Some(&acked.epoch)
+                    && this
+                        .mirror
+                        .epoch()
+                        .is_some_and(|own| *own >= acked.epoch || own.same_reign(&acked.epoch))
                     && this.mirror.has(index, acked.digest)
                     && this.ranked > index
             });

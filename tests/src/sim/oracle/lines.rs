@@ -5,7 +5,7 @@ use replog_shared::{Epoch, MarkKind, Order};
 use super::{History, Oracle, Submitted};
 use crate::sim::{
     disk::SimStore,
-    mirror::{Content, Key, Opening},
+    mirror::{Content, Key, Mirror, Opening},
 };
 
 /// Why a log is cut.
@@ -17,6 +17,8 @@ pub(in crate::sim) enum Cut<'a> {
     Outranked,
     /// The log is emptied on purpose.
     Cleaned,
+    /// A restarted master replaces its last mark, which no entry followed.
+    Folded,
     /// A takeover did not come to its end: what was fetched is given up.
     Abandoned,
 }
@@ -179,7 +181,7 @@ impl Oracle {
                 self.acked.iter_mut().filter(|acked| gone(acked)).for_each(|acked| acked.dead = true);
             }
             // Whether what is given up here may be lost is judged when the epoch opens.
-            Cut::Outranked | Cut::Abandoned => {}
+            Cut::Outranked | Cut::Abandoned | Cut::Folded => {}
             Cut::Followed(_) => {
                 let of_log = self.nodes[node].log_id;
                 let fence = self.nodes[node].promised.as_ref();
@@ -194,28 +196,23 @@ impl Oracle {
             }
         }
         if let Cut::Followed(epoch) = cut
-            && let Some(line) = before.lines.get(kept)
+            && kept < before.lines.len()
         {
-            self.check_explained(node, epoch, before.epoch(), kept, line.digest);
+            self.check_explained(node, epoch, &before, kept);
         }
     }
 
-    /// A secondary may cut only what a promotion or a clean of the log that it follows explains.
-    fn check_explained(
-        &mut self,
-        node: usize,
-        follows: Option<&Epoch>,
-        newest: Option<&Epoch>,
-        kept: usize,
-        cut: replog_shared::Digest,
-    ) {
+    /// A secondary may cut only what is nothing, or what a promotion or a clean of the log that it follows
+    /// explains.
+    fn check_explained(&mut self, node: usize, follows: Option<&Epoch>, before: &Mirror, kept: usize) {
         let Some(history) = follows.and_then(|epoch| self.histories.get(epoch)) else {
             return self.found(|| format!("s{node} cut its log while it follows nobody"));
         };
+        let newest = before.epoch();
         let explains = |(epoch, kind): &(Epoch, MarkKind)| *kind != MarkKind::Start && Some(epoch) > newest;
-        if !history.marks.iter().any(explains) {
+        if !before.holds_only_starts(kept) && !history.marks.iter().any(explains) {
             self.found(|| format!("monotone: s{node} cut its log and no promotion or clean explains it"));
-        } else if history.digests.get(kept) == Some(&cut) {
+        } else if history.digests.get(kept) == Some(&before.lines[kept].digest) {
             self.found(|| format!("s{node} cut a line that its master has too"));
         }
     }

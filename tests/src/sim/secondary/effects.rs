@@ -82,7 +82,7 @@ impl Secondary {
             place = Place::new(self.told_length.min(tip.length), tip.marks);
         }
         hub.story.tell(|| format!("n{index} cuts its log at {}", place.length));
-        hub.coverage.hit(Path::SuffixCut);
+        hub.coverage.hit(if place.length < tip.length { Path::SuffixCut } else { Path::MarksCut });
         if self.status().fence.is_some_and(|fence| hub.oracle.last_turn(&fence) == Some(MarkKind::Promotion))
         {
             hub.coverage.hit(Path::SuffixCutAfterPromotion);

@@ -1,0 +1,374 @@
+//! Logs with thousands of marks: a master was started again and again, with an append each time. The real cores,
+//! each over a log in memory, with everything that they say carried by hand.
+#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use replog_master::core::{
+    CoreConfig, Effect as Told, MasterCore, PushLimits, StartTerms,
+    events::{Append, NewMessage, NotLeading, WaitId},
+};
+use replog_secondary::core::{Effect as Said, Faults, PullLimits, SecondaryCore, Settings};
+use replog_shared::{
+    Durability, Identity, Incarnation, Message, MessageId, Moment, NodeName, Order, WriteConcern,
+    limits::OUTLINE_MARKS,
+    store::{Cut, LogView as _, MemoryStore, Reader as _, Store as _},
+    wire::{self, SecondaryState},
+};
+
+const RESTARTS: usize = 10_000;
+
+/// What every envelope must stay below here; pages of lines are given this limit, the others have none.
+const MOST_BYTES: usize = 64 * 1024;
+
+fn name(text: &str) -> NodeName {
+    text.parse().unwrap()
+}
+
+/// What a node has on its disk.
+#[derive(Default)]
+struct Disk {
+    identity: Identity,
+    log: MemoryStore,
+}
+
+impl Disk {
+    fn copy(&self) -> Disk {
+        let mut copy = Disk { identity: self.identity.clone(), log: MemoryStore::without_ids() };
+        let (mut from, end) = (Order::ZERO, self.log.tip().place.length);
+        while copy.log.tip().place != self.log.tip().place {
+            let page = self.log.reader().read(from, end, usize::MAX).unwrap();
+            assert!(copy.log.append(&replog_shared::Lines::checked(page.bytes, copy.log.tip()).unwrap()));
+            from = page.to;
+        }
+        copy
+    }
+
+    fn marks(&self) -> usize {
+        self.log.marks().len()
+    }
+}
+
+/// A master's process. What it tells others is kept.
+struct Master {
+    core: MasterCore,
+    disk: Disk,
+    now: Moment,
+    told: Vec<Told>,
+}
+
+impl Master {
+    fn start(node: &str, others: [&str; 2], disk: Disk, start: StartTerms, process: u64) -> Master {
+        let config = CoreConfig {
+            node: name(node),
+            secondaries: others.map(name).to_vec(),
+            incarnation: Incarnation::from_random(process),
+            heartbeat_interval: Duration::from_millis(250),
+            recovery_wait: Duration::from_millis(100),
+            read_only_without_majority: false,
+            start,
+            push: PushLimits { envelope_bytes: MOST_BYTES / 2, ..PushLimits::default() },
+            http: None,
+            outline_marks: OUTLINE_MARKS,
+        };
+        let now = Moment::default();
+        let mut core = MasterCore::new(config, disk.identity.clone(), now, process);
+        core.on_bus_up(now, 1 << 20);
+        Master { core, disk, now, told: Vec::new() }
+    }
+
+    fn pass(&mut self, millis: u64) {
+        self.now = self.now.plus(Duration::from_millis(millis));
+        self.core.on_deadline(self.now, &self.disk.log);
+        self.execute();
+    }
+
+    fn execute(&mut self) {
+        let mut effects = Vec::new();
+        self.core.take_effects(&mut effects);
+        for effect in effects {
+            match effect {
+                Told::Save(identity) => self.disk.identity = identity,
+                Told::Append(lines) => assert!(self.disk.log.append(&lines)),
+                Told::Truncate(place) => drop(self.disk.log.truncate(place, Cut::Drop).unwrap()),
+                other => self.told.push(other),
+            }
+        }
+        self.core.on_burst_end(self.now, &self.disk.log);
+        let mut rest = Vec::new();
+        self.core.take_effects(&mut rest);
+        for effect in rest {
+            match effect {
+                Told::Save(identity) => self.disk.identity = identity,
+                other => self.told.push(other),
+            }
+        }
+    }
+
+    fn append(&mut self, id: &str) {
+        let message = Message::from_json(Bytes::from_static(b"\"x\"")).unwrap();
+        let messages = vec![NewMessage { id: MessageId::new(id).unwrap(), message }];
+        let append = Append { messages, w: WriteConcern::ONE, expect_order: None, deadline: None };
+        self.core.on_append(self.now, WaitId(0), append, &self.disk.log);
+        self.execute();
+    }
+
+    fn asked(&self) -> u64 {
+        let asked = self.told.iter().rev().find_map(|told| match told {
+            Told::Ask(ask) => Some(ask.request),
+            Told::Promise(_, promise) => Some(promise.request),
+            _ => None,
+        });
+        asked.unwrap()
+    }
+}
+
+/// So many starts of `node`, alone, each with an append.
+fn restarted(node: &str, others: [&str; 2], mut disk: Disk, starts: usize) -> Disk {
+    for nth in 0..starts {
+        let mut master = Master::start(node, others, disk, StartTerms::default(), nth as u64);
+        master.pass(150);
+        assert!(master.core.epoch().is_some(), "{:?}", master.core.not_leading());
+        master.append(&format!("{node}{nth}"));
+        disk = master.disk;
+    }
+    disk
+}
+
+/// A secondary's process.
+struct Secondary {
+    name: NodeName,
+    core: SecondaryCore,
+    disk: Disk,
+    now: Moment,
+    said: Vec<Said>,
+    joins: usize,
+}
+
+impl Secondary {
+    fn start(node: &str, disk: Disk) -> Secondary {
+        let settings = Settings {
+            name: name(node),
+            incarnation: Incarnation::from_random(77),
+            durability: Durability::Disk,
+            heartbeat_interval: Duration::from_millis(250),
+            pull: PullLimits::default(),
+            faults: Faults::default(),
+            outline_marks: OUTLINE_MARKS,
+        };
+        let core = SecondaryCore::new(settings, disk.identity.clone(), fastrand::Rng::with_seed(1));
+        Secondary { name: name(node), core, disk, now: Moment::default(), said: Vec::new(), joins: 0 }
+    }
+
+    fn execute(&mut self) {
+        for effect in self.core.take_effects() {
+            match effect {
+                Said::Save(identity) => self.disk.identity = identity,
+                Said::Append(lines) => assert!(self.disk.log.append(&lines)),
+                Said::Truncate(place) => drop(self.disk.log.truncate(place, Cut::Drop).unwrap()),
+                other => self.said.push(other),
+            }
+        }
+    }
+
+    /// Joins a master and fetches until nothing is left to ask. Every envelope is measured.
+    fn follow(&mut self, master: &mut Master) {
+        master.pass(250);
+        let told = std::mem::take(&mut master.told);
+        let beat = told.iter().rev().find_map(|told| match told {
+            Told::Heartbeat(beat) => Some(beat.clone()),
+            _ => None,
+        });
+        self.core.on_heartbeat(self.now, &beat.expect("a heartbeat"), &self.disk.log);
+        self.execute();
+        while let Some(next) = self.said.pop() {
+            match next {
+                Said::Join(join) => {
+                    self.joins += 1;
+                    assert_small(&wire::encode(&join));
+                    master.core.on_join(master.now, &join, String::new(), &master.disk.log);
+                }
+                Said::Fetch(fetch) => {
+                    master.core.on_fetch(master.now, &fetch, String::new(), &master.disk.log);
+                }
+                _ => {}
+            }
+            master.execute();
+            for told in std::mem::take(&mut master.told) {
+                self.hear(told, master);
+            }
+        }
+        self.core.on_burst_end(self.now, &self.disk.log);
+        self.execute();
+    }
+
+    fn hear(&mut self, told: Told, master: &Master) {
+        match told {
+            Told::JoinAnswer { answer, .. } => {
+                assert_small(&wire::encode(&*answer));
+                self.core.on_join_answer(self.now, *answer, &self.disk.log);
+            }
+            Told::Entries { secondary, push, answer: Some((request, _)) } => {
+                let page = master.disk.log.reader().read(push.from, push.to, usize::MAX).unwrap();
+                let length = master.disk.log.durable().length;
+                let header = master.core.entries_header(secondary, push, Some(request), &page, length);
+                let header = header.unwrap();
+                assert_small(&wire::encode_entries(&header, &page.bytes));
+                self.core.on_entries(self.now, header, page.bytes, &self.disk.log);
+            }
+            _ => return,
+        }
+        self.execute();
+    }
+
+    /// Its answer to what a starting master asked last; `promise`: and promises what that one wants.
+    fn answer(&mut self, master: &mut Master, promise: bool) {
+        let wanted = master.told.iter().rev().find_map(|told| match told {
+            Told::Promise(node, wanted) if *node == self.name => Some(wanted.clone()),
+            _ => None,
+        });
+        match wanted.filter(|_| promise) {
+            Some(wanted) => self.core.on_promise(self.now, wanted, String::new(), &self.disk.log),
+            None => {
+                let sender = wire::Sender {
+                    v: wire::VERSION,
+                    log_id: None,
+                    node: name("asks"),
+                    incarnation: Incarnation::from_random(5),
+                };
+                let ask = wire::Ask { sender, request: master.asked() };
+                self.core.on_ask(self.now, &ask, String::new(), &self.disk.log);
+            }
+        }
+        self.execute();
+        while let Some(said) = self.said.pop() {
+            if let Said::State { state, .. } = said {
+                assert_small(&wire::encode(&state));
+                master.core.on_state(master.now, state, &master.disk.log);
+                master.execute();
+            }
+        }
+    }
+
+    /// Gives a promoting master what it reads.
+    fn serve_reads(&mut self, master: &mut Master) {
+        while let Some(at) = master.told.iter().position(|told| matches!(told, Told::Read(..))) {
+            let Told::Read(_, read) = master.told.swap_remove(at) else { return };
+            self.core.on_read(read, String::new());
+            self.execute();
+            let Some(Said::ReadAnswer(answer)) = self.said.pop() else { panic!("it was promised") };
+            let length = self.disk.log.durable().length;
+            let page = self.disk.log.reader().read(answer.from, length, MOST_BYTES / 2).unwrap();
+            let header = wire::EntriesHeader {
+                sender: answer.sender,
+                epoch: answer.epoch,
+                from: answer.from,
+                count: page.to.since(answer.from),
+                length,
+                digest: page.digest,
+                request: Some(answer.request),
+                traces: Vec::new(),
+            };
+            assert_small(&wire::encode_entries(&header, &page.bytes));
+            master.core.on_read_answer(master.now, &header, &page.bytes, &master.disk.log);
+            master.execute();
+        }
+    }
+
+    #[track_caller]
+    fn assert_follows(&self, master: &Master) {
+        assert_eq!(self.disk.log.tip(), master.disk.log.tip());
+        assert_eq!(self.core.status(self.now, &self.disk.log).state, SecondaryState::Streaming);
+        assert!(self.disk.identity.whole);
+    }
+}
+
+#[track_caller]
+fn assert_small(envelope: &[u8]) {
+    assert!(envelope.len() < MOST_BYTES, "an envelope of {} bytes", envelope.len());
+}
+
+fn leading(disk: Disk) -> Master {
+    let mut master = Master::start("m", ["s1", "s2"], disk, StartTerms::default(), 99_999);
+    master.pass(150);
+    assert!(master.core.epoch().is_some());
+    master
+}
+
+#[test]
+fn a_secondary_joins_a_log_of_ten_thousand_marks_from_its_beginning_and_from_its_middle() {
+    let middle = restarted("m", ["s1", "s2"], Disk::default(), RESTARTS / 2);
+    let early = middle.copy();
+    let mut master = leading(restarted("m", ["s1", "s2"], middle, RESTARTS / 2));
+    assert_eq!(master.disk.marks(), RESTARTS + 1);
+    for (node, disk) in [("s1", Disk::default()), ("s2", early)] {
+        let mut secondary = Secondary::start(node, disk);
+        secondary.follow(&mut master);
+        secondary.assert_follows(&master);
+        assert_eq!(secondary.joins, 1, "{node}");
+    }
+}
+
+/// The log of `node` after a promotion over `reach` nodes, of which `others` answer.
+fn promoted(node: &str, names: [&str; 2], disk: Disk, reach: usize, others: &mut [&mut Secondary]) -> Master {
+    let terms = StartTerms { promote: true, reach: Some(reach), ..StartTerms::default() };
+    let mut master = Master::start(node, names, disk, terms, 88_888);
+    master.pass(1);
+    others.iter_mut().for_each(|other| other.answer(&mut master, false));
+    master.pass(150);
+    others.iter_mut().for_each(|other| other.answer(&mut master, true));
+    if others.is_empty() {
+        master.pass(150);
+    }
+    others.iter_mut().for_each(|other| other.serve_reads(&mut master));
+    master
+}
+
+#[test]
+fn an_old_master_that_led_alone_for_a_thousand_starts_gives_its_branch_up() {
+    let common = restarted("m", ["s1", "s2"], Disk::default(), 500);
+    let log = Disk { identity: Identity { whole: true, ..common.identity.clone() }, ..common.copy() };
+    let zombie = restarted("m", ["s1", "s2"], common, 1_000);
+    let next = promoted("s1", ["m", "s2"], log, 1, &mut []);
+    assert!(next.core.epoch().is_some(), "{:?}", next.core.not_leading());
+    let mut next = Master::start(
+        "s1",
+        ["m", "s2"],
+        restarted("s1", ["m", "s2"], next.disk, 1_000),
+        StartTerms::default(),
+        66_666,
+    );
+    next.pass(150);
+    let mut old = Secondary::start("m", zombie);
+    old.follow(&mut next);
+    old.assert_follows(&next);
+    assert_eq!(old.joins, 1_000 / OUTLINE_MARKS + 1, "it tells of older marks until one is common");
+}
+
+#[test]
+fn a_promotion_over_thousands_of_marks_fetches_them_and_halts_where_it_cannot_tell() {
+    let middle = restarted("m", ["s1", "s2"], Disk::default(), 1_000);
+    let stale = || Disk { identity: Identity { whole: true, ..middle.identity.clone() }, ..middle.copy() };
+    let whole = restarted("m", ["s1", "s2"], middle.copy(), 1_000);
+    let whole = || Disk { identity: Identity { whole: true, ..whole.identity.clone() }, ..whole.copy() };
+
+    let mut s1 = Secondary::start("s1", whole());
+    let empty = promoted("s2", ["m", "s1"], Disk::default(), 1, &mut [&mut s1]);
+    assert!(empty.core.epoch().is_some(), "{:?}", empty.core.not_leading());
+    assert_eq!(empty.disk.marks(), 2_001);
+
+    let mut s2 = Secondary::start("s2", stale());
+    let s1 = promoted("s1", ["m", "s2"], whole(), 2, &mut [&mut s2]);
+    assert!(
+        s1.core.epoch().is_some(),
+        "who has the longest log knows all of it: {:?}",
+        s1.core.not_leading()
+    );
+
+    let mut s1 = Secondary::start("s1", whole());
+    let s2 = promoted("s2", ["m", "s1"], stale(), 2, &mut [&mut s1]);
+    let Some(NotLeading::NotPromoted { reason }) = s2.core.not_leading() else { panic!("it halts") };
+    assert!(reason.contains("too many epochs lie between the log of s2 and that of s1"), "{reason}");
+    assert!(reason.contains("nothing was changed"), "{reason}");
+}
