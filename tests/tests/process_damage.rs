@@ -241,7 +241,7 @@ async fn a_master_with_any_byte_damaged_names_the_place_or_cuts_what_was_torn() 
         cluster.master.process.start();
         match case.fate {
             Fate::Damaged(_) | Fate::NotContinued | Fate::Refused => {
-                cluster.master.process.gives_up(SOON).await
+                cluster.master.process.gives_up(SOON).await;
             }
             Fate::Torn(left) | Fate::Unnoticed(left) => {
                 let client = cluster.client();

@@ -17,7 +17,7 @@ use crate::{images, programs, tools};
 ///
 /// # Errors
 /// There is no nats-server, or no rustc.
-pub(super) fn variables() -> Result<[(&'static str, OsString); 4]> {
+pub(crate) fn variables() -> Result<[(&'static str, OsString); 4]> {
     Ok([
         ("NATS_SERVER_BIN", tools::nats_server()?.into()),
         ("REPLOG_BIN_DIR", programs::folder()?.into()),
