@@ -7,6 +7,7 @@
 //! | [`images`] | the container images that the tests and the compose file need |
 //! | [`programs`] | the nodes and the command line, built static: for processes and for images |
 //! | [`bench`](mod@bench) | the nodes against an echo, measured in one run |
+//! | [`soak`] | faults under load, for as long as one likes |
 //! | [`docker`], [`process`], [`workspace`] | what these stand on: docker, child processes, folders |
 #![expect(clippy::print_stdout, reason = "a chore tells on the terminal what it does")]
 
@@ -15,6 +16,7 @@ mod docker;
 mod images;
 mod process;
 mod programs;
+mod soak;
 mod test;
 mod tools;
 mod workspace;
@@ -36,6 +38,7 @@ enum Chore {
     Images(images::Args),
     Test(test::Args),
     Bench(bench::Args),
+    Soak(soak::Args),
 }
 
 fn main() -> Result<()> {
@@ -44,5 +47,6 @@ fn main() -> Result<()> {
         Chore::Images(args) => images::run(&args),
         Chore::Test(args) => test::run(&args),
         Chore::Bench(args) => bench::run(&args),
+        Chore::Soak(args) => soak::run(&args),
     }
 }

@@ -2,7 +2,7 @@
 
 mod abilities;
 mod counts;
-mod environment;
+pub(crate) mod environment;
 mod nextest;
 mod policy;
 mod rules;

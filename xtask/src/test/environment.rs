@@ -18,7 +18,7 @@ use crate::{images, programs, tools, tools::promtool};
 ///
 /// # Errors
 /// There is no nats-server, or no rustc.
-pub(super) fn variables() -> Result<Vec<(&'static str, OsString)>> {
+pub(crate) fn variables() -> Result<Vec<(&'static str, OsString)>> {
     let promtool = promtool::find().map(|path| ("PROMTOOL_BIN", path.into()));
     let needed = [
         ("NATS_SERVER_BIN", tools::nats_server()?.into()),
