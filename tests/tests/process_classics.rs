@@ -130,6 +130,8 @@ async fn what_two_nodes_held_survives_when_they_are_paused_killed_and_lost_in_tu
     fs::remove_dir_all(cluster.directory("master")).expect("a directory can be removed");
     cluster.secondary(1).start().await;
     cluster.master.start().await;
+    let shown = client.entries().await.expect("who is ready answers");
+    assert_ids(&shown, 15);
     client.append_range(15..16, 3).await;
     assert_ids(&cluster.equal_logs(SOON).await, 16);
 }

@@ -316,6 +316,11 @@ impl MasterCore {
         }
     }
 
+    /// Whether this node leads and its epoch's mark is durable: what its log held before that is shown by then.
+    pub fn reigns(&self, log: &dyn LogView) -> bool {
+        self.epoch().is_some() && self.mark_is_durable(log)
+    }
+
     /// Why this node takes no appends; none while it leads.
     pub fn not_leading(&self) -> Option<NotLeading> {
         match &self.phase {

@@ -217,7 +217,7 @@ impl<S: Store, B: Bus> Node<S, B> {
     fn show(&self) {
         let epoch = self.held.log().tip().epoch.as_ref().map(Epoch::number);
         self.held.show(self.core.log_id(), epoch);
-        let now = Readiness { bus_is_up: self.core.bus_is_up(), leading: self.core.epoch().is_some() };
+        let now = Readiness { bus_is_up: self.core.bus_is_up(), leading: self.core.reigns(self.held.log()) };
         self.readiness.send_if_modified(|readiness| std::mem::replace(readiness, now) != now);
     }
 }
