@@ -4,6 +4,7 @@ pub mod auth;
 pub mod bus;
 pub mod commands;
 pub mod config;
+pub mod console;
 pub mod edge;
 pub mod held;
 mod limits;

@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use replog_disk::{OpenError, OpenMode};
 use replog_host::{
     bus::{Bus, NatsBus},
+    console::Snapshots,
     edge,
     reload::Reload,
     storage::{DiskTerms, Storage, StorageOptions},
@@ -128,6 +129,7 @@ async fn start_over<S: Store>(config: Config, storage: Storage<S>, bus: impl Bus
         read_only_without_majority: config.read_only_without_majority,
         allow_clean: config.allow_clean,
         allow_faults: config.allow_faults,
+        consoles: Snapshots::default(),
         tails: Tails::new(&config.edge.limits),
         stopping: stop.clone(),
         stopped: stopped.clone(),

@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use replog_disk::OpenMode;
 use replog_host::{
     bus::{Bus, NatsBus},
+    console::Snapshots,
     edge,
     held::HeldFailure,
     reload::Reload,
@@ -102,6 +103,7 @@ async fn start_over<S: Store>(config: Config, storage: Storage<S>, bus: impl Bus
         name: config.name.clone(),
         durability,
         allow_faults: config.allow_faults,
+        consoles: Snapshots::default(),
         tails: Tails::new(&config.edge.limits),
         stopping: stop_edge.clone(),
         stopped: stop_node.clone(),

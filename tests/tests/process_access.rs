@@ -168,7 +168,7 @@ async fn a_wrong_file_refuses_the_start_by_line_and_without_the_secret() {
 #[tokio::test]
 async fn the_command_shows_its_token_and_says_when_it_has_none() {
     let (writer, reader) = (made("writer", "append"), made("reader", "read"));
-    let locked = Locked::start(&(writer.line + &reader.line)).await;
+    let locked = Locked::start(&[writer.line, reader.line].concat()).await;
     let url = locked.cluster.client().url("");
     let writer_file = locked.file("writer.token");
     fs::write(&writer_file, format!("{}\n", writer.token)).expect("a temporary file can be written");

@@ -24,37 +24,44 @@ const NATS_WHEELS_SHA256: [&str; 2] = [
 /// Cargo's subcommands that the steps of `cargo xtask test` call, and the versions that are installed if missing.
 const CARGO_PLUGINS: [(&str, &str); 2] = [("nextest", "0.9.143"), ("deny", "0.20.2")];
 
-/// Fetch the programs that the tests stand on: nats-server, promtool, cargo-nextest, cargo-deny, strace.
+/// Programs that come with the system, and Debian's packages that hold them.
+const DEBIAN_PROGRAMS: [(&str, &[&str]); 2] =
+    [("strace", &["strace"]), ("chromedriver", &["chromium", "chromium-driver"])];
+
+/// Fetch the programs that the tests stand on: nats-server, promtool, cargo-nextest, cargo-deny, strace, Chromium.
 #[derive(clap::Args)]
 pub(crate) struct Args {}
 
 /// Fetches what is missing.
 ///
 /// # Errors
-/// One of them can neither be found nor fetched; but for strace, without which tests are skipped and that is said.
+/// One of them can neither be found nor fetched; but for Debian's, without which tests are skipped and that is said.
 pub(crate) fn run(_: &Args) -> Result<()> {
     let nats_server = nats_server()?;
     println!("nats-server is {}", nats_server.display());
-    match strace() {
-        Ok(()) => println!("strace is there"),
-        Err(error) => println!("ATTENTION: strace is missing, and tests with it: {error:#}"),
+    for (program, packages) in DEBIAN_PROGRAMS {
+        match debian_program(program, packages) {
+            Ok(()) => println!("{program} is there"),
+            Err(error) => println!("ATTENTION: {program} is missing, and tests with it: {error:#}"),
+        }
     }
     promtool::fetch();
     CARGO_PLUGINS.iter().try_for_each(|(name, version)| cargo_plugin(name, version))
 }
 
-/// Installs strace by Debian's package manager, unless it is there.
-fn strace() -> Result<()> {
-    if process::find("strace").is_some() {
+/// Installs a program by Debian's package manager, unless it is there.
+fn debian_program(program: &str, packages: &[&str]) -> Result<()> {
+    if process::find(program).is_some() {
         return Ok(());
     }
     ensure!(
         Program::new("id").arg("-u").read()? == "0",
-        "only root may install it: `apt-get install strace`"
+        "only root may install it: `apt-get install {}`",
+        packages.join(" ")
     );
-    let apt = |args: &[&str]| Program::new("apt-get").arg("--quiet").args(args).run();
-    apt(&["update"])?;
-    apt(&["install", "--yes", "--no-install-recommends", "strace"])
+    let apt = || Program::new("apt-get").arg("--quiet");
+    apt().arg("update").run()?;
+    apt().args(["install", "--yes", "--no-install-recommends"]).args(packages).run()
 }
 
 /// Installs one of cargo's subcommands where cargo keeps such programs, unless some version of it is there: it takes

@@ -174,6 +174,11 @@ impl MasterCore {
         held
     }
 
+    /// The writes whose w is not met yet, by their place in the log, and who holds each; no more than `most`.
+    pub fn waiting_writes(&self, most: usize) -> Vec<(Written, Holders)> {
+        self.pending.first(most).into_iter().map(|written| (written, self.holders(&written))).collect()
+    }
+
     /// The secondaries that hold all of a run.
     pub(super) fn holders(&self, written: &Written) -> Holders {
         let through = written.first.plus(written.count);

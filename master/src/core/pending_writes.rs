@@ -91,6 +91,17 @@ impl PendingWrites {
         self.deadlines.first().map(|(deadline, _)| *deadline)
     }
 
+    /// What waits, by its place in the log; no more than `most`.
+    pub(super) fn first(&self, most: usize) -> Vec<Written> {
+        let queued = |queue: &BTreeMap<Key, Waiting>| {
+            queue.values().take(most).map(|waiting| waiting.written).collect::<Vec<_>>()
+        };
+        let mut first: Vec<Written> = self.queues.iter().flat_map(queued).collect();
+        first.sort_by_key(|written| (written.first, written.w));
+        first.truncate(most);
+        first
+    }
+
     /// How many callers wait.
     pub(super) fn len(&self) -> usize {
         self.places.len()

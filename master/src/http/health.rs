@@ -10,7 +10,7 @@ use replog_host::{
 use replog_shared::{Digest, Durability, EpochNumber, LogId, NodeName, Order, store::Reader};
 use serde::Serialize;
 
-use super::{State, answers::words};
+use super::{Context, State, answers::words};
 use crate::node::{HealthReport, SecondaryReport};
 
 /// `GET /health` of a master.
@@ -63,30 +63,36 @@ pub(super) async fn health<R: Reader>(
     Extract(context): State<R>,
     Query(()): Query<()>,
 ) -> Result<Json<HealthAnswer>, Problem> {
-    let report = context.node.health().await.map_err(|_| Problem::stopping())?;
-    let (status, reason) = status(&report, context.read_only_without_majority, context.nodes());
-    let length = report.length;
-    let secondaries = report.secondaries.into_iter();
-    let secondaries =
-        secondaries.map(|secondary| (secondary.node.clone(), SecondaryAnswer::from((secondary, length))));
-    Ok(Json(HealthAnswer {
-        status,
-        reason,
-        role: "master",
-        node: context.name.clone(),
-        log_id: report.log_id,
-        epoch: report.epoch,
-        length,
-        digest: report.digest,
-        durability: context.durability,
-        nodes: context.nodes(),
-        healthy_nodes: report.healthy_nodes,
-        pending_writes: report.pending_writes,
-        nats_connected: report.bus_is_up,
-        nats_denied: report.denied,
-        secondaries: secondaries.collect(),
-        refused_envelopes: report.refused,
-    }))
+    let report = context.node.health(0).await.map_err(|_| Problem::stopping())?;
+    Ok(Json(HealthAnswer::of(&context, report)))
+}
+
+impl HealthAnswer {
+    pub(super) fn of<R>(context: &Context<R>, report: HealthReport) -> HealthAnswer {
+        let (status, reason) = status(&report, context.read_only_without_majority, context.nodes());
+        let length = report.length;
+        let secondaries = report.secondaries.into_iter();
+        let secondaries =
+            secondaries.map(|secondary| (secondary.node.clone(), SecondaryAnswer::from((secondary, length))));
+        HealthAnswer {
+            status,
+            reason,
+            role: "master",
+            node: context.name.clone(),
+            log_id: report.log_id,
+            epoch: report.epoch,
+            length,
+            digest: report.digest,
+            durability: context.durability,
+            nodes: context.nodes(),
+            healthy_nodes: report.healthy_nodes,
+            pending_writes: report.pending_writes,
+            nats_connected: report.bus_is_up,
+            nats_denied: report.denied,
+            secondaries: secondaries.collect(),
+            refused_envelopes: report.refused,
+        }
+    }
 }
 
 /// What `/health` says of the whole, the worst first, and why it is not ok.

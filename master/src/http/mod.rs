@@ -3,6 +3,7 @@
 mod answers;
 mod batches;
 mod clean;
+mod console;
 mod faults;
 mod health;
 mod messages;
@@ -14,6 +15,7 @@ use std::sync::Arc;
 
 use replog_host::{
     auth::Scope::{Admin, Append, Read},
+    console::{Snapshots, index, script, style},
     edge::{
         Access::{Needs, Open},
         Routes,
@@ -45,6 +47,8 @@ pub struct Context<R> {
     pub allow_clean: bool,
     /// Whether faults are allowed: a master has none, and says so.
     pub allow_faults: bool,
+    /// The consoles that are open.
+    pub consoles: Snapshots,
     /// Who follows the log.
     pub tails: Tails,
     /// The node stops: whoever waits for something to be shown is told so.
@@ -78,5 +82,9 @@ pub fn router<R: Reader>(context: Context<R>) -> Routes {
         .get("/metrics", Needs(Read), metrics::metrics::<R>)
         .get("/livez", Open, probes::livez)
         .get("/readyz", Open, health::readyz::<R>)
+        .get("/events", Needs(Read), console::events::<R>)
+        .get("/", Open, index)
+        .get("/console.css", Open, style)
+        .get("/console.js", Open, script)
         .with_state(Arc::new(context))
 }

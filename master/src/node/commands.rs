@@ -44,9 +44,9 @@ impl<S: Store, B: Bus> Node<S, B> {
                 let wait = self.wait_id(Waiter { answer, append: None });
                 self.core.on_wait(wait, order, w, deadline(timeout), self.held.log());
             }
-            Command::Health { answer } => {
+            Command::Health { waiting, answer } => {
                 // Who asked may have gone; then nobody wants to know.
-                let _nobody_asks_any_more = answer.send(self.health(now));
+                let _nobody_asks_any_more = answer.send(self.health(now, waiting));
             }
             Command::Figures { answer } => {
                 let _nobody_asks_any_more = answer.send(self.figures(now));

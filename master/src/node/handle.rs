@@ -42,6 +42,7 @@ pub(super) enum Command {
         answer: oneshot::Sender<WriteOutcome>,
     },
     Health {
+        waiting: usize,
         answer: oneshot::Sender<HealthReport>,
     },
     Figures {
@@ -112,12 +113,12 @@ impl<R: Reader> Handle<R> {
         self.commands.ask(|answer| Command::Wait { order, w, timeout, answer }).await
     }
 
-    /// The node's state.
+    /// The node's state, with at most `waiting` of the writes that wait.
     ///
     /// # Errors
     /// The node has stopped.
-    pub async fn health(&self) -> Result<HealthReport, Gone> {
-        self.commands.ask(|answer| Command::Health { answer }).await
+    pub async fn health(&self, waiting: usize) -> Result<HealthReport, Gone> {
+        self.commands.ask(|answer| Command::Health { waiting, answer }).await
     }
 
     /// What the node has counted.

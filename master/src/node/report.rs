@@ -14,7 +14,10 @@ use replog_shared::{
 
 use super::{Node, limits::COMMANDS};
 use crate::{
-    core::{SecondaryView, events::NotLeading},
+    core::{
+        SecondaryView,
+        events::{Holders, NotLeading, Written},
+    },
     telemetry::MasterFigures,
 };
 
@@ -33,6 +36,8 @@ pub struct HealthReport {
     pub digest: Digest,
     /// Writes whose w is not met yet.
     pub pending_writes: usize,
+    /// The first of them, as many as were asked for, and who holds each.
+    pub waiting: Vec<(Written, Holders)>,
     /// Whether the bus is connected.
     pub bus_is_up: bool,
     /// What the bus refused this node, if it did.
@@ -78,7 +83,7 @@ impl From<SecondaryView<'_>> for SecondaryReport {
 }
 
 impl<S: Store, B: Bus> Node<S, B> {
-    pub(super) fn health(&self, now: Moment) -> HealthReport {
+    pub(super) fn health(&self, now: Moment, waiting: usize) -> HealthReport {
         let tip = self.held.log().tip();
         HealthReport {
             not_leading: self.core.not_leading(),
@@ -87,6 +92,7 @@ impl<S: Store, B: Bus> Node<S, B> {
             length: tip.place.length,
             digest: tip.digest,
             pending_writes: self.core.pending_writes(),
+            waiting: self.core.waiting_writes(waiting),
             bus_is_up: self.core.bus_is_up(),
             denied: self.denied.clone(),
             rival: self.core.rival(now).cloned(),
@@ -97,7 +103,7 @@ impl<S: Store, B: Bus> Node<S, B> {
     }
 
     pub(super) fn figures(&mut self, now: Moment) -> MasterFigures {
-        let health = self.health(now);
+        let health = self.health(now, 0);
         let log = self.held.log();
         let node = NodeFigures {
             log_id: health.log_id,

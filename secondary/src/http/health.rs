@@ -78,7 +78,7 @@ pub(super) async fn health<R: Reader>(
 }
 
 impl Health {
-    fn of(node: NodeName, durability: Durability, report: HealthReport) -> Health {
+    pub(super) fn of(node: NodeName, durability: Durability, report: HealthReport) -> Health {
         let (word, reason) = word(&report);
         let HealthReport { status, bus_is_up, denied, refused } = report;
         Health {

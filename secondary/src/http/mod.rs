@@ -1,5 +1,6 @@
 //! The HTTP routes of a secondary.
 
+mod console;
 mod faults;
 mod health;
 mod metrics;
@@ -8,6 +9,7 @@ mod read;
 
 use replog_host::{
     auth::Scope::{Admin, Append, Read},
+    console::{Snapshots, index, script, style},
     edge::{
         Access::{Needs, Open},
         Routes,
@@ -28,6 +30,8 @@ pub(crate) struct Context<R> {
     pub(crate) name: NodeName,
     pub(crate) durability: Durability,
     pub(crate) allow_faults: bool,
+    /// The consoles that are open.
+    pub(crate) consoles: Snapshots,
     /// Who follows the log.
     pub(crate) tails: Tails,
     /// The server stops: whoever waits is told so.
@@ -50,6 +54,10 @@ pub(crate) fn router<R: Reader>(context: Context<R>) -> Routes {
         .get("/metrics", Needs(Read), metrics::metrics::<R>)
         .get("/livez", Open, probes::livez)
         .get("/readyz", Open, health::readyz::<R>)
+        .get("/events", Needs(Read), console::events::<R>)
+        .get("/", Open, index)
+        .get("/console.css", Open, style)
+        .get("/console.js", Open, script)
         .get("/faults", Needs(Admin), faults::get::<R>)
         .put("/faults", Needs(Admin), faults::put::<R>)
         .with_state(context)

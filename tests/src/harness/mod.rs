@@ -2,6 +2,7 @@
 //!
 //! | module | holds |
 //! | --- | --- |
+//! | [`browser`] | a browser without a screen |
 //! | [`client`] | what a node answers over HTTP |
 //! | [`cluster`] | nats-server, master and secondaries as processes of this machine |
 //! | [`containers`] | the same as containers on a network of their own |
@@ -16,6 +17,7 @@
 //! | [`strace`] | system calls that fail |
 //! | [`wait`] | waiting for a condition, with a deadline |
 
+pub mod browser;
 pub mod client;
 pub mod cluster;
 pub mod containers;
@@ -31,6 +33,7 @@ pub mod small_disk;
 pub mod strace;
 pub mod wait;
 
+pub use browser::Browser;
 pub use client::{Answer, Client, Entry};
 pub use cluster::{Cluster, Node, Options, equal_logs};
 pub use follower::Follower;

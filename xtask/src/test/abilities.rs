@@ -19,7 +19,8 @@ pub(super) struct Skipped {
 type Probe = fn() -> Result<()>;
 
 /// Binaries with processes, and what they need.
-const NEEDS: [(&str, Probe); 2] = [("process_full_disk", may_mount), ("process_sync_errors", may_trace)];
+const NEEDS: [(&str, Probe); 3] =
+    [("process_console", has_browser), ("process_full_disk", may_mount), ("process_sync_errors", may_trace)];
 
 /// What cannot be run here.
 pub(super) fn skipped() -> Vec<Skipped> {
@@ -32,6 +33,13 @@ fn may_trace() -> Result<()> {
     process::find("strace").context("strace is not installed (Debian: `apt-get install strace`)")?;
     let attach = "sleep 1 & strace -qq -e trace=none -p $!";
     Program::new("sh").args(["-c", attach]).read().map(drop).context("strace may not trace other processes")
+}
+
+/// The console is tested in Chromium, by its driver.
+fn has_browser() -> Result<()> {
+    let needed = ["chromium", "chromedriver"].map(process::find);
+    let missing = "Chromium is not installed (Debian: `apt-get install chromium chromium-driver`)";
+    needed.iter().all(Option::is_some).then_some(()).context(missing)
 }
 
 /// A small disk is a file system in memory.
