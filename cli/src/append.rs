@@ -166,7 +166,7 @@ fn print_json(body: &[u8]) -> io::Result<()> {
 /// Adds what the caller can do about an entry whose `w` or whose fate is open.
 fn with_advice(failure: Failure, id: &str) -> Failure {
     match failure {
-        Failure::NotInTime(problem) => Failure::NotInTime(problem.with_place(id)),
+        Failure::NotInTime(problem) => Failure::NotInTime(Box::new(problem.with_place(id))),
         Failure::Unknown(reason) => Failure::Unknown(format!("{reason}; to send it again, add --id {id}")),
         failure => failure,
     }

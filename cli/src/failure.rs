@@ -37,11 +37,11 @@ pub(crate) enum Failure {
         /// The status of the answer.
         status: StatusCode,
         /// What the node says about it.
-        problem: Problem,
+        problem: Box<Problem>,
     },
     /// The time-out passed, or the node stops; an append is in the log all the same.
     #[error("not in time: {0}")]
-    NotInTime(Problem),
+    NotInTime(Box<Problem>),
     /// No connection, or no answer in the time that the command gives it.
     #[error("cannot reach {url}: {reason}")]
     Unreachable {
@@ -79,7 +79,7 @@ impl Failure {
 
     /// What an answer with a bad `status` means for a request that changes nothing.
     pub(crate) fn of_answer(status: StatusCode, body: &[u8]) -> Self {
-        let problem = Problem::parse(body);
+        let problem = Box::new(Problem::parse(body));
         match status {
             StatusCode::GATEWAY_TIMEOUT => Self::NotInTime(problem),
             _ => Self::Refused { status, problem },
@@ -89,7 +89,7 @@ impl Failure {
     /// What it means for an append: whether the entry is in the log. A node says so; of what stands between
     /// here and there (a proxy's 502), nothing can be assumed.
     pub(crate) fn of_append(status: StatusCode, body: &[u8]) -> Self {
-        let problem = Problem::parse(body);
+        let problem = Box::new(Problem::parse(body));
         match (&problem.applied, status) {
             (Some(Value::Bool(true)), _) | (None, StatusCode::GATEWAY_TIMEOUT) => Self::NotInTime(problem),
             (Some(Value::Bool(false)), _) | (None, StatusCode::SERVICE_UNAVAILABLE) => {
