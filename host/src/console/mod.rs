@@ -3,7 +3,7 @@
 //! | file | holds |
 //! | --- | --- |
 //! | `index.html`, `console.css`, `console.js` | the page, as the browser gets it: no build step, no outside requests |
-//! | [`snapshots`] | the node's state, again each time it has changed |
+//! | `snapshots` | the node's state, again each time it has changed |
 
 mod snapshots;
 
