@@ -73,6 +73,10 @@ pub enum Path {
     MarksCut,
     /// A node was promoted over a node that holds a mark which its log lacks because it was replaced.
     PromotedOverFolded,
+    /// A secondary cut its log where it was damaged.
+    RotCut,
+    /// A master refused its damaged log, and started over an empty directory.
+    RotRefused,
     /// A join told of too few marks: older ones were asked for.
     OlderMarksWanted,
     /// A promotion halted, because nobody could tell what another node held.
@@ -81,7 +85,7 @@ pub enum Path {
 
 impl Path {
     /// All of them.
-    pub const ALL: [Path; 37] = [
+    pub const ALL: [Path; 39] = [
         Path::GapFilled,
         Path::DuplicateDropped,
         Path::StaleEpochRefused,
@@ -117,6 +121,8 @@ impl Path {
         Path::FoldTorn,
         Path::MarksCut,
         Path::PromotedOverFolded,
+        Path::RotCut,
+        Path::RotRefused,
         Path::OlderMarksWanted,
         Path::UnknownHalt,
     ];

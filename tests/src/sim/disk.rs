@@ -118,6 +118,13 @@ impl SimStore {
         self.synced = self.synced.min(place);
     }
 
+    /// What is left before a line that is damaged.
+    pub(super) fn rot(&mut self, random: &mut Rng) {
+        let place = self.place_of(random.u64(0..=line_of(self.tip().place)));
+        self.cut(place);
+        self.seal();
+    }
+
     /// Everything is synced: a process that is stopped in good order does so.
     pub(super) fn seal(&mut self) {
         (self.under_way, self.durable, self.synced) = (None, self.tip().place, self.tip().place);

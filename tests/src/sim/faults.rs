@@ -29,6 +29,7 @@ pub(super) enum Kind {
     Promote,
     Isolate,
     DieBetweenSteps,
+    Rot,
 }
 
 /// A fault or an intervention at a certain time. Durations are in microseconds.
@@ -99,6 +100,7 @@ pub(super) fn draw_timed(
     });
     some(random, Kind::Clean, 5, &|_| Timed::Clean);
     some(random, Kind::Wipe, 2, &|random| kill(random.usize(..nodes), Some(Fate::Wiped), random));
+    some(random, Kind::Rot, 2, &|random| kill(random.usize(..nodes), Some(Fate::Rotten), random));
     // Whatever an old copy makes a node forget is outside of what is promised: seldom, so that much is judged.
     if random.u8(..3) == 0 {
         some(random, Kind::OldCopy, 3, &|random| Timed::Copy { node: random.usize(..nodes) });

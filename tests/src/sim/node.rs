@@ -227,12 +227,14 @@ pub(super) enum Fate {
     Stopped,
     /// The process died.
     Killed,
-    /// The machine lost its power.
+    /// The machine lost its power, or a sync failed: some of what was not synced is there, and some is not.
     PowerLost,
     /// The directory is empty afterwards.
     Wiped,
     /// An older copy is in its place afterwards.
     OldCopy,
+    /// Bits of what was synced have flipped.
+    Rotten,
 }
 
 impl Fate {

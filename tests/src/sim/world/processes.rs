@@ -106,6 +106,9 @@ impl World {
             self.hub.oracle.on_old_copy();
             return self.replaced(node, Some(copy));
         }
+        if fate == Fate::Rotten {
+            return self.rotten(node, disk);
+        }
         let (whole, lines) = (disk.identity.whole, disk.store.lines().len());
         match fate {
             Fate::Stopped => disk.store.seal(),
@@ -122,6 +125,19 @@ impl World {
         }
         self.hub.oracle.on_death(node, &disk.store);
         disk
+    }
+
+    /// A line of the log is damaged. A secondary keeps what is before it and is whole no more; a master refuses to
+    /// start, and its operator moves the directory away, as it says.
+    fn rotten(&mut self, node: usize, mut disk: Disk) -> Disk {
+        if self.slots[node].role.is_master() {
+            self.hub.coverage.hit(Path::RotRefused);
+            return self.replaced(node, None);
+        }
+        self.hub.coverage.hit(Path::RotCut);
+        disk.store.rot(&mut self.random);
+        disk.identity.whole = false;
+        self.replaced(node, Some(disk))
     }
 
     /// Another directory in a node's place; none: an empty one.
