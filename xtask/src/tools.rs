@@ -26,7 +26,7 @@ const CARGO_PLUGINS: [(&str, &str); 2] = [("nextest", "0.9.143"), ("deny", "0.20
 
 /// Programs that come with the system, and Debian's packages that hold them.
 const DEBIAN_PROGRAMS: [(&str, &[&str]); 2] =
-    [("strace", &["strace"]), ("chromedriver", &["chromium", "chromium-driver"])];
+    [("strace", &["strace"]), ("chromedriver", &["chromium", "chromium-driver", "procps"])];
 
 /// Fetch the programs that the tests stand on: nats-server, promtool, cargo-nextest, cargo-deny, strace, Chromium.
 #[derive(clap::Args)]

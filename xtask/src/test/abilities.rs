@@ -35,10 +35,10 @@ fn may_trace() -> Result<()> {
     Program::new("sh").args(["-c", attach]).read().map(drop).context("strace may not trace other processes")
 }
 
-/// The console is tested in Chromium, by its driver.
+/// The console is tested in Chromium, by its driver; pkill ends what both leave behind.
 fn has_browser() -> Result<()> {
-    let needed = ["chromium", "chromedriver"].map(process::find);
-    let missing = "Chromium is not installed (Debian: `apt-get install chromium chromium-driver`)";
+    let needed = ["chromium", "chromedriver", "pkill"].map(process::find);
+    let missing = "Chromium is not installed (Debian: `apt-get install chromium chromium-driver procps`)";
     needed.iter().all(Option::is_some).then_some(()).context(missing)
 }
 
