@@ -1,4 +1,4 @@
-//! What a replog node needs around its core: the bus, the HTTP edge and who may use it, log lines, metrics, the runtime.
+//! What a replog node needs around its core: the bus, the HTTP edge and who may use it, log lines, metrics, spans, the runtime.
 
 pub mod auth;
 pub mod bus;
@@ -14,6 +14,7 @@ pub mod probes;
 pub mod reads;
 pub mod reload;
 pub mod runtime;
+pub mod spans;
 pub mod stop;
 pub mod storage;
 pub mod tail;

@@ -9,6 +9,7 @@ use replog_host::{
     console::Snapshots,
     edge,
     reload::Reload,
+    spans::Spans,
     storage::{DiskTerms, Storage, StorageOptions},
     tail::Tails,
 };
@@ -35,6 +36,7 @@ pub struct Running {
     stopped: DropGuard,
     node: JoinHandle<Result<(), NodeFailure>>,
     edge: JoinHandle<()>,
+    spans: Spans,
 }
 
 impl Running {
@@ -44,11 +46,12 @@ impl Running {
     /// # Errors
     /// The log could not be made durable.
     pub async fn stop(self) -> Result<(), NodeFailure> {
-        let Running { stop, stopped, node, edge, .. } = self;
+        let Running { stop, stopped, node, edge, spans, .. } = self;
         drop(stop);
         // A task that panicked has said so itself.
         let (node, _) = (node.await, edge.await);
         drop(stopped);
+        spans.close().await;
         node.unwrap_or(Ok(()))
     }
 
@@ -117,7 +120,8 @@ async fn start_over<S: Store>(config: Config, storage: Storage<S>, bus: impl Bus
     let addr = listener.local_addr().context("the listening socket has no address")?;
     let identity = storage.identity.clone();
     let core = MasterCore::new(core_config(&config), identity, Moment::default(), fastrand::u64(..));
-    let (node, handle) = Node::new(core, storage, bus, translator(&config));
+    let spans = Spans::to_any(config.collector.as_ref(), "replog-master", &config.log, &config.name)?;
+    let (node, handle) = Node::new(core, storage, bus, translator(&config), spans.clone());
     let stop = CancellationToken::new();
     let stopped = CancellationToken::new();
     let context = Context {
@@ -138,7 +142,7 @@ async fn start_over<S: Store>(config: Config, storage: Storage<S>, bus: impl Bus
     let edge = tokio::spawn(edge::serve(listener, router(context), config.edge, stop.clone()));
     let node = tokio::spawn(node.run(stop.clone()));
     let (stop, stopped) = (stop.drop_guard(), stopped.drop_guard());
-    Ok(Running { addr, stop, stopped, node, edge })
+    Ok(Running { addr, stop, stopped, node, edge, spans })
 }
 
 fn core_config(config: &Config) -> CoreConfig {

@@ -7,6 +7,7 @@ use replog_host::{
     bus::NatsOptions,
     config::{CommonArgs, ConfigError, Problems, check_listen},
     edge::EdgeOptions,
+    spans::Collector,
     storage::StorageOptions,
 };
 use replog_shared::{
@@ -114,6 +115,8 @@ pub struct Config {
     pub recovery_wait: Duration,
     /// How HTTP is served, and to whom.
     pub edge: EdgeOptions,
+    /// Where spans go; none: nowhere.
+    pub collector: Option<Collector>,
     /// Log lines as JSON.
     pub log_json: bool,
 }
@@ -141,6 +144,7 @@ impl Config {
             heartbeat_interval: HEARTBEAT_INTERVAL,
             recovery_wait: RECOVERY_WAIT,
             edge: EdgeOptions::default(),
+            collector: None,
             log_json: false,
         }
     }
@@ -184,6 +188,7 @@ impl Args {
             heartbeat_interval: common.heartbeat_interval,
             recovery_wait: Duration::from_millis(recovery_wait?),
             edge: common.edge,
+            collector: common.collector,
             log_json: common.log_json,
         })
     }

@@ -10,6 +10,7 @@ use replog_host::{
     edge,
     held::HeldFailure,
     reload::Reload,
+    spans::Spans,
     storage::{DiskTerms, Storage, StorageOptions},
     tail::Tails,
 };
@@ -35,6 +36,7 @@ pub struct Running {
     node: JoinHandle<Result<(), HeldFailure>>,
     stop_edge: DropGuard,
     stop_node: DropGuard,
+    spans: Spans,
 }
 
 impl Running {
@@ -44,12 +46,14 @@ impl Running {
     /// # Errors
     /// The log could not be made durable.
     pub async fn stop(self) -> Result<(), HeldFailure> {
-        let Running { edge, node, stop_edge, stop_node, .. } = self;
+        let Running { edge, node, stop_edge, stop_node, spans, .. } = self;
         drop(stop_edge);
         // A task that panicked has said so itself.
         let _ = edge.await;
         drop(stop_node);
-        node.await.unwrap_or(Ok(()))
+        let node = node.await;
+        spans.close().await;
+        node.unwrap_or(Ok(()))
     }
 
     /// Returns when one of the node's tasks ends by itself: it cannot go on, or has a defect.
@@ -95,7 +99,8 @@ async fn start_over<S: Store>(config: Config, storage: Storage<S>, bus: impl Bus
     let addr = listener.local_addr().context("the listening socket has no address")?;
     let (stop_edge, stop_node) = (CancellationToken::new(), CancellationToken::new());
     let core = core(&config, storage.identity.clone());
-    let (node, handle) = Node::new(core, storage, bus, translator(&config));
+    let spans = Spans::to_any(config.collector.as_ref(), "replog-secondary", &config.log, &config.name)?;
+    let (node, handle) = Node::new(core, storage, bus, translator(&config), spans.clone());
     let durability = config.storage.durability;
     let context = Context {
         node: handle,
@@ -112,7 +117,7 @@ async fn start_over<S: Store>(config: Config, storage: Storage<S>, bus: impl Bus
     let edge = tokio::spawn(edge::serve(listener, router(context), config.edge, stop_edge.clone()));
     let node = tokio::spawn(node.run(stop_node.clone()));
     let (stop_edge, stop_node) = (stop_edge.drop_guard(), stop_node.drop_guard());
-    Ok(Running { addr, edge, node, stop_edge, stop_node })
+    Ok(Running { addr, edge, node, stop_edge, stop_node, spans })
 }
 
 fn core(config: &Config, identity: Identity) -> SecondaryCore {

@@ -7,6 +7,7 @@ use replog_host::{
     bus::NatsOptions,
     config::{CommonArgs, ConfigError, Problems, check_listen},
     edge::EdgeOptions,
+    spans::Collector,
     storage::StorageOptions,
 };
 use replog_shared::{LogName, NodeName, limits::HEARTBEAT_INTERVAL};
@@ -78,6 +79,8 @@ pub struct Config {
     pub faults: Faults,
     /// How HTTP is served, and to whom.
     pub edge: EdgeOptions,
+    /// Where spans go; none: nowhere.
+    pub collector: Option<Collector>,
     /// Log lines as JSON.
     pub log_json: bool,
 }
@@ -95,6 +98,7 @@ impl Config {
             allow_faults: false,
             faults: Faults::default(),
             edge: EdgeOptions::default(),
+            collector: None,
             log_json: false,
         }
     }
@@ -127,6 +131,7 @@ impl Args {
             allow_faults: common.allow_faults,
             faults: faults?,
             edge: common.edge,
+            collector: common.collector,
             log_json: common.log_json,
         })
     }

@@ -9,6 +9,9 @@ use crate::Order;
 /// Characters of a `traceparent` of version 00.
 const TRACEPARENT_CHARS: usize = 55;
 
+/// The flag of a trace that is recorded.
+const SAMPLED: u8 = 1;
+
 /// Why a text is no `traceparent`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
@@ -45,6 +48,29 @@ impl TraceParent {
     /// The trace that it belongs to.
     pub const fn trace_id(self) -> TraceId {
         TraceId(self.trace)
+    }
+
+    /// The span that the request is a part of; never 0.
+    pub const fn parent_id(self) -> u64 {
+        self.parent
+    }
+
+    /// Whether the caller records the trace, and so should others.
+    pub const fn is_sampled(self) -> bool {
+        self.flags & SAMPLED != 0
+    }
+
+    /// What a span of this id passes on; it is not 0.
+    #[must_use]
+    pub const fn child(self, span: u64) -> TraceParent {
+        TraceParent { parent: span, ..self }
+    }
+}
+
+impl TraceId {
+    /// As a number; never 0.
+    pub const fn get(self) -> u128 {
+        self.0
     }
 }
 

@@ -22,7 +22,7 @@ pub use limits::LimitArgs;
 pub use nats::NatsArgs;
 pub use problems::{ConfigError, Problems};
 
-use crate::{bus::NatsOptions, edge::EdgeOptions, storage::StorageOptions};
+use crate::{bus::NatsOptions, edge::EdgeOptions, spans::Collector, storage::StorageOptions};
 
 /// Heartbeat intervals that make sense, in milliseconds.
 const HEARTBEAT_INTERVALS_MS: std::ops::RangeInclusive<u64> = 10..=60_000;
@@ -57,6 +57,9 @@ pub struct CommonArgs {
     access: AccessArgs,
     #[command(flatten)]
     limits: LimitArgs,
+    /// OpenTelemetry collector that takes OTLP over HTTP, such as http://localhost:4318: it is told of appends whose traceparent is sampled
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL")]
+    otlp_endpoint: Option<String>,
     /// Log lines as text or json
     #[arg(long, env = "REPLOG_LOG_FORMAT", value_name = "FORMAT", default_value = "text")]
     log_format: String,
@@ -79,6 +82,8 @@ pub struct Common {
     pub allow_faults: bool,
     /// How HTTP is served, and to whom.
     pub edge: EdgeOptions,
+    /// Where spans go; none: nowhere.
+    pub collector: Option<Collector>,
     /// Log lines as JSON.
     pub log_json: bool,
 }
@@ -95,6 +100,7 @@ impl CommonArgs {
         let allow_faults = problems.switch("allow-faults", &self.allow_faults);
         let (gate, tls) = (self.access.gate(problems), self.access.tls(problems));
         let limits = self.limits.check(problems);
+        let collector = self.collector(problems);
         let log_json = problems.check("log-format", log_json(&self.log_format));
         Some(Common {
             nats,
@@ -104,8 +110,15 @@ impl CommonArgs {
             allow_clean: allow_clean?,
             allow_faults: allow_faults?,
             edge: EdgeOptions { limits: limits?, gate: gate?, tls: tls? },
+            collector: collector?,
             log_json: log_json?,
         })
+    }
+
+    /// None is a problem that was noted; none inside means no spans.
+    fn collector(&self, problems: &mut Problems) -> Option<Option<Collector>> {
+        let Some(url) = &self.otlp_endpoint else { return Some(None) };
+        problems.check("otlp-endpoint", url.parse()).map(Some)
     }
 
     fn storage(&self, problems: &mut Problems) -> Option<StorageOptions> {
@@ -197,6 +210,8 @@ mod tests {
             "1.5",
             "--max-body-bytes",
             "0",
+            "--otlp-endpoint",
+            "localhost:4317",
             "--log-format",
             "xml",
         ]);
@@ -209,6 +224,7 @@ mod tests {
             "--header-timeout-ms",
             "--max-body-bytes",
             "--max-connections",
+            "--otlp-endpoint",
             "--log-format",
         ];
         assert_eq!(flags, expected, "{found:#?}");

@@ -20,7 +20,8 @@ impl<S: Store, B: Bus> Node<S, B> {
         match command {
             Command::Append { mut append, arrived, trace, timeout, answer } => {
                 append.deadline = deadline(timeout);
-                let arrival = Arrival { at: self.moment(arrived), w: append.w, trace };
+                let segment = trace.map(|trace| self.telemetry.enter(trace));
+                let arrival = Arrival { at: self.moment(arrived), w: append.w, segment };
                 let wait = self.wait_id(Waiter { answer, append: Some(arrival) });
                 if self.held.log().pending_bytes() > STORE_PENDING_BYTES {
                     return self.answer(now, wait, WriteOutcome::Refused(Refusal::Overloaded));
@@ -65,12 +66,13 @@ impl<S: Store, B: Bus> Node<S, B> {
             return;
         }
         self.swept_at = Instant::now();
+        let now = self.now();
         let (core, telemetry) = (&mut self.core, &mut self.telemetry);
         self.waiters.retain(|wait, waiter| {
             let gone = waiter.answer.is_closed();
             if gone {
                 core.on_hang_up(WaitId(wait));
-                waiter.append.into_iter().for_each(|arrival| telemetry.on_hung_up(arrival));
+                waiter.append.into_iter().for_each(|arrival| telemetry.on_hung_up(now, arrival));
             }
             !gone
         });

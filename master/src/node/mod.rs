@@ -20,6 +20,7 @@ use replog_host::{
     bus::{Bus, BusEvent},
     commands::Commands,
     held::{Held, HeldFailure},
+    spans::Spans,
     storage::Storage,
 };
 use replog_shared::{Epoch, Moment, store::Store};
@@ -91,16 +92,17 @@ pub struct Node<S: Store, B> {
 }
 
 impl<S: Store, B: Bus> Node<S, B> {
-    /// A node, and the handle to it.
+    /// A node whose spans go there, and the handle to it.
     pub fn new(
         core: MasterCore,
         storage: Storage<S>,
         bus: B,
         translator: Translator,
+        spans: Spans,
     ) -> (Node<S, B>, Handle<S::Reader>) {
         let held = Held::new(storage);
         let (length, bytes) = (held.log().durable().length, held.log().figures().bytes);
-        let telemetry = Telemetry::new(core.nodes(), length, bytes);
+        let telemetry = Telemetry::new(core.nodes(), length, bytes, spans);
         let (commands, queue) = Commands::new(COMMANDS);
         let (readiness, readiness_receiver) = watch::channel(Readiness::default());
         let (reads, shown) = (held.reads(), held.shown());

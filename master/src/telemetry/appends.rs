@@ -31,6 +31,15 @@ impl Outcome {
             Outcome::Refused => "refused",
         }
     }
+
+    pub(super) const fn of(outcome: &WriteOutcome) -> Outcome {
+        match outcome {
+            WriteOutcome::Met { .. } => Outcome::Met,
+            WriteOutcome::Unconfirmed { .. } => Outcome::Unconfirmed,
+            WriteOutcome::Interrupted { .. } => Outcome::Interrupted,
+            WriteOutcome::Refused(_) => Outcome::Refused,
+        }
+    }
 }
 
 /// Appends that asked for one w.
@@ -96,20 +105,15 @@ impl AppendFigures {
 
     pub(super) fn on_answered(&mut self, now: Moment, arrival: Arrival, outcome: &WriteOutcome) {
         let of_w = &mut self.by_w[usize::from(arrival.w.get()) - 1];
-        let became = match outcome {
+        of_w.outcomes[Outcome::of(outcome) as usize] += 1;
+        match outcome {
             WriteOutcome::Met { written: Written { duplicate, .. }, .. } => {
                 of_w.met.observe_time(now.since(arrival.at));
                 self.duplicates += u64::from(*duplicate);
-                Outcome::Met
             }
-            WriteOutcome::Unconfirmed { .. } => Outcome::Unconfirmed,
-            WriteOutcome::Interrupted { .. } => Outcome::Interrupted,
-            WriteOutcome::Refused(refusal) => {
-                *self.refused.entry(reason(refusal)).or_default() += 1;
-                Outcome::Refused
-            }
-        };
-        of_w.outcomes[became as usize] += 1;
+            WriteOutcome::Refused(refusal) => *self.refused.entry(reason(refusal)).or_default() += 1,
+            WriteOutcome::Unconfirmed { .. } | WriteOutcome::Interrupted { .. } => {}
+        }
     }
 
     pub(super) fn on_hung_up(&mut self, arrival: Arrival) {
@@ -118,7 +122,7 @@ impl AppendFigures {
 }
 
 /// Why an append was refused, in the words of its answer's `code`.
-const fn reason(refusal: &Refusal) -> &'static str {
+pub(super) const fn reason(refusal: &Refusal) -> &'static str {
     match refusal {
         Refusal::Conflict { .. } | Refusal::PartlyKnown { .. } => "conflict",
         Refusal::UnexpectedOrder { .. } => "unexpected_order",

@@ -7,13 +7,19 @@
 //! | --- | --- |
 //! | `appends` | what became of appends, and how long it took |
 //! | `timeline` | when what became durable: a secondary's lag in seconds and bytes |
+//! | `spans` | what a collector is told of a traced append |
 //! | `figures` | all of it as `/metrics` shows it |
 
 mod appends;
 mod figures;
+mod spans;
 mod timeline;
 
-use replog_host::{metrics::BusFigures, traces::Traces};
+use replog_host::{
+    metrics::BusFigures,
+    spans::{Segment, Spans},
+    traces::Traces,
+};
 use replog_shared::{
     Histogram, Lines, Moment, Order, WriteConcern,
     limits::MAX_TRACES_IN_ENVELOPE,
@@ -33,8 +39,8 @@ pub(crate) struct Arrival {
     /// When its request had been read.
     pub(crate) at: Moment,
     pub(crate) w: WriteConcern,
-    /// The trace of its request.
-    pub(crate) trace: Option<TraceParent>,
+    /// Its place in the trace of its request.
+    pub(crate) segment: Option<Segment>,
 }
 
 /// A master's books.
@@ -48,11 +54,12 @@ pub(crate) struct Telemetry {
     undurable: Undurable,
     timeline: Timeline,
     traces: Traces,
+    spans: Spans,
 }
 
 impl Telemetry {
-    /// Of a master of so many nodes that starts with a log of this length and size.
-    pub(crate) fn new(nodes: usize, length: Order, bytes: u64) -> Telemetry {
+    /// Of a master of so many nodes that starts with a log of this length and size, and whose spans go there.
+    pub(crate) fn new(nodes: usize, length: Order, bytes: u64, spans: Spans) -> Telemetry {
         Telemetry {
             bus: BusFigures::default(),
             appends: AppendFigures::new(nodes),
@@ -60,7 +67,13 @@ impl Telemetry {
             undurable: Undurable::new(bytes),
             timeline: Timeline::new(Moment::default(), length, bytes),
             traces: Traces::default(),
+            spans,
         }
+    }
+
+    /// What the append of a caller in this trace becomes here.
+    pub(crate) fn enter(&self, trace: TraceParent) -> Segment {
+        self.spans.enter(trace)
     }
 
     /// What is appended from now on is of this caller; of none between two callers.
@@ -78,9 +91,10 @@ impl Telemetry {
         }
     }
 
-    /// The trace of what is appended now.
+    /// The trace of what is appended now, as it is passed on.
     pub(crate) fn trace(&self) -> Option<TraceParent> {
-        self.undurable.caller().and_then(|caller| caller.trace)
+        let segment = self.undurable.caller().and_then(|caller| caller.segment);
+        segment.map(|segment| segment.onward())
     }
 
     /// Traces that entries of `from..to` belong to, as many as an envelope takes.
@@ -91,11 +105,17 @@ impl Telemetry {
     /// A caller was told what became of its append.
     pub(crate) fn on_answered(&mut self, now: Moment, arrival: Arrival, outcome: &WriteOutcome) {
         self.appends.on_answered(now, arrival, outcome);
+        if let Some(segment) = arrival.segment {
+            self.spans.tell(segment, now.since(arrival.at), || spans::answered(arrival, outcome));
+        }
     }
 
     /// A caller hung up before it was told.
-    pub(crate) fn on_hung_up(&mut self, arrival: Arrival) {
+    pub(crate) fn on_hung_up(&mut self, now: Moment, arrival: Arrival) {
         self.appends.on_hung_up(arrival);
+        if let Some(segment) = arrival.segment {
+            self.spans.tell(segment, now.since(arrival.at), || spans::hung_up(arrival));
+        }
     }
 
     /// Entries were pushed to a secondary.
@@ -108,6 +128,9 @@ impl Telemetry {
         self.appends.on_taken(now, self.undurable.taken());
         while let Some(run) = self.undurable.pop_durable(length) {
             self.appends.on_durable(now, run.caller);
+            if let Some(Arrival { at, segment: Some(segment), .. }) = run.caller {
+                self.spans.tell_part(segment, now.since(at), || spans::durable(run.end));
+            }
             self.timeline.on_durable(now, run.end, run.bytes);
         }
     }

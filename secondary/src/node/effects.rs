@@ -53,7 +53,10 @@ impl<S: Store, B: Bus> Node<S, B> {
             }
             Effect::Join(join) => self.send(self.translator.join(&join)),
             Effect::Fetch(fetch) => self.send(self.translator.fetch(&fetch)),
-            Effect::Ack(ack) => self.send(self.translator.ack(&ack)),
+            Effect::Ack(ack) => {
+                self.telemetry.on_acked(self.now(), ack.through);
+                self.send(self.translator.ack(&ack));
+            }
             Effect::State { reply, state } => self.send(bus::answer(reply, wire::encode(&state))),
             Effect::ReadAnswer(answer) => self.answer_read(answer),
             Effect::Notice(notice) => notices::log(&notice),

@@ -28,7 +28,7 @@ impl<S: Store, B: Bus> Node<S, B> {
     fn on_packet(&mut self, packet: Incoming) {
         let Some(event) = self.translator.read(packet) else { return };
         if let Event::Entries(header, _) = &event {
-            self.telemetry.on_traces(&header.traces);
+            self.telemetry.on_traces(self.now(), &header.traces);
         }
         let (now, core, log) = (self.now(), &mut self.core, self.held.log());
         match event {

@@ -22,6 +22,7 @@ use replog_host::{
     bus::{Bus, BusEvent},
     commands::Commands,
     held::{Held, HeldFailure},
+    spans::Spans,
     storage::Storage,
 };
 use replog_shared::{Moment, limits::DEFAULT_MAX_PAYLOAD_BYTES, store::Store};
@@ -67,12 +68,13 @@ pub(crate) struct Node<S: Store, B> {
 }
 
 impl<S: Store, B: Bus> Node<S, B> {
-    /// A node, and the handle to it.
+    /// A node whose spans go there, and the handle to it.
     pub(crate) fn new(
         core: SecondaryCore,
         storage: Storage<S>,
         bus: B,
         translator: Translator,
+        spans: Spans,
     ) -> (Node<S, B>, Handle<S::Reader>) {
         let held = Held::new(storage);
         let (commands, queue) = Commands::new(COMMANDS);
@@ -90,7 +92,7 @@ impl<S: Store, B: Bus> Node<S, B> {
             bus_is_up: false,
             denied: None,
             max_payload: DEFAULT_MAX_PAYLOAD_BYTES,
-            telemetry: Telemetry::default(),
+            telemetry: Telemetry::new(spans),
         };
         (node, handle)
     }
