@@ -124,7 +124,7 @@ function drawNodes(state) {
   ]);
   const others = Object.entries(state.secondaries || {}).map(([name, node]) => tile(name, worst(node.status, node.stage), "", [
     ["status", node.status],
-    ["role", "secondary"], ["holds through", count(node.acked_through)], ["lag", count(node.lag)], ["stage", node.stage],
+    ["role", "secondary"], ["holds", node.stage === "absent" ? null : `0..${node.acked_through}`], ["lag", node.stage === "absent" ? null : count(node.lag)], ["stage", node.stage],
     ["digest", node.stage === "diverged" ? "differs" : node.stage === "streaming" ? "equal" : "not known"], ["retries", count(node.retries)],
   ]));
   if (state.master) {
@@ -160,6 +160,7 @@ function drawForms(state) {
     w.replaceChildren(...Array.from({ length: nodes }, (_, at) => element("option", { value: at + 1 }, `${at + 1} of ${nodes}`)));
     w.value = String(nodes);
   }
+  by("first-step").hidden = state.role !== "master";
   by("faults-section").hidden = !state.faults;
   if (state.faults && !by("faults").contains(document.activeElement)) {
     for (const [field, value] of Object.entries(state.faults)) by(field).value = value;
@@ -167,8 +168,16 @@ function drawForms(state) {
 }
 
 function lanes(state) {
-  const secondaries = Object.entries(state?.secondaries || {}).map(([name, node]) => [name, node.acked_through]);
+  const known = node => node.stage === "absent" ? null : node.acked_through;
+  const secondaries = Object.entries(state?.secondaries || {}).map(([name, node]) => [name, known(node)]);
   return secondaries.length ? [[state.node, state.length], ...secondaries] : [];
+}
+
+// One node's part in an entry's row; `through` is null where the master has not heard of the node.
+function lane(name, order, through) {
+  if (through == null) return element("td", { class: "lane", title: `${name} has not said whether it holds ${order}` }, "?");
+  const held = order < through;
+  return element("td", { class: held ? "lane held" : "lane", title: `${name} ${held ? "holds" : "does not hold"} ${order}` }, held ? "●" : "○");
 }
 
 const matches = entry => !page.filter || `${entry.order} ${entry.id} ${entry.text}`.toLowerCase().includes(page.filter);
@@ -188,12 +197,11 @@ function drawLog() {
       element("td", { class: "number" }, String(entry.order)), element("td", { class: "id", title: entry.id }, entry.id), element("td", { class: "message" }, entry.text));
     while (row.cells.length > 3) row.deleteCell(3);
     for (const [name, through] of columns) {
-      const held = entry.order < through;
-      row.append(element("td", { class: held ? "lane held" : "lane", title: `${name} ${held ? "holds" : "does not hold"} ${entry.order}` }, held ? "●" : "○"));
+      row.append(lane(name, entry.order, through));
     }
     return row;
   }));
-  by("length").textContent = state ? `${count(state.length)} entries` : "";
+  by("length").textContent = state ? state.length === 1 ? "1 entry" : `${count(state.length)} entries` : "";
   by("empty").hidden = !state || state.length > 0;
   by("entries").hidden = entries.length === 0;
   by("older").disabled = entries.length === 0 || entries[0].order === 0;

@@ -2,6 +2,7 @@
 
 use std::{path::Path, process::Stdio};
 
+use serde_json::json;
 use tempfile::TempDir;
 use thirtyfour::{
     By, ChromiumLikeCapabilities as _, DesiredCapabilities, Key, WebDriver, WebElement,
@@ -122,6 +123,16 @@ impl Browser {
     /// It cannot be resized.
     pub async fn resize(&self, width: u32, height: u32) {
         self.driver.set_window_rect(0, 0, width, height).await.expect("the window can be resized");
+    }
+
+    /// Shows pages as to somebody who prefers this colour scheme: `light` or `dark`.
+    ///
+    /// # Panics
+    /// The browser does not do so.
+    pub async fn prefer(&self, scheme: &str) {
+        let feature = json!({ "features": [{ "name": "prefers-color-scheme", "value": scheme }] });
+        let done = self.driver.cdp().send_raw("Emulation.setEmulatedMedia", feature).await;
+        done.expect("the browser emulates media");
     }
 
     async fn find(&self, selector: &str) -> Option<WebElement> {

@@ -19,8 +19,12 @@ pub(super) struct Skipped {
 type Probe = fn() -> Result<()>;
 
 /// Binaries with processes, and what they need.
-const NEEDS: [(&str, Probe); 3] =
-    [("process_console", has_browser), ("process_full_disk", may_mount), ("process_sync_errors", may_trace)];
+const NEEDS: [(&str, Probe); 4] = [
+    ("process_console", has_browser),
+    ("process_console_states", has_browser),
+    ("process_full_disk", may_mount),
+    ("process_sync_errors", may_trace),
+];
 
 /// What cannot be run here.
 pub(super) fn skipped() -> Vec<Skipped> {
