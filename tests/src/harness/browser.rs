@@ -34,6 +34,8 @@ impl Browser {
         let (port, profile) = (ports::free(), tempfile::tempdir().expect("a temporary folder can be made"));
         let mut command = Command::new("chromedriver");
         command.arg(format!("--port={port}")).stdout(Stdio::null()).stderr(Stdio::null()).kill_on_drop(true);
+        // What the browser leaves behind when it is killed goes with its profile.
+        command.env("TMPDIR", profile.path());
         let process = command.spawn().expect("chromedriver is installed");
         let capabilities = capabilities(profile.path()).expect("the capabilities are well formed");
         let server = format!("http://127.0.0.1:{port}");
