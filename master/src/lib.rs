@@ -10,14 +10,17 @@
 //! | [`node`] | the one task that owns the core and executes its effects |
 //! | [`core`] | decides, without IO |
 //! | [`bus`] | envelopes in, envelopes out |
+//! | `requests`, `answers` | what clients send, checked; what they are told |
 //! | [`telemetry`] | what is counted for `/metrics` |
 
+mod answers;
 pub mod app;
 pub mod bus;
 pub mod config;
 pub mod core;
 pub mod http;
 pub mod node;
+mod requests;
 pub mod telemetry;
 
 pub use app::{Running, start};

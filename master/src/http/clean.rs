@@ -5,8 +5,8 @@ use http::StatusCode;
 use replog_host::edge::{ClientAddress, Problem, json::JsonBody, query::Query};
 use replog_shared::store::Reader;
 
-use super::{
-    State,
+use super::State;
+use crate::{
     answers::{cleaned, gone_clean, met_clean},
     requests,
 };

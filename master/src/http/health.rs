@@ -10,8 +10,11 @@ use replog_host::{
 use replog_shared::{Digest, Durability, EpochNumber, LogId, NodeName, Order, store::Reader};
 use serde::Serialize;
 
-use super::{Context, State, answers::words};
-use crate::node::{HealthReport, SecondaryReport};
+use super::{Context, State};
+use crate::{
+    answers::words,
+    node::{HealthReport, SecondaryReport},
+};
 
 /// `GET /health` of a master.
 #[derive(Serialize)]

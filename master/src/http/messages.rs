@@ -16,13 +16,12 @@ use replog_shared::{MessageId, store::Reader, trace::TraceParent};
 
 use tracing::debug;
 
-use super::{
-    State,
+use super::{State, batches};
+use crate::{
     answers::{self, appended, batch_appended, gone, met},
-    batches,
+    core::events::{WriteOutcome, Written},
     requests::{self, WaitQuery},
 };
-use crate::core::events::{WriteOutcome, Written};
 
 /// `POST /messages`.
 pub(super) async fn append<R: Reader>(

@@ -1,6 +1,5 @@
 //! Requests in, answers out. One file a resource.
 
-mod answers;
 mod batches;
 mod clean;
 mod console;
@@ -8,7 +7,6 @@ mod faults;
 mod health;
 mod messages;
 mod metrics;
-mod requests;
 mod tail;
 
 use std::sync::Arc;

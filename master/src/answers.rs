@@ -7,21 +7,23 @@ use http::{HeaderValue, StatusCode, header};
 use replog_host::edge::{Applied, Problem};
 use replog_shared::{EpochNumber, MessageId, NodeName, Order, json, store::ReadError};
 
-use super::Context;
-use crate::core::events::{Holders, Interruption, NotLeading, Refusal, WriteOutcome, Written};
+use crate::{
+    core::events::{Holders, Interruption, NotLeading, Refusal, WriteOutcome, Written},
+    http::Context,
+};
 
 /// When a refused client may come back.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// A write that w nodes hold.
-pub(super) struct Met {
-    pub(super) written: Written,
-    pub(super) holders: Holders,
-    pub(super) epoch: EpochNumber,
+pub(crate) struct Met {
+    pub(crate) written: Written,
+    pub(crate) holders: Holders,
+    pub(crate) epoch: EpochNumber,
 }
 
 /// The write that w nodes hold, or the problem that tells what became of it.
-pub(super) fn met<R>(context: &Context<R>, outcome: WriteOutcome) -> Result<Met, Problem> {
+pub(crate) fn met<R>(context: &Context<R>, outcome: WriteOutcome) -> Result<Met, Problem> {
     match outcome {
         WriteOutcome::Met { written, holders, epoch } => Ok(Met { written, holders, epoch }),
         WriteOutcome::Unconfirmed { written, holders } => Err(unconfirmed(context, &written, holders)),
@@ -31,7 +33,7 @@ pub(super) fn met<R>(context: &Context<R>, outcome: WriteOutcome) -> Result<Met,
 }
 
 /// Appends `"nodes":["master",…]`: this node and the secondaries that hold it.
-pub(super) fn push_nodes<R>(out: &mut Vec<u8>, context: &Context<R>, holders: Holders) {
+pub(crate) fn push_nodes<R>(out: &mut Vec<u8>, context: &Context<R>, holders: Holders) {
     out.extend_from_slice(b"\"nodes\":[\"");
     out.extend_from_slice(context.name.as_str().as_bytes());
     for (index, node) in context.secondaries.iter().enumerate() {
@@ -67,7 +69,7 @@ fn push_tail<R>(out: &mut Vec<u8>, context: &Context<R>, met: &Met) {
     out.extend_from_slice(b"}\n");
 }
 
-pub(super) fn push_epoch(out: &mut Vec<u8>, epoch: EpochNumber) {
+pub(crate) fn push_epoch(out: &mut Vec<u8>, epoch: EpochNumber) {
     out.extend_from_slice(b",\"epoch\":\"");
     json::push_number(out, epoch.reign.into());
     out.push(b'.');
@@ -76,7 +78,7 @@ pub(super) fn push_epoch(out: &mut Vec<u8>, epoch: EpochNumber) {
 }
 
 /// The answer to an append.
-pub(super) fn appended<R>(context: &Context<R>, id: &MessageId, met: &Met) -> Response {
+pub(crate) fn appended<R>(context: &Context<R>, id: &MessageId, met: &Met) -> Response {
     let mut out = Vec::with_capacity(256);
     out.extend_from_slice(b"{\"status\":\"ok\",\"message_id\":");
     json::push_string(&mut out, id.as_str());
@@ -87,7 +89,7 @@ pub(super) fn appended<R>(context: &Context<R>, id: &MessageId, met: &Met) -> Re
 }
 
 /// The answer to a batch.
-pub(super) fn batch_appended<R>(context: &Context<R>, ids: &[MessageId], met: &Met) -> Response {
+pub(crate) fn batch_appended<R>(context: &Context<R>, ids: &[MessageId], met: &Met) -> Response {
     let mut out = Vec::with_capacity(256 + 40 * ids.len());
     out.extend_from_slice(b"{\"status\":\"ok\",\"first_order\":");
     json::push_number(&mut out, met.written.first.get());
@@ -106,21 +108,21 @@ pub(super) fn batch_appended<R>(context: &Context<R>, ids: &[MessageId], met: &M
 }
 
 /// The answer to a clean.
-pub(super) fn cleaned<R>(context: &Context<R>, met: &Met) -> Response {
+pub(crate) fn cleaned<R>(context: &Context<R>, met: &Met) -> Response {
     let mut out = b"{\"status\":\"ok\"".to_vec();
     push_tail(&mut out, context, met);
     json_response(out)
 }
 
 /// A 200 with a JSON body.
-pub(super) fn json_response(body: Vec<u8>) -> Response {
+pub(crate) fn json_response(body: Vec<u8>) -> Response {
     let mut response = Response::new(Body::from(body));
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
 }
 
 /// The node has stopped while the caller waited: nobody can tell what became of the write.
-pub(super) fn gone() -> Problem {
+pub(crate) fn gone() -> Problem {
     let detail =
         "The node stopped before it could answer; send the write again with the same id once it is back.";
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", detail)
@@ -129,14 +131,14 @@ pub(super) fn gone() -> Problem {
 }
 
 /// The node has stopped while the caller of a clean waited.
-pub(super) fn gone_clean() -> Problem {
+pub(crate) fn gone_clean() -> Problem {
     gone().detail(
         "The node stopped before it could answer; read the log once it is back, to see whether it is empty.",
     )
 }
 
 /// The clean that w nodes followed, or the problem that tells what became of it.
-pub(super) fn met_clean<R>(context: &Context<R>, outcome: WriteOutcome) -> Result<Met, Problem> {
+pub(crate) fn met_clean<R>(context: &Context<R>, outcome: WriteOutcome) -> Result<Met, Problem> {
     let (status, code, detail) = match outcome {
         WriteOutcome::Unconfirmed { written: Written { w, .. }, holders } => {
             let nodes = 1 + holders.count();
@@ -173,7 +175,7 @@ pub(super) fn met_clean<R>(context: &Context<R>, outcome: WriteOutcome) -> Resul
 }
 
 /// The entry that w nodes hold, or the problem that tells why it is not shown.
-pub(super) fn met_wait<R>(context: &Context<R>, outcome: WriteOutcome) -> Result<Met, Problem> {
+pub(crate) fn met_wait<R>(context: &Context<R>, outcome: WriteOutcome) -> Result<Met, Problem> {
     match outcome {
         WriteOutcome::Refused(Refusal::NotLeading(why)) => {
             let detail = format!("Which nodes hold it is not known here: {}.", words(&why));
@@ -278,7 +280,7 @@ fn conflict(id: &MessageId, order: Order, code: &'static str, detail: String) ->
 }
 
 /// 413: the entry's line does not fit into one envelope.
-pub(super) fn too_large(limit: usize) -> Problem {
+pub(crate) fn too_large(limit: usize) -> Problem {
     let detail = format!(
         "The message is too large for one envelope: its entry may have at most {limit} bytes, by the nats-server's max_payload."
     );
@@ -286,7 +288,7 @@ pub(super) fn too_large(limit: usize) -> Problem {
 }
 
 /// 503: this node does not lead.
-pub(super) fn not_leading(why: &NotLeading) -> Problem {
+pub(crate) fn not_leading(why: &NotLeading) -> Problem {
     let problem = Problem::new(
         StatusCode::SERVICE_UNAVAILABLE,
         why.code(),
@@ -301,7 +303,7 @@ pub(super) fn not_leading(why: &NotLeading) -> Problem {
 }
 
 /// Why this node does not lead, as part of a sentence.
-pub(super) fn words(why: &NotLeading) -> String {
+pub(crate) fn words(why: &NotLeading) -> String {
     match why {
         NotLeading::Recovering { waits_for } => {
             format!("this master does not lead yet: {waits_for}")
@@ -319,13 +321,13 @@ pub(super) fn words(why: &NotLeading) -> String {
 }
 
 /// 500: the store does not give the entry.
-pub(super) fn unreadable(error: &ReadError) -> Problem {
+pub(crate) fn unreadable(error: &ReadError) -> Problem {
     let detail = format!("The entry is in the log, but cannot be read: {error}.");
     Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "unreadable", detail)
 }
 
 /// 404: the log was emptied between the wait and the read.
-pub(super) fn too_late(order: Order) -> Problem {
+pub(crate) fn too_late(order: Order) -> Problem {
     let detail = format!("The entry at order {order} is gone: the log was emptied.");
     Problem::new(StatusCode::NOT_FOUND, "no_such_order", detail)
 }
