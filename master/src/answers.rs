@@ -2,14 +2,13 @@
 
 use std::time::Duration;
 
-use axum::{body::Body, response::Response};
-use http::{HeaderValue, StatusCode, header};
+use http::StatusCode;
 use replog_host::edge::{Applied, Problem};
 use replog_shared::{EpochNumber, MessageId, NodeName, Order, json, store::ReadError};
 
 use crate::{
     core::events::{Holders, Interruption, NotLeading, Refusal, WriteOutcome, Written},
-    http::Context,
+    nodes::Nodes,
 };
 
 /// When a refused client may come back.
@@ -23,20 +22,20 @@ pub(crate) struct Met {
 }
 
 /// The write that w nodes hold, or the problem that tells what became of it.
-pub(crate) fn met<R>(context: &Context<R>, outcome: WriteOutcome) -> Result<Met, Problem> {
+pub(crate) fn met(nodes: &Nodes, outcome: WriteOutcome) -> Result<Met, Problem> {
     match outcome {
         WriteOutcome::Met { written, holders, epoch } => Ok(Met { written, holders, epoch }),
-        WriteOutcome::Unconfirmed { written, holders } => Err(unconfirmed(context, &written, holders)),
+        WriteOutcome::Unconfirmed { written, holders } => Err(unconfirmed(nodes, &written, holders)),
         WriteOutcome::Interrupted { written, by } => Err(interrupted(&written, &by)),
         WriteOutcome::Refused(refusal) => Err(refused(refusal)),
     }
 }
 
 /// Appends `"nodes":["master",…]`: this node and the secondaries that hold it.
-pub(crate) fn push_nodes<R>(out: &mut Vec<u8>, context: &Context<R>, holders: Holders) {
+pub(crate) fn push_nodes(out: &mut Vec<u8>, nodes: &Nodes, holders: Holders) {
     out.extend_from_slice(b"\"nodes\":[\"");
-    out.extend_from_slice(context.name.as_str().as_bytes());
-    for (index, node) in context.secondaries.iter().enumerate() {
+    out.extend_from_slice(nodes.name.as_str().as_bytes());
+    for (index, node) in nodes.secondaries.iter().enumerate() {
         if holders.contains(index) {
             out.extend_from_slice(b"\",\"");
             out.extend_from_slice(node.as_str().as_bytes());
@@ -47,19 +46,19 @@ pub(crate) fn push_nodes<R>(out: &mut Vec<u8>, context: &Context<R>, holders: Ho
 
 /// How many whole nodes a promotion must reach to keep for sure what `holders` and this node hold: any that many
 /// of the n nodes have one of the holders among them.
-fn kept_if_reached<R>(context: &Context<R>, holders: Holders) -> u64 {
-    u64::from(context.nodes()) - u64::from(holders.count())
+fn kept_if_reached(nodes: &Nodes, holders: Holders) -> u64 {
+    u64::from(nodes.count()) - u64::from(holders.count())
 }
 
 /// Appends what every answer to a write ends with:
 /// `"w":…,"nodes":[…],"kept_if_reached":…,"duplicate":…,"epoch":"…"}`.
-fn push_tail<R>(out: &mut Vec<u8>, context: &Context<R>, met: &Met) {
+fn push_tail(out: &mut Vec<u8>, nodes: &Nodes, met: &Met) {
     out.extend_from_slice(b",\"w\":");
     json::push_number(out, met.written.w.get().into());
     out.push(b',');
-    push_nodes(out, context, met.holders);
+    push_nodes(out, nodes, met.holders);
     out.extend_from_slice(b",\"kept_if_reached\":");
-    json::push_number(out, kept_if_reached(context, met.holders));
+    json::push_number(out, kept_if_reached(nodes, met.holders));
     out.extend_from_slice(if met.written.duplicate {
         b",\"duplicate\":true"
     } else {
@@ -78,18 +77,18 @@ pub(crate) fn push_epoch(out: &mut Vec<u8>, epoch: EpochNumber) {
 }
 
 /// The answer to an append.
-pub(crate) fn appended<R>(context: &Context<R>, id: &MessageId, met: &Met) -> Response {
+pub(crate) fn appended(nodes: &Nodes, id: &MessageId, met: &Met) -> Vec<u8> {
     let mut out = Vec::with_capacity(256);
     out.extend_from_slice(b"{\"status\":\"ok\",\"message_id\":");
     json::push_string(&mut out, id.as_str());
     out.extend_from_slice(b",\"order\":");
     json::push_number(&mut out, met.written.first.get());
-    push_tail(&mut out, context, met);
-    json_response(out)
+    push_tail(&mut out, nodes, met);
+    out
 }
 
 /// The answer to a batch.
-pub(crate) fn batch_appended<R>(context: &Context<R>, ids: &[MessageId], met: &Met) -> Response {
+pub(crate) fn batch_appended(nodes: &Nodes, ids: &[MessageId], met: &Met) -> Vec<u8> {
     let mut out = Vec::with_capacity(256 + 40 * ids.len());
     out.extend_from_slice(b"{\"status\":\"ok\",\"first_order\":");
     json::push_number(&mut out, met.written.first.get());
@@ -103,22 +102,15 @@ pub(crate) fn batch_appended<R>(context: &Context<R>, ids: &[MessageId], met: &M
         json::push_string(&mut out, id.as_str());
     }
     out.push(b']');
-    push_tail(&mut out, context, met);
-    json_response(out)
+    push_tail(&mut out, nodes, met);
+    out
 }
 
 /// The answer to a clean.
-pub(crate) fn cleaned<R>(context: &Context<R>, met: &Met) -> Response {
+pub(crate) fn cleaned(nodes: &Nodes, met: &Met) -> Vec<u8> {
     let mut out = b"{\"status\":\"ok\"".to_vec();
-    push_tail(&mut out, context, met);
-    json_response(out)
-}
-
-/// A 200 with a JSON body.
-pub(crate) fn json_response(body: Vec<u8>) -> Response {
-    let mut response = Response::new(Body::from(body));
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
+    push_tail(&mut out, nodes, met);
+    out
 }
 
 /// The node has stopped while the caller waited: nobody can tell what became of the write.
@@ -138,16 +130,16 @@ pub(crate) fn gone_clean() -> Problem {
 }
 
 /// The clean that w nodes followed, or the problem that tells what became of it.
-pub(crate) fn met_clean<R>(context: &Context<R>, outcome: WriteOutcome) -> Result<Met, Problem> {
+pub(crate) fn met_clean(nodes: &Nodes, outcome: WriteOutcome) -> Result<Met, Problem> {
     let (status, code, detail) = match outcome {
         WriteOutcome::Unconfirmed { written: Written { w, .. }, holders } => {
-            let nodes = 1 + holders.count();
+            let followed = 1 + holders.count();
             let detail = format!(
-                "The log is empty, but {w} nodes had not followed in time: {nodes} had. The others follow when they are back; there is no need to ask again."
+                "The log is empty, but {w} nodes had not followed in time: {followed} had. The others follow when they are back; there is no need to ask again."
             );
             let problem = Problem::new(StatusCode::GATEWAY_TIMEOUT, "unconfirmed", detail);
             let problem = problem.applied(Applied::Yes).with("w", w.get());
-            return Err(problem.with("nodes", holder_names(context, holders)));
+            return Err(problem.with("nodes", holder_names(nodes, holders)));
         }
         WriteOutcome::Interrupted { by: Interruption::Stopping, .. } => {
             let detail = "The node is stopping. Its log is empty; the other nodes follow when it is back.";
@@ -169,30 +161,30 @@ pub(crate) fn met_clean<R>(context: &Context<R>, outcome: WriteOutcome) -> Resul
             let detail = format!("The log was not emptied: {}.", words(&why));
             return Err(not_leading(&why).detail(detail));
         }
-        WriteOutcome::Met { .. } | WriteOutcome::Refused(_) => return met(context, outcome),
+        WriteOutcome::Met { .. } | WriteOutcome::Refused(_) => return met(nodes, outcome),
     };
     Err(Problem::new(status, code, detail).applied(Applied::Yes))
 }
 
 /// The entry that w nodes hold, or the problem that tells why it is not shown.
-pub(crate) fn met_wait<R>(context: &Context<R>, outcome: WriteOutcome) -> Result<Met, Problem> {
+pub(crate) fn met_wait(nodes: &Nodes, outcome: WriteOutcome) -> Result<Met, Problem> {
     match outcome {
         WriteOutcome::Refused(Refusal::NotLeading(why)) => {
             let detail = format!("Which nodes hold it is not known here: {}.", words(&why));
             Err(not_leading(&why).detail(detail))
         }
-        outcome => met(context, outcome),
+        outcome => met(nodes, outcome),
     }
 }
 
 /// The names of this node and of the secondaries in `holders`.
-fn holder_names<R>(context: &Context<R>, holders: Holders) -> Vec<&str> {
-    let secondaries = context.secondaries.iter().enumerate();
+fn holder_names(nodes: &Nodes, holders: Holders) -> Vec<&str> {
+    let secondaries = nodes.secondaries.iter().enumerate();
     let holding = secondaries.filter(|(index, _)| holders.contains(*index)).map(|(_, node)| node);
-    std::iter::once(&context.name).chain(holding).map(NodeName::as_str).collect()
+    std::iter::once(&nodes.name).chain(holding).map(NodeName::as_str).collect()
 }
 
-fn unconfirmed<R>(context: &Context<R>, written: &Written, holders: Holders) -> Problem {
+fn unconfirmed(nodes: &Nodes, written: &Written, holders: Holders) -> Problem {
     let (order, w) = (written.first, written.w);
     let detail = format!(
         "The entry is in the log at order {order}, but {w} nodes did not hold it in time. It keeps replicating; GET /messages/{order}?w={w} waits for it."
@@ -202,7 +194,7 @@ fn unconfirmed<R>(context: &Context<R>, written: &Written, holders: Holders) -> 
         .retryable()
         .with("order", order.get())
         .with("w", w.get())
-        .with("nodes", holder_names(context, holders))
+        .with("nodes", holder_names(nodes, holders))
 }
 
 fn interrupted(written: &Written, by: &Interruption) -> Problem {

@@ -23,6 +23,7 @@ use crate::{
     core::{CoreConfig, MasterCore, PushLimits},
     http::{Context, router},
     node::{Node, NodeFailure},
+    nodes::Nodes,
 };
 
 /// A master that runs. Dropping it stops it without anybody waiting for the end.
@@ -123,8 +124,7 @@ async fn start_over<S: Store>(config: Config, storage: Storage<S>, bus: impl Bus
     let context = Context {
         node: handle,
         log: config.log.clone(),
-        name: config.name.clone(),
-        secondaries: config.secondaries.clone(),
+        nodes: Nodes { name: config.name.clone(), secondaries: config.secondaries.clone() },
         durability: config.storage.durability,
         read_only_without_majority: config.read_only_without_majority,
         allow_clean: config.allow_clean,

@@ -10,16 +10,19 @@
 //! | [`node`] | the one task that owns the core and executes its effects |
 //! | [`core`] | decides, without IO |
 //! | [`bus`] | envelopes in, envelopes out |
-//! | `requests`, `answers` | what clients send, checked; what they are told |
+//! | [`nodes`] | who the nodes are |
+//! | `requests`, `append`, `answers` | what clients send, checked; from there to what they are told |
 //! | [`telemetry`] | what is counted for `/metrics` |
 
 mod answers;
 pub mod app;
+mod append;
 pub mod bus;
 pub mod config;
 pub mod core;
 pub mod http;
 pub mod node;
+pub mod nodes;
 mod requests;
 pub mod telemetry;
 
