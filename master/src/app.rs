@@ -3,6 +3,7 @@
 use std::{io::Write as _, net::SocketAddr};
 
 use anyhow::Context as _;
+use futures_util::future::OptionFuture;
 use replog_disk::{OpenError, OpenMode};
 use replog_host::{
     bus::{Bus, NatsBus},
@@ -21,6 +22,7 @@ use crate::{
     bus::Translator,
     config::Config,
     core::{CoreConfig, MasterCore, PushLimits},
+    door::Door,
     http::{Context, router},
     node::{Node, NodeFailure},
     nodes::Nodes,
@@ -36,6 +38,8 @@ pub struct Running {
     stopped: DropGuard,
     node: JoinHandle<Result<(), NodeFailure>>,
     edge: JoinHandle<()>,
+    /// None if it takes no appends over NATS.
+    door: Option<JoinHandle<()>>,
 }
 
 impl Running {
@@ -45,10 +49,10 @@ impl Running {
     /// # Errors
     /// The log could not be made durable.
     pub async fn stop(self) -> Result<(), NodeFailure> {
-        let Running { stop, stopped, node, edge, .. } = self;
+        let Running { stop, stopped, node, edge, door, .. } = self;
         drop(stop);
         // A task that panicked has said so itself.
-        let (node, _) = (node.await, edge.await);
+        let (node, _, _) = (node.await, edge.await, OptionFuture::from(door).await);
         drop(stopped);
         node.unwrap_or(Ok(()))
     }
@@ -121,10 +125,15 @@ async fn start_over<S: Store>(config: Config, storage: Storage<S>, bus: impl Bus
     let (node, handle) = Node::new(core, storage, bus, translator(&config));
     let stop = CancellationToken::new();
     let stopped = CancellationToken::new();
+    let nodes = Nodes { name: config.name.clone(), secondaries: config.secondaries.clone() };
+    let door = match config.nats_append {
+        true => Some(Door::new(&config, nodes.clone(), handle.clone()).await?),
+        false => None,
+    };
     let context = Context {
         node: handle,
         log: config.log.clone(),
-        nodes: Nodes { name: config.name.clone(), secondaries: config.secondaries.clone() },
+        nodes,
         durability: config.storage.durability,
         read_only_without_majority: config.read_only_without_majority,
         allow_clean: config.allow_clean,
@@ -137,8 +146,9 @@ async fn start_over<S: Store>(config: Config, storage: Storage<S>, bus: impl Bus
     info!(%addr, log = %config.log, node = %config.name, nodes = config.secondaries.len() + 1, "master starts");
     let edge = tokio::spawn(edge::serve(listener, router(context), config.edge, stop.clone()));
     let node = tokio::spawn(node.run(stop.clone()));
+    let door = door.map(|door| tokio::spawn(door.run(stop.clone())));
     let (stop, stopped) = (stop.drop_guard(), stopped.drop_guard());
-    Ok(Running { addr, stop, stopped, node, edge })
+    Ok(Running { addr, stop, stopped, node, edge, door })
 }
 
 fn core_config(config: &Config) -> CoreConfig {

@@ -48,6 +48,10 @@ pub struct Args {
     #[arg(long, env = "REPLOG_RECOVERY_WAIT_MS", value_name = "N", allow_negative_numbers = true,
         default_value_t = RECOVERY_WAIT.as_millis().to_string())]
     recovery_wait_ms: String,
+    /// Take appends over NATS (replog.LOG.append), where NATS alone decides who may: on, unless --tokens-file is given
+    #[arg(long, env = "REPLOG_NATS_APPEND", value_name = "BOOL", num_args = 0..=1, require_equals = true,
+        default_missing_value = "true")]
+    nats_append: Option<String>,
     #[command(flatten)]
     start: StartArgs,
     #[command(flatten)]
@@ -108,6 +112,8 @@ pub struct Config {
     pub allow_faults: bool,
     /// Where clients reach this master; none: not told.
     pub advertise_url: Option<String>,
+    /// Take appends over NATS, reached by `nats`.
+    pub nats_append: bool,
     /// Between two heartbeats.
     pub heartbeat_interval: Duration,
     /// How long a start waits for silent nodes.
@@ -138,6 +144,7 @@ impl Config {
             allow_clean: false,
             allow_faults: false,
             advertise_url: None,
+            nats_append: false,
             heartbeat_interval: HEARTBEAT_INTERVAL,
             recovery_wait: RECOVERY_WAIT,
             edge: EdgeOptions::default(),
@@ -168,7 +175,10 @@ impl Args {
         let url = self.advertise_url.map(|url| problems.http_url("advertise-url", &url));
         let recovery_wait = problems.number("recovery-wait-ms", &self.recovery_wait_ms, RECOVERY_WAITS_MS);
         let start = self.start.check(nodes, problems);
+        let nats_append = self.nats_append.map(|value| problems.switch("nats-append", &value));
         let common = common?;
+        // Who asks for tokens does not expect another door that asks for none.
+        let nats_append = nats_append.unwrap_or(Some(common.edge.gate.tokens().is_none()));
         Some(Config {
             listen,
             nats: common.nats,
@@ -181,6 +191,7 @@ impl Args {
             allow_clean: common.allow_clean,
             allow_faults: common.allow_faults,
             advertise_url: url.flatten(),
+            nats_append: nats_append?,
             heartbeat_interval: common.heartbeat_interval,
             recovery_wait: Duration::from_millis(recovery_wait?),
             edge: common.edge,
@@ -238,6 +249,7 @@ mod tests {
             "--read-only-without-majority=maybe",
             "--advertise-url",
             "master:5000",
+            "--nats-append=perhaps",
             "--recovery-wait-ms",
             "600001",
             "--nats-url",
@@ -252,6 +264,7 @@ mod tests {
             ("--secondaries", 2),
             ("--read-only-without-majority", 1),
             ("--advertise-url", 1),
+            ("--nats-append", 1),
             ("--recovery-wait-ms", 1),
             ("--nats-url", 1),
             ("--heartbeat-interval-ms", 1),
@@ -259,7 +272,7 @@ mod tests {
             let of_flag = problems.iter().filter(|problem| problem.starts_with(&format!("{flag}:")));
             assert_eq!(of_flag.count(), count, "{flag} in {problems:#?}");
         }
-        assert_eq!(problems.len(), 9, "{problems:#?}");
+        assert_eq!(problems.len(), 10, "{problems:#?}");
     }
 
     #[test]

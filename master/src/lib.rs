@@ -7,6 +7,7 @@
 //! | [`config`] | what the operator says, checked |
 //! | [`app`] | wires everything: [`app::start`] |
 //! | [`http`] | requests in, answers out |
+//! | `door` | the same for appends over NATS |
 //! | [`node`] | the one task that owns the core and executes its effects |
 //! | [`core`] | decides, without IO |
 //! | [`bus`] | envelopes in, envelopes out |
@@ -20,6 +21,7 @@ mod append;
 pub mod bus;
 pub mod config;
 pub mod core;
+mod door;
 pub mod http;
 pub mod node;
 pub mod nodes;

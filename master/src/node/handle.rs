@@ -69,6 +69,8 @@ pub struct Readiness {
     pub bus_is_up: bool,
     /// This node leads.
     pub leading: bool,
+    /// Another master leads another log of this name.
+    pub other_log: bool,
 }
 
 impl<R: Reader> Handle<R> {
