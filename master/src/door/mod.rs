@@ -11,23 +11,18 @@
 mod limits;
 mod serve;
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::collections::BTreeMap;
 
 use futures_util::{StreamExt as _, future::BoxFuture, stream::FuturesUnordered};
-use replog_host::bus::{
-    Answer, Asker, MAX_SERVICE_REQUESTS, NatsService, NatsSetupError, Request, ServiceTerms,
-};
+use replog_host::bus::{Answer, Asker, NatsService, NatsSetupError, Request, ServiceTerms};
 use replog_shared::{Incarnation, store::Reader, subjects::Subjects};
-use tokio::{
-    sync::{Semaphore, watch},
-    time::timeout,
-};
+use tokio::{sync::watch, time::timeout};
 use tokio_util::sync::CancellationToken;
 use tracing::{info, warn};
 
 use self::{
     limits::LAST_ANSWERS,
-    serve::{Server, answer_of, overloaded},
+    serve::{Server, answer_of, unless_it_panics},
 };
 use crate::{
     config::Config,
@@ -39,12 +34,10 @@ use crate::{
 pub(crate) struct Door<R> {
     service: NatsService,
     subject: String,
-    server: Arc<Server<R>>,
+    server: Server<R>,
     readiness: watch::Receiver<Readiness>,
     is_open: bool,
-    /// One for each request that waits for its answer.
-    places: Arc<Semaphore>,
-    /// Those requests. They outlive a door that closes.
+    /// The requests that wait for their answers. They outlive a door that closes.
     in_work: FuturesUnordered<BoxFuture<'static, (Asker, Answer)>>,
 }
 
@@ -64,10 +57,9 @@ impl<R: Reader> Door<R> {
         Ok(Door {
             subject: terms.subject.clone(),
             service: NatsService::connect(options, terms).await?,
-            server: Arc::new(Server::new(node, nodes, config.edge.limits.max_body_bytes)),
+            server: Server::new(node, nodes, config.edge.limits.max_body_bytes),
             readiness,
             is_open: false,
-            places: Arc::new(Semaphore::new(MAX_SERVICE_REQUESTS)),
             in_work: FuturesUnordered::new(),
         })
     }
@@ -77,7 +69,7 @@ impl<R: Reader> Door<R> {
         loop {
             self.open_or_close().await;
             tokio::select! {
-                request = self.service.next() => self.take(request),
+                request = self.service.next() => self.take(request).await,
                 Some((asker, answer)) = self.in_work.next() => self.service.answer(asker, answer),
                 Ok(()) = self.readiness.changed() => {}
                 () = stop.cancelled() => break,
@@ -110,14 +102,20 @@ impl<R: Reader> Door<R> {
     /// Whoever was on the way in is served still.
     async fn close(&mut self) {
         for request in self.service.close().await {
-            self.take(request);
+            self.take(request).await;
         }
     }
 
-    fn take(&mut self, request: Request) {
-        match Arc::clone(&self.places).try_acquire_owned() {
-            Ok(place) => self.in_work.push(Box::pin(Arc::clone(&self.server).serve(request, place))),
-            Err(_) => self.service.answer(request.asker, answer_of(Err(overloaded()))),
+    /// Gives a request to the node before the next one is looked at: so requests of one client get their orders as they
+    /// were sent.
+    async fn take(&mut self, request: Request) {
+        let Request { asker, trace, body } = request;
+        match unless_it_panics(self.server.start(body, trace)).await {
+            Ok(waiting) => {
+                let answer = async move { (asker, answer_of(unless_it_panics(waiting.end()).await)) };
+                self.in_work.push(Box::pin(answer));
+            }
+            Err(problem) => self.service.answer(asker, answer_of(Err(problem))),
         }
     }
 

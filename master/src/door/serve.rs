@@ -6,67 +6,85 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use http::{StatusCode, header};
 use replog_host::{
-    bus::{Answer, Asker, Refusal, Request},
+    bus::{Answer, MAX_SERVICE_REQUESTS, Refusal},
     edge::{Problem, json::JsonBody},
 };
-use replog_shared::{store::Reader, trace::TraceParent};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+use replog_shared::{MessageId, store::Reader, trace::TraceParent};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::{debug, error};
 
 use super::limits::{MAX_LONG_WAITS, SHORT_WAIT};
-use crate::{append, node::Handle, nodes::Nodes, requests};
+use crate::{append::Started, node::Handle, nodes::Nodes, requests};
 
 /// What all requests need.
 pub(super) struct Server<R> {
     node: Handle<R>,
-    nodes: Nodes,
+    nodes: Arc<Nodes>,
     max_body_bytes: usize,
-    long_waits: Semaphore,
+    /// One for each request that waits for its answer.
+    places: Arc<Semaphore>,
+    /// One for each of those that may wait long.
+    long_waits: Arc<Semaphore>,
+}
+
+/// A request that the node was given, with its places.
+pub(super) struct Waiting {
+    started: Started<MessageId>,
+    nodes: Arc<Nodes>,
+    _place: OwnedSemaphorePermit,
+    _long_wait: Option<OwnedSemaphorePermit>,
 }
 
 impl<R: Reader> Server<R> {
     pub(super) fn new(node: Handle<R>, nodes: Nodes, max_body_bytes: usize) -> Server<R> {
-        Server { node, nodes, max_body_bytes, long_waits: Semaphore::new(MAX_LONG_WAITS) }
+        let [places, long_waits] =
+            [MAX_SERVICE_REQUESTS, MAX_LONG_WAITS].map(|places| Arc::new(Semaphore::new(places)));
+        Server { node, nodes: Arc::new(nodes), max_body_bytes, places, long_waits }
     }
 
-    /// Serves a request that has its place, whatever happens.
-    pub(super) async fn serve(
-        self: Arc<Server<R>>,
-        request: Request,
-        _place: OwnedSemaphorePermit,
-    ) -> (Asker, Answer) {
-        let Request { asker, trace, body } = request;
-        let served = AssertUnwindSafe(self.append(body, trace)).catch_unwind().await;
-        let served = served.unwrap_or_else(|_panic| {
-            error!("an append over NATS panicked: a bug, please report it");
-            Err(Problem::internal_error(StatusCode::INTERNAL_SERVER_ERROR))
-        });
-        (asker, answer_of(served))
-    }
-
-    async fn append(&self, body: Bytes, trace: Option<TraceParent>) -> Result<Vec<u8>, Problem> {
+    /// Gives a request to the node. Requests get their orders as they are given.
+    pub(super) async fn start(&self, body: Bytes, trace: Option<TraceParent>) -> Result<Waiting, Problem> {
+        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| overloaded())?;
         let body = JsonBody::whole(body, self.max_body_bytes)?;
         let mut request = requests::append(&body, self.nodes.count())?;
         drop(body);
-        let (_long_wait, timeout) = self.wait_of(request.timeout);
+        let (long_wait, timeout) = self.wait_of(request.timeout);
         request.timeout = timeout;
-        append::one(&self.node, &self.nodes, request, trace).await
+        let started = Started::one(&self.node, request, trace).await?;
+        Ok(Waiting { started, nodes: Arc::clone(&self.nodes), _place: place, _long_wait: long_wait })
     }
 
     /// How long a request may wait that wants to wait so long, none for ever; and its place among those that wait long.
-    fn wait_of(&self, wanted: Option<Duration>) -> (Option<SemaphorePermit<'_>>, Option<Duration>) {
+    fn wait_of(&self, wanted: Option<Duration>) -> (Option<OwnedSemaphorePermit>, Option<Duration>) {
         if wanted.is_some_and(|wanted| wanted <= SHORT_WAIT) {
             return (None, wanted);
         }
-        match self.long_waits.try_acquire() {
+        match Arc::clone(&self.long_waits).try_acquire_owned() {
             Ok(place) => (Some(place), wanted),
             Err(_) => (None, Some(SHORT_WAIT)),
         }
     }
 }
 
+impl Waiting {
+    /// Waits for the JSON of the answer.
+    pub(super) async fn end(self) -> Result<Vec<u8>, Problem> {
+        self.started.answer(&self.nodes).await
+    }
+}
+
+/// What becomes of a part of a request, whatever happens.
+pub(super) async fn unless_it_panics<T>(
+    part: impl Future<Output = Result<T, Problem>>,
+) -> Result<T, Problem> {
+    AssertUnwindSafe(part).catch_unwind().await.unwrap_or_else(|_panic| {
+        error!("an append over NATS panicked: a bug, please report it");
+        Err(Problem::internal_error(StatusCode::INTERNAL_SERVER_ERROR))
+    })
+}
+
 /// 503: every place is taken.
-pub(super) fn overloaded() -> Problem {
+fn overloaded() -> Problem {
     let detail =
         "More appends over NATS wait for their nodes than this node keeps. Try again a little later.";
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail).retry_after(Duration::from_secs(1))

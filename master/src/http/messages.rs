@@ -16,7 +16,8 @@ use replog_shared::store::Reader;
 
 use super::{State, batches, json_response};
 use crate::{
-    answers, append,
+    answers,
+    append::Started,
     requests::{self, WaitQuery},
 };
 
@@ -29,7 +30,7 @@ pub(super) async fn append<R: Reader>(
 ) -> Result<Response, Problem> {
     let request = requests::append(&body, context.nodes.count())?;
     drop(body);
-    append::one(&context.node, &context.nodes, request, trace).await.map(json_response)
+    Started::one(&context.node, request, trace).await?.answer(&context.nodes).await.map(json_response)
 }
 
 /// `POST /messages/batch`.
@@ -45,7 +46,7 @@ pub(super) async fn append_batch<R: Reader>(
         JsonOrLines::Lines(lines) => batches::of_lines(lines, &query::parse(query)?, nodes)?,
     };
     drop(body);
-    append::batch(&context.node, &context.nodes, request, trace).await.map(json_response)
+    Started::batch(&context.node, request, trace).await?.answer(&context.nodes).await.map(json_response)
 }
 
 /// `GET /messages`.
