@@ -176,7 +176,11 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let bus =
         NatsBus::connect(config.nats.clone(), translator.subscriptions(), translator.inbox().to_owned())
             .await?;
+    let without_door = (!config.nats_append).then(|| why_no_door(&config));
     let mut running = start(config, bus).await?;
+    if let Some(why) = without_door {
+        info!(why, "takes no appends over NATS");
+    }
     tokio::select! {
         () = replog_host::stop::requested() => {}
         () = reload.run() => {}
@@ -184,6 +188,15 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     }
     info!("asked to stop");
     Ok(running.stop().await?)
+}
+
+fn why_no_door(config: &Config) -> &'static str {
+    match config.edge.gate.tokens() {
+        Some(_) => {
+            "NATS does not ask for the tokens of --tokens-file; with --nats-append they are taken all the same"
+        }
+        None => "--nats-append is off",
+    }
 }
 
 /// A dry run ends well by telling what it found.

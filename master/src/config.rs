@@ -276,6 +276,17 @@ mod tests {
     }
 
     #[test]
+    fn tokens_close_the_other_door_unless_it_is_asked_for() {
+        let tokens = std::env::temp_dir().join(format!("replog-tokens-{}", std::process::id()));
+        std::fs::write(&tokens, format!("ci append sha256:{}\n", "0".repeat(64))).unwrap();
+        let with_tokens = ["--tokens-file", &tokens.to_string_lossy()];
+        let check = |args: &[&str], more: &[&str]| check(&[args, more].concat()).unwrap().nats_append;
+        assert!(check(&[], &[]) && check(&[], &["--nats-append"]) && !check(&[], &["--nats-append=false"]));
+        assert!(!check(&with_tokens, &[]) && check(&with_tokens, &["--nats-append=true"]));
+        std::fs::remove_file(tokens).unwrap();
+    }
+
+    #[test]
     fn a_master_takes_the_switches_of_all_nodes() {
         let config = check(&["--allow-faults", "--allow-clean", "--advertise-url", "https://m"]).unwrap();
         assert!(config.allow_faults && config.allow_clean);

@@ -156,7 +156,7 @@ async fn a_node_that_stops_tells_who_waits() {
     let told = waits.await.expect("the task ends");
     told.expect_problem(503, "stopping", true);
     assert_eq!((told.order(), told.retry_after.as_deref()), (0, Some("1")));
-    assert!(!door.is_open().await, "nobody is there any more, and that is said at once");
+    assert!(door.is_closed().await, "nobody is there any more, and that is said at once");
 }
 
 #[tokio::test]

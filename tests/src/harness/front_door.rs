@@ -5,11 +5,15 @@ use std::time::Duration;
 use async_nats::{HeaderMap, Message, RequestErrorKind};
 use bytes::Bytes;
 use serde_json::Value;
+use tokio::time::timeout;
 
 use super::client::Answer;
 
 /// Longer than any write of a test waits for its nodes.
 const TIMEOUT: Duration = Duration::from_secs(45);
+
+/// What is not answered by then was lost with a connection that broke.
+const LOST_AFTER: Duration = Duration::from_secs(1);
 
 /// A client of the append service of the log `main`. Cheap to clone; all clones share one connection.
 #[derive(Clone, Debug)]
@@ -70,7 +74,12 @@ impl FrontDoor {
 
     /// Whether anybody serves appends; asked by one that is refused.
     pub async fn is_open(&self) -> bool {
-        matches!(self.try_send("{}").await, Ok(Some(_)))
+        matches!(timeout(LOST_AFTER, self.try_send("{}")).await, Ok(Ok(Some(_))))
+    }
+
+    /// Whether NATS says that nobody serves appends.
+    pub async fn is_closed(&self) -> bool {
+        matches!(timeout(LOST_AFTER, self.try_send("{}")).await, Ok(Ok(None)))
     }
 }
 
