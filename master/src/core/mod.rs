@@ -233,7 +233,7 @@ impl MasterCore {
             self.notice(Notice::Rival { node: node.clone() });
         }
         self.rival = Some((node, now));
-        if heartbeat.sender.log_id != self.identity.log_id {
+        if heartbeat.sender.log_id.is_some_and(|other| self.identity.log_id != Some(other)) {
             self.rival_log = Some(now);
         }
     }
