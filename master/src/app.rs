@@ -3,6 +3,7 @@
 use std::{io::Write as _, net::SocketAddr};
 
 use anyhow::Context as _;
+use futures_util::future::OptionFuture;
 use replog_disk::{OpenError, OpenMode};
 use replog_host::{
     bus::{Bus, NatsBus},
@@ -22,8 +23,10 @@ use crate::{
     bus::Translator,
     config::Config,
     core::{CoreConfig, MasterCore, PushLimits},
+    door::Door,
     http::{Context, router},
     node::{Node, NodeFailure},
+    nodes::Nodes,
 };
 
 /// A master that runs. Dropping it stops it without anybody waiting for the end.
@@ -36,6 +39,8 @@ pub struct Running {
     stopped: DropGuard,
     node: JoinHandle<Result<(), NodeFailure>>,
     edge: JoinHandle<()>,
+    /// None if it takes no appends over NATS.
+    door: Option<JoinHandle<()>>,
     spans: Spans,
 }
 
@@ -46,10 +51,10 @@ impl Running {
     /// # Errors
     /// The log could not be made durable.
     pub async fn stop(self) -> Result<(), NodeFailure> {
-        let Running { stop, stopped, node, edge, spans, .. } = self;
+        let Running { stop, stopped, node, edge, door, spans, .. } = self;
         drop(stop);
         // A task that panicked has said so itself.
-        let (node, _) = (node.await, edge.await);
+        let (node, _, _) = (node.await, edge.await, OptionFuture::from(door).await);
         drop(stopped);
         spans.close().await;
         node.unwrap_or(Ok(()))
@@ -124,11 +129,15 @@ async fn start_over<S: Store>(config: Config, storage: Storage<S>, bus: impl Bus
     let (node, handle) = Node::new(core, storage, bus, translator(&config), spans.clone());
     let stop = CancellationToken::new();
     let stopped = CancellationToken::new();
+    let nodes = Nodes { name: config.name.clone(), secondaries: config.secondaries.clone() };
+    let door = match config.nats_append {
+        true => Some(Door::new(&config, nodes.clone(), handle.clone()).await?),
+        false => None,
+    };
     let context = Context {
         node: handle,
         log: config.log.clone(),
-        name: config.name.clone(),
-        secondaries: config.secondaries.clone(),
+        nodes,
         durability: config.storage.durability,
         read_only_without_majority: config.read_only_without_majority,
         allow_clean: config.allow_clean,
@@ -141,8 +150,9 @@ async fn start_over<S: Store>(config: Config, storage: Storage<S>, bus: impl Bus
     info!(%addr, log = %config.log, node = %config.name, nodes = config.secondaries.len() + 1, "master starts");
     let edge = tokio::spawn(edge::serve(listener, router(context), config.edge, stop.clone()));
     let node = tokio::spawn(node.run(stop.clone()));
+    let door = door.map(|door| tokio::spawn(door.run(stop.clone())));
     let (stop, stopped) = (stop.drop_guard(), stopped.drop_guard());
-    Ok(Running { addr, stop, stopped, node, edge, spans })
+    Ok(Running { addr, stop, stopped, node, edge, door, spans })
 }
 
 fn core_config(config: &Config) -> CoreConfig {
@@ -170,7 +180,11 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     let bus =
         NatsBus::connect(config.nats.clone(), translator.subscriptions(), translator.inbox().to_owned())
             .await?;
+    let without_door = (!config.nats_append).then(|| why_no_door(&config));
     let mut running = start(config, bus).await?;
+    if let Some(why) = without_door {
+        info!(why, "takes no appends over NATS");
+    }
     tokio::select! {
         () = replog_host::stop::requested() => {}
         () = reload.run() => {}
@@ -178,6 +192,15 @@ pub async fn run(config: Config) -> anyhow::Result<()> {
     }
     info!("asked to stop");
     Ok(running.stop().await?)
+}
+
+fn why_no_door(config: &Config) -> &'static str {
+    match config.edge.gate.tokens() {
+        Some(_) => {
+            "NATS does not ask for the tokens of --tokens-file; with --nats-append they are taken all the same"
+        }
+        None => "--nats-append is off",
+    }
 }
 
 /// A dry run ends well by telling what it found.

@@ -49,6 +49,10 @@ pub struct Args {
     #[arg(long, env = "REPLOG_RECOVERY_WAIT_MS", value_name = "N", allow_negative_numbers = true,
         default_value_t = RECOVERY_WAIT.as_millis().to_string())]
     recovery_wait_ms: String,
+    /// Take appends over NATS (replog.LOG.append), where NATS alone decides who may: on, unless --tokens-file is given
+    #[arg(long, env = "REPLOG_NATS_APPEND", value_name = "BOOL", num_args = 0..=1, require_equals = true,
+        default_missing_value = "true")]
+    nats_append: Option<String>,
     #[command(flatten)]
     start: StartArgs,
     #[command(flatten)]
@@ -109,6 +113,8 @@ pub struct Config {
     pub allow_faults: bool,
     /// Where clients reach this master; none: not told.
     pub advertise_url: Option<String>,
+    /// Take appends over NATS, reached by `nats`.
+    pub nats_append: bool,
     /// Between two heartbeats.
     pub heartbeat_interval: Duration,
     /// How long a start waits for silent nodes.
@@ -141,6 +147,7 @@ impl Config {
             allow_clean: false,
             allow_faults: false,
             advertise_url: None,
+            nats_append: false,
             heartbeat_interval: HEARTBEAT_INTERVAL,
             recovery_wait: RECOVERY_WAIT,
             edge: EdgeOptions::default(),
@@ -172,7 +179,10 @@ impl Args {
         let url = self.advertise_url.map(|url| problems.http_url("advertise-url", &url));
         let recovery_wait = problems.number("recovery-wait-ms", &self.recovery_wait_ms, RECOVERY_WAITS_MS);
         let start = self.start.check(nodes, problems);
+        let nats_append = self.nats_append.map(|value| problems.switch("nats-append", &value));
         let common = common?;
+        // Who asks for tokens does not expect another door that asks for none.
+        let nats_append = nats_append.unwrap_or(Some(common.edge.gate.tokens().is_none()));
         Some(Config {
             listen,
             nats: common.nats,
@@ -185,6 +195,7 @@ impl Args {
             allow_clean: common.allow_clean,
             allow_faults: common.allow_faults,
             advertise_url: url.flatten(),
+            nats_append: nats_append?,
             heartbeat_interval: common.heartbeat_interval,
             recovery_wait: Duration::from_millis(recovery_wait?),
             edge: common.edge,
@@ -243,6 +254,7 @@ mod tests {
             "--read-only-without-majority=maybe",
             "--advertise-url",
             "master:5000",
+            "--nats-append=perhaps",
             "--recovery-wait-ms",
             "600001",
             "--nats-url",
@@ -257,6 +269,7 @@ mod tests {
             ("--secondaries", 2),
             ("--read-only-without-majority", 1),
             ("--advertise-url", 1),
+            ("--nats-append", 1),
             ("--recovery-wait-ms", 1),
             ("--nats-url", 1),
             ("--heartbeat-interval-ms", 1),
@@ -264,7 +277,18 @@ mod tests {
             let of_flag = problems.iter().filter(|problem| problem.starts_with(&format!("{flag}:")));
             assert_eq!(of_flag.count(), count, "{flag} in {problems:#?}");
         }
-        assert_eq!(problems.len(), 9, "{problems:#?}");
+        assert_eq!(problems.len(), 10, "{problems:#?}");
+    }
+
+    #[test]
+    fn tokens_close_the_other_door_unless_it_is_asked_for() {
+        let tokens = std::env::temp_dir().join(format!("replog-tokens-{}", std::process::id()));
+        std::fs::write(&tokens, format!("ci append sha256:{}\n", "0".repeat(64))).unwrap();
+        let with_tokens = ["--tokens-file", &tokens.to_string_lossy()];
+        let check = |args: &[&str], more: &[&str]| check(&[args, more].concat()).unwrap().nats_append;
+        assert!(check(&[], &[]) && check(&[], &["--nats-append"]) && !check(&[], &["--nats-append=false"]));
+        assert!(!check(&with_tokens, &[]) && check(&with_tokens, &["--nats-append=true"]));
+        std::fs::remove_file(tokens).unwrap();
     }
 
     #[test]

@@ -7,17 +7,25 @@
 //! | [`config`] | what the operator says, checked |
 //! | [`app`] | wires everything: [`app::start`] |
 //! | [`http`] | requests in, answers out |
+//! | `door` | the same for appends over NATS |
 //! | [`node`] | the one task that owns the core and executes its effects |
 //! | [`core`] | decides, without IO |
 //! | [`bus`] | envelopes in, envelopes out |
+//! | [`nodes`] | who the nodes are |
+//! | `requests`, `append`, `answers` | what clients send, checked; from there to what they are told |
 //! | [`telemetry`] | what is counted for `/metrics` |
 
+mod answers;
 pub mod app;
+mod append;
 pub mod bus;
 pub mod config;
 pub mod core;
+mod door;
 pub mod http;
 pub mod node;
+pub mod nodes;
+mod requests;
 pub mod telemetry;
 
 pub use app::{Running, start};

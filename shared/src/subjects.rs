@@ -92,6 +92,11 @@ impl Subjects {
         format!("{PREFIX}.{}.heartbeat", self.log)
     }
 
+    /// Where clients append: a NATS service of the master.
+    pub fn append(&self) -> String {
+        format!("{PREFIX}.{}.append", self.log)
+    }
+
     /// Below this, answers to this node arrive.
     pub fn inbox(&self, node: &NodeName) -> String {
         self.of("inbox", node.as_str())
@@ -125,6 +130,15 @@ impl Subjects {
         let node = node.map(str::parse).transpose().ok()?;
         Some((channel, node))
     }
+}
+
+/// Whether a client that is no node may have its answer sent to `reply`: no subject of nodes, and none that the server
+/// itself listens to. NATS does not check reply subjects against permissions: without this a client could have a master
+/// speak where only a master may.
+pub fn is_of_a_client(reply: &str) -> bool {
+    let mut tokens = reply.split('.');
+    let first = tokens.next().unwrap_or_default();
+    !first.is_empty() && first != PREFIX && !first.starts_with('$') && !reply.contains(['*', '>'])
 }
 
 #[cfg(test)]
@@ -184,6 +198,18 @@ mod tests {
             "_INBOX.x",
         ] {
             assert!(!subjects().is_inbox_of(&node, reply), "{reply}");
+        }
+    }
+
+    #[test]
+    fn clients_are_answered_on_no_subject_of_nodes_or_the_server() {
+        for reply in ["_INBOX.x.1", "_INBOX", "_R_.x", "replogs.x", "inbox.replog"] {
+            assert!(is_of_a_client(reply), "{reply}");
+        }
+        for reply in
+            ["", ".x", "replog", "replog.main.acks.s1", "replog.other.x", "$SYS.x", "$SRV.PING", "a.*", ">"]
+        {
+            assert!(!is_of_a_client(reply), "{reply}");
         }
     }
 }

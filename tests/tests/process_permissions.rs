@@ -3,12 +3,13 @@
 use std::{ffi::OsString, fs, path::Path, process::Command};
 
 use futures_util::StreamExt as _;
-use replog_tests::harness::{Cluster, Options, Process, SOON, programs, wait_until};
+use replog_tests::harness::{Cluster, FrontDoor, Options, Process, SOON, programs, wait_until};
 use serde_json::json;
 use tempfile::TempDir;
 use tokio::sync::mpsc;
 
-const NODES: [&str; 3] = ["master", "secondary1", "secondary2"];
+/// Who has a key: the nodes, and a client that is none.
+const USERS: [&str; 4] = ["master", "secondary1", "secondary2", "app"];
 
 /// A key as `replog nkey new` makes it, and all that it prints, which is what a node is given.
 struct Key {
@@ -37,16 +38,16 @@ struct Guarded {
 impl Guarded {
     async fn start() -> Guarded {
         let folder = tempfile::tempdir().expect("a temporary folder can be made");
-        let keys: Vec<Key> = NODES.iter().map(|_| Key::new()).collect();
+        let keys: Vec<Key> = USERS.iter().map(|_| Key::new()).collect();
         let mut cluster = Cluster::idle(Options::default()).await;
         cluster.nats.kill();
         cluster.nats = nats(&cluster, &write_config(folder.path(), &keys));
         cluster.start_nats().await;
-        let seed = |nth: usize| write_seed(folder.path(), NODES[nth], &keys[nth]);
+        let seed = |nth: usize| write_seed(folder.path(), USERS[nth], &keys[nth]);
         let master_args = ["--secondaries", "secondary1,secondary2", "--nats-nkey", &seed(0)];
         cluster.master = cluster.node("master", "replog-master", &master_args);
         cluster.secondaries = (1..=2)
-            .map(|nth| cluster.node(NODES[nth], "replog-secondary", &["--nats-nkey", &seed(nth)]))
+            .map(|nth| cluster.node(USERS[nth], "replog-secondary", &["--nats-nkey", &seed(nth)]))
             .collect();
         for secondary in &mut cluster.secondaries {
             secondary.process.start();
@@ -56,20 +57,26 @@ impl Guarded {
         Guarded { cluster, keys, _folder: folder }
     }
 
-    /// A client that shows `secondary1`'s key.
-    async fn intruder(&self) -> Intruder {
+    /// A client that shows this user's key, and listens for answers below this.
+    async fn client(&self, user: &str, inbox: &str) -> Intruder {
         let (told, refusals) = mpsc::channel(1_000);
-        let options =
-            async_nats::ConnectOptions::with_nkey(self.keys[1].seed.clone()).event_callback(move |event| {
+        let options = async_nats::ConnectOptions::with_nkey(self.key_of(user).seed.clone()).event_callback(
+            move |event| {
                 let told = told.clone();
                 async move {
                     if let async_nats::Event::ServerError(error) = event {
                         told.send(error.to_string()).await.expect("the test listens");
                     }
                 }
-            });
-        let client = options.connect(self.cluster.nats_address()).await;
+            },
+        );
+        let client = options.custom_inbox_prefix(inbox).connect(self.cluster.nats_address()).await;
         Intruder { client: client.expect("the key is a good one"), refusals }
+    }
+
+    fn key_of(&self, user: &str) -> &Key {
+        let mut keys = USERS.iter().zip(&self.keys);
+        keys.find_map(|(name, key)| (*name == user).then_some(key)).expect("this user has a key")
     }
 }
 
@@ -77,7 +84,7 @@ impl Guarded {
 fn write_config(folder: &Path, keys: &[Key]) -> OsString {
     let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/nats/nats.conf");
     let mut config = fs::read_to_string(shipped).expect("the file is shipped");
-    for (name, key) in NODES.iter().zip(keys) {
+    for (name, key) in USERS.iter().zip(keys) {
         let placeholder = format!("PUBLIC_NKEY_OF_{}", name.to_uppercase());
         assert_eq!(config.matches(&placeholder).count(), 1);
         config = config.replace(&placeholder, &key.public);
@@ -140,7 +147,11 @@ async fn a_cluster_runs_under_the_shipped_permissions() {
     cluster.master.start().await;
     cluster.all_healthy().await;
     cluster.client().write("after a restart", 3).await;
-    assert_eq!(cluster.equal_logs(SOON).await.len(), 4);
+    let app = FrontDoor::over(guarded.client("app", "_INBOX.app").await.client);
+    wait_until("the door is open", SOON, async || app.is_open().await).await;
+    app.append(json!({"message": "by another door", "w": 3})).await.expect_ok(3);
+    let cluster = &guarded.cluster;
+    assert_eq!(cluster.equal_logs(SOON).await.len(), 5);
     for client in [cluster.client(), cluster.reader(1), cluster.reader(2)] {
         let health = client.health().await;
         assert_eq!((&health["status"], &health["nats_denied"]), (&json!("ok"), &json!(null)), "{health}");
@@ -156,7 +167,7 @@ async fn with_one_secondarys_key_nobody_speaks_or_listens_as_another_node() {
     let guarded = Guarded::start().await;
     let client = guarded.cluster.client();
     client.write("before", 3).await;
-    let mut intruder = guarded.intruder().await;
+    let mut intruder = guarded.client("secondary1", "replog.main.inbox.secondary1").await;
     for token in [
         "entries.secondary1",
         "entries.secondary2",
@@ -171,6 +182,7 @@ async fn with_one_secondarys_key_nobody_speaks_or_listens_as_another_node() {
         "inbox.secondary2.fetch.1",
         "inbox.secondary2.probe",
         "inbox.master.probe",
+        "append",
     ] {
         intruder.cannot_publish(&format!("replog.main.{token}")).await;
     }
@@ -186,11 +198,15 @@ async fn with_one_secondarys_key_nobody_speaks_or_listens_as_another_node() {
         "fetch.secondary2",
         "promise.secondary2",
         "read.secondary2",
+        "append",
         ">",
     ] {
         intruder.cannot_subscribe(&format!("replog.main.{token}")).await;
     }
-    intruder.cannot_subscribe(">").await;
+    for subject in [">", "_INBOX.>", "_INBOX.app.>", "$SRV.PING"] {
+        intruder.cannot_subscribe(subject).await;
+    }
+    intruder.cannot_publish("_INBOX.app.x").await;
 
     // What is its own it may do, and of that nothing is refused.
     let mut own = intruder.client.subscribe("replog.main.inbox.secondary1.>").await.expect("connected");
@@ -202,6 +218,53 @@ async fn with_one_secondarys_key_nobody_speaks_or_listens_as_another_node() {
     assert_eq!(guarded.cluster.equal_logs(SOON).await.len(), 2);
     let health = client.health().await;
     assert_eq!((&health["status"], &health["refused_envelopes"]), (&json!("ok"), &json!({})), "{health}");
+}
+
+#[tokio::test]
+async fn with_a_clients_key_one_may_append_and_do_nothing_else() {
+    let guarded = Guarded::start().await;
+    let mut app = guarded.client("app", "_INBOX.app").await;
+    let door = FrontDoor::over(app.client.clone());
+    wait_until("the door is open", SOON, async || door.is_open().await).await;
+    door.append(json!({"message": "allowed", "w": 3})).await.expect_ok(3);
+    assert!(app.refusals.is_empty());
+    for token in [
+        "entries.secondary1",
+        "acks.secondary1",
+        "join.secondary1",
+        "fetch.secondary1",
+        "heartbeat",
+        "ask",
+        "promise.secondary1",
+        "read.secondary1",
+        "inbox.master.state.1",
+        "inbox.secondary1.join.1",
+    ] {
+        app.cannot_publish(&format!("replog.main.{token}")).await;
+    }
+    for token in ["entries.secondary1", "acks.*", "join.*", "heartbeat", "inbox.master.>", "append", ">"] {
+        app.cannot_subscribe(&format!("replog.main.{token}")).await;
+    }
+    for subject in [">", "_INBOX.>", "_INBOX.other.>", "$SRV.PING"] {
+        app.cannot_subscribe(subject).await;
+    }
+    app.cannot_publish("_INBOX.other.x").await;
+    app.cannot_publish("$SRV.PING").await;
+
+    // Nor may the master be made to speak for it: on subjects of nodes it does not, on others NATS does not let it.
+    for reply in ["replog.main.entries.secondary1", "replog.main.acks.secondary2", "elsewhere.x"] {
+        let body = json!({"message": reply, "w": 1}).to_string();
+        app.client.publish_with_reply(FrontDoor::SUBJECT, reply, body.into()).await.expect("it is connected");
+    }
+    door.append(json!({"message": "allowed again", "w": 3})).await.expect_ok(3);
+    let log = guarded.cluster.equal_logs(SOON).await;
+    let messages: Vec<_> = log.iter().map(|entry| entry.message.clone()).collect();
+    assert_eq!(messages, ["allowed", "elsewhere.x", "allowed again"]);
+    let said = async || guarded.cluster.master.process.log().contains("NATS refuses an answer");
+    wait_until("it is said that nobody could be told", SOON, said).await;
+    let health = guarded.cluster.client().health().await;
+    assert_eq!((&health["status"], &health["nats_denied"]), (&json!("ok"), &json!(null)), "{health}");
+    assert_eq!(health["refused_envelopes"], json!({}), "{health}");
 }
 
 #[tokio::test]

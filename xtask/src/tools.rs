@@ -1,6 +1,8 @@
 //! `cargo xtask tools`: the programs that the tests stand on, at pinned versions.
 
+pub(crate) mod nats_py;
 pub(crate) mod promtool;
+mod python;
 
 use std::{
     env, fs,
@@ -28,7 +30,7 @@ const CARGO_PLUGINS: [(&str, &str); 2] = [("nextest", "0.9.143"), ("deny", "0.20
 const DEBIAN_PROGRAMS: [(&str, &[&str]); 2] =
     [("strace", &["strace"]), ("chromedriver", &["chromium", "chromium-driver", "procps"])];
 
-/// Fetch the programs that the tests stand on: nats-server, promtool, cargo-nextest, cargo-deny, strace, Chromium.
+/// Fetch the programs that the tests stand on: nats-server, promtool, nats-py, cargo-nextest, cargo-deny, strace, Chromium.
 #[derive(clap::Args)]
 pub(crate) struct Args {}
 
@@ -46,14 +48,20 @@ pub(crate) fn run(_: &Args) -> Result<()> {
         }
     }
     promtool::fetch();
+    nats_py::fetch();
     CARGO_PLUGINS.iter().try_for_each(|(name, version)| cargo_plugin(name, version))
 }
 
 /// Installs a program by Debian's package manager, unless it is there.
 fn debian_program(program: &str, packages: &[&str]) -> Result<()> {
-    if process::find(program).is_some() {
-        return Ok(());
-    }
+    if process::find(program).is_some() { Ok(()) } else { install_debian(packages) }
+}
+
+/// Installs packages by Debian's package manager.
+///
+/// # Errors
+/// Only root may, or they cannot be had.
+fn install_debian(packages: &[&str]) -> Result<()> {
     ensure!(
         Program::new("id").arg("-u").read()? == "0",
         "only root may install it: `apt-get install {}`",

@@ -9,7 +9,7 @@ use std::{
 
 use clap::Args;
 use replog_host::bus::{InProcessHub, NatsBus, NatsOptions};
-use replog_shared::{LogName, NodeName};
+use replog_shared::{LogName, NodeName, subjects::Subjects};
 
 use crate::{failure::Failure, output};
 use nats_server::NatsServer;
@@ -93,8 +93,10 @@ impl Dev {
         let (subscriptions, inbox) = (translator.subscriptions(), translator.inbox().to_owned());
         let master = match transport {
             Transport::Nats { urls, .. } => {
-                let bus = NatsBus::connect(NatsOptions::new(urls, "replog dev master"), subscriptions, inbox);
-                replog_master::start(config, bus.await?).await?
+                config.nats = NatsOptions::new(urls, "replog dev master");
+                config.nats_append = true;
+                let bus = NatsBus::connect(config.nats.clone(), subscriptions, inbox).await?;
+                replog_master::start(config, bus).await?
             }
             Transport::InProcess(hub) => {
                 replog_master::start(config, hub.connect(subscriptions, &inbox)).await?
@@ -134,7 +136,10 @@ impl Dev {
             Transport::Nats { urls, server } => {
                 let own = if server.is_some() { " (started for this cluster)" } else { "" };
                 let url = urls.join(",");
-                format!("NATS        {url}{own}\n\nWatch:  nats --server {url} sub 'replog.>'\n")
+                let subject = Subjects::new(self.log.clone()).append();
+                format!(
+                    "NATS        {url}{own}\n\nWatch:   nats --server {url} sub 'replog.>'\nAppend:  nats --server {url} req {subject} '{{\"message\": \"hello\"}}'\n"
+                )
             }
             Transport::InProcess(_) => {
                 "NATS        none: the nodes talk within this process (put nats-server on PATH to watch them)\n"

@@ -13,6 +13,14 @@ pub const SEND_QUEUE_PACKETS: usize = (MAX_SECONDARIES + 1) * PUSH_WINDOW_ENVELO
 /// not bytes: what bounds the bytes is that peers send entries only within their push and fetch windows.
 pub const RECEIVE_QUEUE_PACKETS: usize = 4_096;
 
+/// Answers of a service that wait for the connection to take them: twice as many as there are requests that wait for
+/// one, so that all of them can be answered at one time. Small ones, of some hundred bytes each.
+pub(super) const SERVICE_SEND_QUEUE_PACKETS: usize = 2 * MAX_SERVICE_REQUESTS;
+
+/// Requests of a service that wait for their answers; its owner refuses more. Each costs some hundred bytes while it
+/// waits. As many as there may be connections to HTTP, since each of those waits for one answer.
+pub const MAX_SERVICE_REQUESTS: usize = 8_192;
+
 /// How long [`Bus::close`](super::Bus::close) waits for queued packets to reach the server.
 pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 

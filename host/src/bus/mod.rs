@@ -9,13 +9,16 @@
 //! | [`NatsBus`] | every deployment; async-nats types stop here |
 //! | [`InProcessBus`] | `replog dev` without a nats-server, and tests |
 //!
-//! What both keep: packets of one bus to one subject arrive in the order in which they were sent; a packet
+//! Clients that are no nodes are served by a [`NatsService`], over a connection of its own.
+//!
+//! What both buses keep: packets of one bus to one subject arrive in the order in which they were sent; a packet
 //! that nobody listens for comes back as an empty one with status 503 on its own reply subject, if this bus
 //! listens there; every queue is bounded and drops the newest.
 
 mod in_process;
 mod limits;
 mod nats;
+mod service;
 mod subject;
 
 use std::fmt;
@@ -24,8 +27,9 @@ use std::future::Future;
 use bytes::Bytes;
 
 pub use in_process::{InProcessBus, InProcessHub};
-pub use limits::{CLOSE_TIMEOUT, RECEIVE_QUEUE_PACKETS, SEND_QUEUE_PACKETS};
-pub use nats::{NatsBus, NatsOptions, NatsSetupError, NatsUrl, NatsUrlError};
+pub use limits::{CLOSE_TIMEOUT, MAX_SERVICE_REQUESTS, RECEIVE_QUEUE_PACKETS, SEND_QUEUE_PACKETS};
+pub use nats::{Asker, NatsBus, NatsOptions, NatsService, NatsSetupError, NatsUrl, NatsUrlError};
+pub use service::{Answer, Refusal, Request, ServiceTerms};
 pub use subject::Pattern;
 
 /// The NATS status of "nobody listens on that subject".

@@ -12,6 +12,7 @@ mod inbound;
 mod link;
 mod notices;
 mod options;
+mod service;
 mod setup;
 mod url;
 
@@ -34,8 +35,9 @@ use self::inbound::Inbound;
 use self::link::{Change, Link};
 use self::notices::{Denials, Notice, NoticeSender, Novelty};
 pub use self::options::{NatsOptions, NatsSetupError};
+pub use self::service::{Asker, NatsService};
 pub use self::url::{NatsUrl, NatsUrlError};
-use super::limits::{CLOSE_TIMEOUT, LINK_CHECK_INTERVAL};
+use super::limits::{CLOSE_TIMEOUT, LINK_CHECK_INTERVAL, SEND_QUEUE_PACKETS};
 use super::{Bus, BusEvent, Incoming, Outgoing, Refused};
 
 /// A node's connection to NATS. Reconnects for ever; dropping it closes the connection.
@@ -72,7 +74,9 @@ impl NatsBus {
     ) -> Result<Self, NatsSetupError> {
         let ready = options.check()?;
         let (notice_sender, notices) = notices::channel();
-        let client_options = setup::with_our_limits(ready.options, &notice_sender, subscriptions.len() + 1);
+        // Before there is a server the subscriptions wait in this queue: with less room connecting would hang.
+        let send_queue = SEND_QUEUE_PACKETS.max(subscriptions.len() + 1);
+        let client_options = setup::with_our_limits(ready.options, &notice_sender, send_queue);
         let client = client_options
             .name(options.name)
             .custom_inbox_prefix(&inbox)

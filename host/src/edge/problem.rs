@@ -79,6 +79,12 @@ impl Problem {
         Self::new(StatusCode::BAD_REQUEST, "invalid_field", detail).with("field", field)
     }
 
+    /// 500 or above: this node has a defect, and whether what was asked for took effect is not known.
+    pub fn internal_error(status: StatusCode) -> Self {
+        let detail = "This node failed at the request: a bug of ours. Its log says more.";
+        Self::new(status, "internal_error", detail).applied(Applied::Unknown)
+    }
+
     /// 503: this node stops, and what was asked for changes nothing.
     pub fn stopping() -> Self {
         let detail = "This node is stopping. Ask another one, or this one when it is back.";
@@ -168,6 +174,12 @@ impl Problem {
         self.member("field").and_then(Value::as_str)
     }
 
+    /// The value of a header that was added by [`Problem::header`] or [`Problem::retry_after`].
+    pub fn header_value(&self, name: &HeaderName) -> Option<&str> {
+        let found = self.0.headers.iter().find(|(present, _)| present == name);
+        found.and_then(|(_, value)| value.to_str().ok())
+    }
+
     /// The whole answer as bytes, for a connection that has no HTTP machinery (yet, or any more).
     pub(super) fn to_http1(&self) -> Vec<u8> {
         let body = self.body();
@@ -189,7 +201,7 @@ impl Problem {
     }
 
     /// The document as JSON, a line feed at its end: people read it in a terminal.
-    fn body(&self) -> Vec<u8> {
+    pub fn body(&self) -> Vec<u8> {
         // Strings, numbers and string keys only: there is nothing that could fail.
         let mut body = serde_json::to_vec(self).unwrap_or_default();
         body.push(b'\n');

@@ -211,8 +211,7 @@ fn on_panic((method, uri): &(Method, Uri)) -> Response<Body> {
 }
 
 fn internal_error(status: StatusCode, method: &Method) -> Problem {
-    let detail = "This node failed at the request: a bug of ours. Its log says more.";
-    Problem::new(status, "internal_error", detail).applied(applied_if_failed(method))
+    Problem::internal_error(status).applied(applied_if_failed(method))
 }
 
 /// Whether a request that failed somewhere inside may have taken effect.

@@ -8,4 +8,5 @@ mod packets;
 mod payload_limit;
 mod refusals;
 mod server;
+mod service;
 mod support;

@@ -157,6 +157,8 @@ pub struct MasterCore {
     held: HeldAppends,
     /// Another master of this log's name, and when it was last heard.
     rival: Option<(NodeName, Moment)>,
+    /// When a master of another log of this name was last heard.
+    rival_log: Option<Moment>,
     /// The question whether a higher epoch is known, and until when it is not asked again.
     inquiry: Option<(u64, Moment)>,
     heartbeat_at: Moment,
@@ -180,6 +182,7 @@ impl MasterCore {
             pending: PendingWrites::new(nodes),
             held: HeldAppends::default(),
             rival: None,
+            rival_log: None,
             inquiry: None,
             heartbeat_at: now,
             bus_is_up: false,
@@ -230,12 +233,24 @@ impl MasterCore {
             self.notice(Notice::Rival { node: node.clone() });
         }
         self.rival = Some((node, now));
+        if heartbeat.sender.log_id.is_some_and(|other| self.identity.log_id != Some(other)) {
+            self.rival_log = Some(now);
+        }
     }
 
     /// Another master of this log's name that was heard of late.
     pub fn rival(&self, now: Moment) -> Option<&NodeName> {
-        let silence = self.config.heartbeat_interval * UNHEALTHY_AFTER_INTERVALS;
-        self.rival.as_ref().filter(|(_, heard)| now.since(*heard) < silence).map(|(node, _)| node)
+        self.rival.as_ref().filter(|(_, heard)| self.is_recent(now, *heard)).map(|(node, _)| node)
+    }
+
+    /// Whether a master of another log of this name was heard of late: who knows only the name cannot tell the two
+    /// logs apart.
+    pub fn rival_log(&self, now: Moment) -> bool {
+        self.rival_log.is_some_and(|heard| self.is_recent(now, heard))
+    }
+
+    fn is_recent(&self, now: Moment, heard: Moment) -> bool {
+        now.since(heard) < self.config.heartbeat_interval * UNHEALTHY_AFTER_INTERVALS
     }
 
     /// The time that [`Self::next_deadline`] told has come.

@@ -12,8 +12,10 @@ use replog_shared::limits::MAX_BATCH_MESSAGES;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::requests::{Request, allowed, new_message, parse, request};
-use crate::core::events::NewMessage;
+use crate::{
+    core::events::NewMessage,
+    requests::{Request, allowed, new_message, parse, request},
+};
 
 /// The body of `POST /messages/batch`.
 #[derive(Deserialize)]

@@ -5,8 +5,8 @@ use http::StatusCode;
 use replog_host::edge::{ClientAddress, Problem, json::JsonBody, query::Query};
 use replog_shared::store::Reader;
 
-use super::{
-    State,
+use super::{State, json_response};
+use crate::{
     answers::{cleaned, gone_clean, met_clean},
     requests,
 };
@@ -22,8 +22,8 @@ pub(super) async fn clean<R: Reader>(
         let detail = "This master was not started with --allow-clean, so the log cannot be emptied.";
         return Err(Problem::new(StatusCode::FORBIDDEN, "clean_not_allowed", detail));
     }
-    let request = requests::clean(body.as_ref(), context.nodes())?;
+    let request = requests::clean(body.as_ref(), context.nodes.count())?;
     let outcome = context.node.clean(request.append, client, request.timeout).await;
-    let met = met_clean(&context, outcome.map_err(|_| gone_clean())?)?;
-    Ok(cleaned(&context, &met))
+    let met = met_clean(&context.nodes, outcome.map_err(|_| gone_clean())?)?;
+    Ok(json_response(cleaned(&context.nodes, &met)))
 }

@@ -41,11 +41,11 @@ struct WaitingWrite {
 impl WaitingWrite {
     fn of<R>(context: &Context<R>, written: &Written, holders: Holders) -> WaitingWrite {
         let (hold, lack): (Vec<_>, Vec<_>) =
-            context.secondaries.iter().enumerate().partition(|(index, _)| holders.contains(*index));
+            context.nodes.secondaries.iter().enumerate().partition(|(index, _)| holders.contains(*index));
         let names = |nodes: Vec<(usize, &NodeName)>| {
             nodes.into_iter().map(|(_, node)| node.clone()).collect::<Vec<_>>()
         };
-        let nodes = [vec![context.name.clone()], names(hold)].concat();
+        let nodes = [vec![context.nodes.name.clone()], names(hold)].concat();
         let w = written.w.get();
         WaitingWrite {
             order: written.first,

@@ -16,6 +16,6 @@ pub(super) async fn elsewhere<R: Reader>(Extract(context): State<R>) -> Problem 
     }
     let detail =
         "A master has no faults to inject: send this to a secondary that was started with --allow-faults.";
-    let secondaries: Vec<&str> = context.secondaries.iter().map(|node| node.as_str()).collect();
+    let secondaries: Vec<&str> = context.nodes.secondaries.iter().map(|node| node.as_str()).collect();
     Problem::new(StatusCode::NOT_FOUND, "no_faults_here", detail).with("secondaries", secondaries)
 }

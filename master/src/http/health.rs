@@ -10,8 +10,11 @@ use replog_host::{
 use replog_shared::{Digest, Durability, EpochNumber, LogId, NodeName, Order, store::Reader};
 use serde::Serialize;
 
-use super::{Context, State, answers::words};
-use crate::node::{HealthReport, SecondaryReport};
+use super::{Context, State};
+use crate::{
+    answers::words,
+    node::{HealthReport, SecondaryReport},
+};
 
 /// `GET /health` of a master.
 #[derive(Serialize)]
@@ -69,7 +72,7 @@ pub(super) async fn health<R: Reader>(
 
 impl HealthAnswer {
     pub(super) fn of<R>(context: &Context<R>, report: HealthReport) -> HealthAnswer {
-        let (status, reason) = status(&report, context.read_only_without_majority, context.nodes());
+        let (status, reason) = status(&report, context.read_only_without_majority, context.nodes.count());
         let length = report.length;
         let secondaries = report.secondaries.into_iter();
         let secondaries =
@@ -78,13 +81,13 @@ impl HealthAnswer {
             status,
             reason,
             role: "master",
-            node: context.name.clone(),
+            node: context.nodes.name.clone(),
             log_id: report.log_id,
             epoch: report.epoch,
             length,
             digest: report.digest,
             durability: context.durability,
-            nodes: context.nodes(),
+            nodes: context.nodes.count(),
             healthy_nodes: report.healthy_nodes,
             pending_writes: report.pending_writes,
             nats_connected: report.bus_is_up,

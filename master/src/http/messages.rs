@@ -12,17 +12,14 @@ use replog_host::{
     pages::{self, Element, Layout, PageQuery, Shown, SteadyReader},
     traces::Traced,
 };
-use replog_shared::{MessageId, store::Reader, trace::TraceParent};
+use replog_shared::store::Reader;
 
-use tracing::debug;
-
-use super::{
-    State,
-    answers::{self, appended, batch_appended, gone, met},
-    batches,
+use super::{State, batches, json_response};
+use crate::{
+    answers,
+    append::Started,
     requests::{self, WaitQuery},
 };
-use crate::core::events::{WriteOutcome, Written};
 
 /// `POST /messages`.
 pub(super) async fn append<R: Reader>(
@@ -31,13 +28,9 @@ pub(super) async fn append<R: Reader>(
     Traced(trace): Traced,
     body: JsonBody,
 ) -> Result<Response, Problem> {
-    let request = requests::append(&body, context.nodes())?;
-    let id = request.append.messages[0].id.clone();
+    let request = requests::append(&body, context.nodes.count())?;
     drop(body);
-    let outcome = context.node.append(request.append, trace, request.timeout).await.map_err(|_| gone())?;
-    note_answer(&id, trace, &outcome);
-    let met = met(&context, outcome)?;
-    Ok(appended(&context, &id, &met))
+    Started::one(&context.node, request, trace).await?.answer(&context.nodes).await.map(json_response)
 }
 
 /// `POST /messages/batch`.
@@ -47,31 +40,13 @@ pub(super) async fn append_batch<R: Reader>(
     Traced(trace): Traced,
     body: JsonOrLines,
 ) -> Result<Response, Problem> {
-    let (query, nodes) = (uri.query().unwrap_or_default(), context.nodes());
+    let (query, nodes) = (uri.query().unwrap_or_default(), context.nodes.count());
     let request = match &body {
         JsonOrLines::Json(body) => query::parse(query).and_then(|()| batches::of_json(body, nodes))?,
         JsonOrLines::Lines(lines) => batches::of_lines(lines, &query::parse(query)?, nodes)?,
     };
-    let ids: Vec<MessageId> = request.append.messages.iter().map(|new| new.id.clone()).collect();
     drop(body);
-    let outcome = context.node.append(request.append, trace, request.timeout).await.map_err(|_| gone())?;
-    note_answer(&ids[0], trace, &outcome);
-    let met = met(&context, outcome)?;
-    Ok(batch_appended(&context, &ids, &met))
-}
-
-/// One line for each append that got a place, when its caller is answered. `id` is that of its first message.
-fn note_answer(id: &MessageId, trace: Option<TraceParent>, outcome: &WriteOutcome) {
-    let (written, became) = match outcome {
-        WriteOutcome::Met { written, .. } => (written, "met"),
-        WriteOutcome::Unconfirmed { written, .. } => (written, "unconfirmed"),
-        WriteOutcome::Interrupted { written, .. } => (written, "interrupted"),
-        // Logged with all refusals.
-        WriteOutcome::Refused(_) => return,
-    };
-    let Written { first, count, duplicate, w } = written;
-    let trace_id = trace.map(|trace| tracing::field::display(trace.trace_id()));
-    debug!(message.id = %id, entry.order = %first, count, write.w = %w, duplicate, became, trace_id, "answered an append");
+    Started::batch(&context.node, request, trace).await?.answer(&context.nodes).await.map(json_response)
 }
 
 /// `GET /messages`.
@@ -112,9 +87,9 @@ pub(super) async fn one<R: Reader>(
 ) -> Result<Response, Problem> {
     let order = requests::path_order(&uri)?;
     let reader = SteadyReader::new(context.node.reads.clone(), context.node.shown.clone());
-    let w = requests::query_write_concern(query.w.as_deref(), context.nodes())?;
+    let w = requests::query_write_concern(query.w.as_deref(), context.nodes.count())?;
     let outcome = context.node.wait(order, w, query.timeout).await.map_err(|_| Problem::stopping())?;
-    let met = answers::met_wait(&context, outcome)?;
+    let met = answers::met_wait(&context.nodes, outcome)?;
     let page = reader.read(order, order.next(), 0).await.map_err(|error| {
         if reader.was_cut() { answers::too_late(order) } else { answers::unreadable(&error) }
     })?;
@@ -125,8 +100,8 @@ pub(super) async fn one<R: Reader>(
     };
     let mut out = entry.to_vec();
     out.push(b',');
-    answers::push_nodes(&mut out, &context, met.holders);
+    answers::push_nodes(&mut out, &context.nodes, met.holders);
     out.extend_from_slice(b"}\n");
     let shown = Shown { epoch: Some(met.epoch), ..context.node.shown.borrow().clone() };
-    Ok(pages::with_epoch(answers::json_response(out), &shown))
+    Ok(pages::with_epoch(json_response(out), &shown))
 }

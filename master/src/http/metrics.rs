@@ -30,7 +30,7 @@ pub(super) async fn metrics<R: Reader>(
     let figures = context.node.figures().await.map_err(|_| Problem::stopping())?;
     let labels = NodeLabels {
         role: "master",
-        node: context.name.clone(),
+        node: context.nodes.name.clone(),
         log: context.log.clone(),
         durability: context.durability,
     };

@@ -1,6 +1,5 @@
 //! Requests in, answers out. One file a resource.
 
-mod answers;
 mod batches;
 mod clean;
 mod console;
@@ -8,11 +7,12 @@ mod faults;
 mod health;
 mod messages;
 mod metrics;
-mod requests;
 mod tail;
 
 use std::sync::Arc;
 
+use axum::{body::Body, response::Response};
+use http::{HeaderValue, header};
 use replog_host::{
     auth::Scope::{Admin, Append, Read},
     console::{Snapshots, index, script, style},
@@ -23,10 +23,10 @@ use replog_host::{
     probes,
     tail::Tails,
 };
-use replog_shared::{Durability, LogName, NodeName, store::Reader};
+use replog_shared::{Durability, LogName, store::Reader};
 use tokio_util::sync::CancellationToken;
 
-use crate::node::Handle;
+use crate::{node::Handle, nodes::Nodes};
 
 /// What every handler has.
 #[derive(Debug)]
@@ -35,10 +35,8 @@ pub struct Context<R> {
     pub node: Handle<R>,
     /// Which log.
     pub log: LogName,
-    /// This node's name.
-    pub name: NodeName,
-    /// The configured secondaries.
-    pub secondaries: Vec<NodeName>,
+    /// The configured nodes.
+    pub nodes: Nodes,
     /// What holding an entry means.
     pub durability: Durability,
     /// Whether appends are refused while no majority of the nodes is healthy.
@@ -55,13 +53,6 @@ pub struct Context<R> {
     pub stopping: CancellationToken,
     /// The node has stopped: what is still being answered is broken off.
     pub stopped: CancellationToken,
-}
-
-impl<R> Context<R> {
-    /// The configured nodes, this one included.
-    pub fn nodes(&self) -> u16 {
-        self.secondaries.len() as u16 + 1
-    }
 }
 
 type State<R> = axum::extract::State<Arc<Context<R>>>;
@@ -87,4 +78,11 @@ pub fn router<R: Reader>(context: Context<R>) -> Routes {
         .get("/console.css", Open, style)
         .get("/console.js", Open, script)
         .with_state(Arc::new(context))
+}
+
+/// A 200 with a JSON body.
+fn json_response(body: Vec<u8>) -> Response {
+    let mut response = Response::new(Body::from(body));
+    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
 }

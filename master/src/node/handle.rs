@@ -3,7 +3,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use replog_host::{
-    commands::{Commands, Gone},
+    commands::{Asked, Commands, Gone},
     pages::Shown,
     reads::Reads,
 };
@@ -69,22 +69,24 @@ pub struct Readiness {
     pub bus_is_up: bool,
     /// This node leads.
     pub leading: bool,
+    /// Another master leads another log of this name.
+    pub other_log: bool,
 }
 
 impl<R: Reader> Handle<R> {
-    /// Appends as a part of `trace`, and waits until w is met or the wait ends otherwise. Dropping the future ends the wait,
-    /// never the entry.
+    /// Appends as a part of `trace`; the answer comes when w is met or the wait ends otherwise. Appends get their orders
+    /// as they were given to the node. Dropping the answer ends the wait, never the entry.
     ///
     /// # Errors
-    /// The node has stopped; whether the append took effect is not known.
+    /// The node has stopped.
     pub async fn append(
         &self,
         append: Append,
         trace: Option<TraceParent>,
         timeout: Option<Duration>,
-    ) -> Result<WriteOutcome, Gone> {
+    ) -> Result<Asked<WriteOutcome>, Gone> {
         let arrived = Instant::now();
-        self.commands.ask(|answer| Command::Append { append, arrived, trace, timeout, answer }).await
+        self.commands.send(|answer| Command::Append { append, arrived, trace, timeout, answer }).await
     }
 
     /// Empties the log as the client at `by` asks, and waits until w nodes have followed.

@@ -213,13 +213,17 @@ impl<S: Store, B: Bus> Node<S, B> {
         self.core.on_burst_end(now, self.held.log());
         self.execute(now);
         self.telemetry.on_burst_end(now, self.held.log().durable().length);
-        self.show();
+        self.show(now);
     }
 
-    fn show(&self) {
+    fn show(&self, now: Moment) {
         let epoch = self.held.log().tip().epoch.as_ref().map(Epoch::number);
         self.held.show(self.core.log_id(), epoch);
-        let now = Readiness { bus_is_up: self.core.bus_is_up(), leading: self.core.reigns(self.held.log()) };
-        self.readiness.send_if_modified(|readiness| std::mem::replace(readiness, now) != now);
+        let state = Readiness {
+            bus_is_up: self.core.bus_is_up(),
+            leading: self.core.reigns(self.held.log()),
+            other_log: self.core.rival_log(now),
+        };
+        self.readiness.send_if_modified(|readiness| std::mem::replace(readiness, state) != state);
     }
 }

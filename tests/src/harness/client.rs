@@ -167,7 +167,11 @@ impl Client {
 }
 
 impl Answer {
-    async fn of(response: reqwest::Response) -> reqwest::Result<Answer> {
+    /// What a node answered over HTTP.
+    ///
+    /// # Errors
+    /// It does not come whole.
+    pub async fn of(response: reqwest::Response) -> reqwest::Result<Answer> {
         let header = |name: &str| Some(response.headers().get(name)?.to_str().ok()?.to_owned());
         let (content_type, retry_after) = (header("content-type").unwrap_or_default(), header("retry-after"));
         let status = response.status().as_u16();

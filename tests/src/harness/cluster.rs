@@ -11,6 +11,7 @@ use tempfile::TempDir;
 
 use super::{
     client::Client,
+    front_door::FrontDoor,
     ports,
     process::Process,
     programs,
@@ -200,6 +201,11 @@ impl Cluster {
     /// The secondary of this number, counted from 1 as in its name.
     pub fn secondary(&mut self, number: usize) -> &mut Node {
         &mut self.secondaries[number - 1]
+    }
+
+    /// A client that appends over NATS.
+    pub async fn front_door(&self) -> FrontDoor {
+        FrontDoor::at(&self.nats_address()).await
     }
 
     /// A client of the secondary of this number, counted from 1 as in its name.

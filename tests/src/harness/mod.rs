@@ -8,6 +8,7 @@
 //! | [`containers`] | the same as containers on a network of their own |
 //! | [`disk`] | data directories from outside: read, damaged, restored |
 //! | [`follower`] | one who follows a log over server-sent events |
+//! | [`front_door`] | a client that appends over NATS |
 //! | [`load`] | clients at work while a test breaks the cluster, and their history |
 //! | [`process`] | one of those processes: start, kill, stop, pause |
 //! | [`programs`] | where their programs are |
@@ -23,6 +24,7 @@ pub mod cluster;
 pub mod containers;
 pub mod disk;
 pub mod follower;
+pub mod front_door;
 pub mod load;
 mod ports;
 pub mod process;
@@ -37,6 +39,7 @@ pub use browser::Browser;
 pub use client::{Answer, Client, Entry};
 pub use cluster::{Cluster, Node, Options, equal_logs};
 pub use follower::Follower;
+pub use front_door::FrontDoor;
 pub use load::{Load, Pace, add_logs};
 pub use process::Process;
 pub use wait::{SOON, eventually, wait_until};

@@ -38,6 +38,15 @@ pub fn nats_server() -> PathBuf {
     if fetched.is_file() { fetched } else { "nats-server".into() }
 }
 
+/// The Python that has nats-py, which `NATS_PY_PYTHON` names.
+///
+/// # Panics
+/// It names none; the message says what to run.
+pub fn nats_py() -> PathBuf {
+    let named = env::var_os("NATS_PY_PYTHON");
+    named.expect("NATS_PY_PYTHON names a Python with nats-py: run `cargo xtask test --only process`").into()
+}
+
 /// The folder of the profile that this test was built with: tests lie in `target/<profile>/deps`.
 fn profile_folder() -> PathBuf {
     let test = env::current_exe().expect("a test knows its own program");

@@ -5,7 +5,7 @@ use std::fs;
 
 use anyhow::{Context as _, Result};
 
-use crate::{process, process::Program, workspace};
+use crate::{process, process::Program, tools::nats_py, workspace};
 
 /// Tests of one binary that this machine cannot run.
 pub(super) struct Skipped {
@@ -19,10 +19,11 @@ pub(super) struct Skipped {
 type Probe = fn() -> Result<()>;
 
 /// Binaries with processes, and what they need.
-const NEEDS: [(&str, Probe); 4] = [
+const NEEDS: [(&str, Probe); 5] = [
     ("process_console", has_browser),
     ("process_console_states", has_browser),
     ("process_full_disk", may_mount),
+    ("process_nats_py", has_nats_py),
     ("process_sync_errors", may_trace),
 ];
 
@@ -44,6 +45,11 @@ fn has_browser() -> Result<()> {
     let needed = ["chromium", "chromedriver", "pkill"].map(process::find);
     let missing = "Chromium is not installed (Debian: `apt-get install chromium chromium-driver procps`)";
     needed.iter().all(Option::is_some).then_some(()).context(missing)
+}
+
+/// Appends over NATS are tried by nats-py, too.
+fn has_nats_py() -> Result<()> {
+    nats_py::find().map(drop).context("nats-py cannot be had: see the step tools")
 }
 
 /// A small disk is a file system in memory.

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `NATS_SERVER_BIN` | path of the nats-server to start |
 //! | `PROMTOOL_BIN` | path of promtool, where there is one |
+//! | `NATS_PY_PYTHON` | path of a Python that has nats-py, where there is one |
 //! | `REPLOG_BIN_DIR` | folder of the static `replog-master`, `replog-secondary` and `replog` |
 //! | `REPLOG_NODE_IMAGE` | image with the three of them in its root folder; its entry point is `/replog` |
 //! | `REPLOG_NATS_IMAGE` | image of which the entry point is nats-server |
@@ -12,7 +13,10 @@ use std::ffi::OsString;
 
 use anyhow::Result;
 
-use crate::{images, programs, tools, tools::promtool};
+use crate::{
+    images, programs, tools,
+    tools::{nats_py, promtool},
+};
 
 /// The variables, by name.
 ///
@@ -20,11 +24,12 @@ use crate::{images, programs, tools, tools::promtool};
 /// There is no nats-server, or no rustc.
 pub(crate) fn variables() -> Result<Vec<(&'static str, OsString)>> {
     let promtool = promtool::find().map(|path| ("PROMTOOL_BIN", path.into()));
+    let nats_py = nats_py::find().map(|path| ("NATS_PY_PYTHON", path.into()));
     let needed = [
         ("NATS_SERVER_BIN", tools::nats_server()?.into()),
         ("REPLOG_BIN_DIR", programs::folder()?.into()),
         ("REPLOG_NODE_IMAGE", images::NODE_IMAGE.into()),
         ("REPLOG_NATS_IMAGE", images::NATS_IMAGE.into()),
     ];
-    Ok(needed.into_iter().chain(promtool).collect())
+    Ok(needed.into_iter().chain(promtool).chain(nats_py).collect())
 }

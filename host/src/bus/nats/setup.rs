@@ -5,7 +5,7 @@ use std::time::Duration;
 use async_nats::{Client, ConnectOptions};
 
 use super::super::limits::{
-    CONNECT_TIMEOUT, PING_INTERVAL, RECEIVE_QUEUE_PACKETS, RECONNECT_MAX, RECONNECT_MIN, SEND_QUEUE_PACKETS,
+    CONNECT_TIMEOUT, PING_INTERVAL, RECEIVE_QUEUE_PACKETS, RECONNECT_MAX, RECONNECT_MIN,
 };
 use super::inbound::Inbound;
 use super::notices::NoticeSender;
@@ -15,7 +15,7 @@ use super::options::NatsSetupError;
 pub(super) fn with_our_limits(
     options: ConnectOptions,
     notices: &NoticeSender,
-    subscriptions: usize,
+    send_queue: usize,
 ) -> ConnectOptions {
     let notices = notices.clone();
     options
@@ -25,8 +25,7 @@ pub(super) fn with_our_limits(
         .connection_timeout(CONNECT_TIMEOUT)
         .reconnect_delay_callback(reconnect_delay)
         .subscription_capacity(RECEIVE_QUEUE_PACKETS)
-        // Before there is a server the subscriptions wait in this queue: with less room connecting would hang.
-        .client_capacity(SEND_QUEUE_PACKETS.max(subscriptions))
+        .client_capacity(send_queue)
         .event_callback(move |event| {
             notices.on_event(event);
             std::future::ready(())

@@ -80,6 +80,10 @@ fn a_master_without_secondaries_asks_nobody() {
 
 impl Told {
     fn hear_master(&mut self, node: &str, incarnation: u64) {
+        self.hear_master_of(self.core.log_id(), node, incarnation);
+    }
+
+    fn hear_master_of(&mut self, log_id: Option<LogId>, node: &str, incarnation: u64) {
         let epoch = Epoch {
             reign: 1,
             owner: name(node),
@@ -87,7 +91,7 @@ impl Told {
             incarnation: Incarnation::from_random(incarnation),
         };
         let heartbeat = wire::Heartbeat {
-            sender: self.sender(node, incarnation),
+            sender: Sender { log_id, ..self.sender(node, incarnation) },
             epoch,
             length: Order::ZERO,
             digest: Digest::EMPTY,
@@ -124,6 +128,19 @@ fn a_leading_master_tells_of_another_once_and_never_of_itself() {
     assert_eq!(told.core.rival(told.now), Some(&name("other")));
     let told_of = told.sent.iter().filter(|effect| matches!(effect, Effect::Notice(Notice::Rival { .. })));
     assert_eq!(told_of.count(), 1);
+}
+
+#[test]
+fn a_master_of_another_log_is_told_from_one_of_this_log_until_it_falls_silent() {
+    let mut told = Told::leading();
+    told.hear_master("s1", 5);
+    assert!(told.core.rival(told.now).is_some() && !told.core.rival_log(told.now));
+    told.hear_master_of(Some(LogId::from_random(9)), "other", 6);
+    assert!(told.core.rival_log(told.now));
+    told.hear_master("s1", 5);
+    assert!(told.core.rival_log(told.now), "one does not hide the other");
+    told.pass(3_000);
+    assert!(!told.core.rival_log(told.now));
 }
 
 #[test]

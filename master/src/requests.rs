@@ -44,31 +44,31 @@ struct CleanBody {
 }
 
 /// A checked append, and how long its caller wants to wait.
-pub(super) struct Request {
-    pub(super) append: Append,
-    pub(super) timeout: Option<Duration>,
+pub(crate) struct Request {
+    pub(crate) append: Append,
+    pub(crate) timeout: Option<Duration>,
 }
 
 /// Reads one append.
-pub(super) fn append(body: &JsonBody, nodes: u16) -> Result<Request, Problem> {
+pub(crate) fn append(body: &JsonBody, nodes: u16) -> Result<Request, Problem> {
     let parsed: AppendBody<'_> = parse(body, nodes)?;
     let message = new_message(body, parsed.message, parsed.id.as_deref(), "message", "id", nodes)?;
     request(vec![message], parsed.w, parsed.timeout_ms, parsed.expect_order, nodes)
 }
 
 /// Reads a clean; without a body it has every default.
-pub(super) fn clean(body: Option<&JsonBody>, nodes: u16) -> Result<Request, Problem> {
+pub(crate) fn clean(body: Option<&JsonBody>, nodes: u16) -> Result<Request, Problem> {
     let parsed: CleanBody = body.map(|body| parse(body, nodes)).transpose()?.unwrap_or_default();
     request(Vec::new(), parsed.w, parsed.timeout_ms, None, nodes)
 }
 
 /// The body as a `T`. What is refused in it is told with what is allowed there.
-pub(super) fn parse<'a, T: Deserialize<'a>>(body: &'a JsonBody, nodes: u16) -> Result<T, Problem> {
+pub(crate) fn parse<'a, T: Deserialize<'a>>(body: &'a JsonBody, nodes: u16) -> Result<T, Problem> {
     body.parse().map_err(|problem| problem.allowing(|field| allowed(field, nodes)))
 }
 
 /// What the field of this name may be.
-pub(super) fn allowed(field: &str, nodes: u16) -> Option<String> {
+pub(crate) fn allowed(field: &str, nodes: u16) -> Option<String> {
     match field {
         "message" => Some(MessageError::allowed()),
         "messages" => Some(format!("an array of 1 to {MAX_BATCH_MESSAGES} messages")),
@@ -79,7 +79,7 @@ pub(super) fn allowed(field: &str, nodes: u16) -> Option<String> {
     }
 }
 
-pub(super) fn request(
+pub(crate) fn request(
     messages: Vec<NewMessage>,
     w: Option<u64>,
     timeout_ms: Option<u64>,
@@ -95,7 +95,7 @@ pub(super) fn request(
     Ok(Request { append, timeout: timeout_ms.map(Duration::from_millis) })
 }
 
-pub(super) fn write_concern(asked: Option<u64>, nodes: u16) -> Result<WriteConcern, Problem> {
+pub(crate) fn write_concern(asked: Option<u64>, nodes: u16) -> Result<WriteConcern, Problem> {
     WriteConcern::checked(asked, nodes).map_err(|error| {
         let detail = format!(
             "`w` is {}; it must be a whole number from 1 to {}, the configured nodes.",
@@ -106,12 +106,12 @@ pub(super) fn write_concern(asked: Option<u64>, nodes: u16) -> Result<WriteConce
 }
 
 /// The `w` of a query.
-pub(super) fn query_write_concern(asked: Option<&str>, nodes: u16) -> Result<WriteConcern, Problem> {
+pub(crate) fn query_write_concern(asked: Option<&str>, nodes: u16) -> Result<WriteConcern, Problem> {
     let asked = asked.map_or(Ok(1), |text| number_in("w", text, 1..=nodes.into()))?;
     write_concern(Some(asked), nodes)
 }
 
-pub(super) fn new_message(
+pub(crate) fn new_message(
     body: &JsonBody,
     message: &RawValue,
     id: Option<&str>,
@@ -131,7 +131,7 @@ pub(super) fn new_message(
 
 /// The order in the path of `GET /messages/{order}`, in the one way in which it can be written: an address that can
 /// be written in many ways is many entries to a cache.
-pub(super) fn path_order(uri: &Uri) -> Result<Order, Problem> {
+pub(crate) fn path_order(uri: &Uri) -> Result<Order, Problem> {
     let text = uri.path().rsplit('/').next().unwrap_or_default();
     let order = text.parse().ok().filter(|order: &u64| order.to_string() == text);
     order.map(Order::new).ok_or_else(|| {
@@ -142,10 +142,10 @@ pub(super) fn path_order(uri: &Uri) -> Result<Order, Problem> {
 }
 
 /// The query of `GET /messages/{order}`.
-pub(super) struct WaitQuery {
+pub(crate) struct WaitQuery {
     /// Not read yet: how much is allowed depends on the configuration.
-    pub(super) w: Option<String>,
-    pub(super) timeout: Option<Duration>,
+    pub(crate) w: Option<String>,
+    pub(crate) timeout: Option<Duration>,
 }
 
 impl QueryParams for WaitQuery {

@@ -2,39 +2,40 @@
 
 use std::time::Duration;
 
-use axum::{body::Body, response::Response};
-use http::{HeaderValue, StatusCode, header};
+use http::StatusCode;
 use replog_host::edge::{Applied, Problem};
 use replog_shared::{EpochNumber, MessageId, NodeName, Order, json, store::ReadError};
 
-use super::Context;
-use crate::core::events::{Holders, Interruption, NotLeading, Refusal, WriteOutcome, Written};
+use crate::{
+    core::events::{Holders, Interruption, NotLeading, Refusal, WriteOutcome, Written},
+    nodes::Nodes,
+};
 
 /// When a refused client may come back.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
 /// A write that w nodes hold.
-pub(super) struct Met {
-    pub(super) written: Written,
-    pub(super) holders: Holders,
-    pub(super) epoch: EpochNumber,
+pub(crate) struct Met {
+    pub(crate) written: Written,
+    pub(crate) holders: Holders,
+    pub(crate) epoch: EpochNumber,
 }
 
 /// The write that w nodes hold, or the problem that tells what became of it.
-pub(super) fn met<R>(context: &Context<R>, outcome: WriteOutcome) -> Result<Met, Problem> {
+pub(crate) fn met(nodes: &Nodes, outcome: WriteOutcome) -> Result<Met, Problem> {
     match outcome {
         WriteOutcome::Met { written, holders, epoch } => Ok(Met { written, holders, epoch }),
-        WriteOutcome::Unconfirmed { written, holders } => Err(unconfirmed(context, &written, holders)),
+        WriteOutcome::Unconfirmed { written, holders } => Err(unconfirmed(nodes, &written, holders)),
         WriteOutcome::Interrupted { written, by } => Err(interrupted(&written, &by)),
         WriteOutcome::Refused(refusal) => Err(refused(refusal)),
     }
 }
 
 /// Appends `"nodes":["master",…]`: this node and the secondaries that hold it.
-pub(super) fn push_nodes<R>(out: &mut Vec<u8>, context: &Context<R>, holders: Holders) {
+pub(crate) fn push_nodes(out: &mut Vec<u8>, nodes: &Nodes, holders: Holders) {
     out.extend_from_slice(b"\"nodes\":[\"");
-    out.extend_from_slice(context.name.as_str().as_bytes());
-    for (index, node) in context.secondaries.iter().enumerate() {
+    out.extend_from_slice(nodes.name.as_str().as_bytes());
+    for (index, node) in nodes.secondaries.iter().enumerate() {
         if holders.contains(index) {
             out.extend_from_slice(b"\",\"");
             out.extend_from_slice(node.as_str().as_bytes());
@@ -45,19 +46,19 @@ pub(super) fn push_nodes<R>(out: &mut Vec<u8>, context: &Context<R>, holders: Ho
 
 /// How many whole nodes a promotion must reach to keep for sure what `holders` and this node hold: any that many
 /// of the n nodes have one of the holders among them.
-fn kept_if_reached<R>(context: &Context<R>, holders: Holders) -> u64 {
-    u64::from(context.nodes()) - u64::from(holders.count())
+fn kept_if_reached(nodes: &Nodes, holders: Holders) -> u64 {
+    u64::from(nodes.count()) - u64::from(holders.count())
 }
 
 /// Appends what every answer to a write ends with:
 /// `"w":…,"nodes":[…],"kept_if_reached":…,"duplicate":…,"epoch":"…"}`.
-fn push_tail<R>(out: &mut Vec<u8>, context: &Context<R>, met: &Met) {
+fn push_tail(out: &mut Vec<u8>, nodes: &Nodes, met: &Met) {
     out.extend_from_slice(b",\"w\":");
     json::push_number(out, met.written.w.get().into());
     out.push(b',');
-    push_nodes(out, context, met.holders);
+    push_nodes(out, nodes, met.holders);
     out.extend_from_slice(b",\"kept_if_reached\":");
-    json::push_number(out, kept_if_reached(context, met.holders));
+    json::push_number(out, kept_if_reached(nodes, met.holders));
     out.extend_from_slice(if met.written.duplicate {
         b",\"duplicate\":true"
     } else {
@@ -67,7 +68,7 @@ fn push_tail<R>(out: &mut Vec<u8>, context: &Context<R>, met: &Met) {
     out.extend_from_slice(b"}\n");
 }
 
-pub(super) fn push_epoch(out: &mut Vec<u8>, epoch: EpochNumber) {
+pub(crate) fn push_epoch(out: &mut Vec<u8>, epoch: EpochNumber) {
     out.extend_from_slice(b",\"epoch\":\"");
     json::push_number(out, epoch.reign.into());
     out.push(b'.');
@@ -76,18 +77,18 @@ pub(super) fn push_epoch(out: &mut Vec<u8>, epoch: EpochNumber) {
 }
 
 /// The answer to an append.
-pub(super) fn appended<R>(context: &Context<R>, id: &MessageId, met: &Met) -> Response {
+pub(crate) fn appended(nodes: &Nodes, id: &MessageId, met: &Met) -> Vec<u8> {
     let mut out = Vec::with_capacity(256);
     out.extend_from_slice(b"{\"status\":\"ok\",\"message_id\":");
     json::push_string(&mut out, id.as_str());
     out.extend_from_slice(b",\"order\":");
     json::push_number(&mut out, met.written.first.get());
-    push_tail(&mut out, context, met);
-    json_response(out)
+    push_tail(&mut out, nodes, met);
+    out
 }
 
 /// The answer to a batch.
-pub(super) fn batch_appended<R>(context: &Context<R>, ids: &[MessageId], met: &Met) -> Response {
+pub(crate) fn batch_appended(nodes: &Nodes, ids: &[MessageId], met: &Met) -> Vec<u8> {
     let mut out = Vec::with_capacity(256 + 40 * ids.len());
     out.extend_from_slice(b"{\"status\":\"ok\",\"first_order\":");
     json::push_number(&mut out, met.written.first.get());
@@ -101,26 +102,19 @@ pub(super) fn batch_appended<R>(context: &Context<R>, ids: &[MessageId], met: &M
         json::push_string(&mut out, id.as_str());
     }
     out.push(b']');
-    push_tail(&mut out, context, met);
-    json_response(out)
+    push_tail(&mut out, nodes, met);
+    out
 }
 
 /// The answer to a clean.
-pub(super) fn cleaned<R>(context: &Context<R>, met: &Met) -> Response {
+pub(crate) fn cleaned(nodes: &Nodes, met: &Met) -> Vec<u8> {
     let mut out = b"{\"status\":\"ok\"".to_vec();
-    push_tail(&mut out, context, met);
-    json_response(out)
-}
-
-/// A 200 with a JSON body.
-pub(super) fn json_response(body: Vec<u8>) -> Response {
-    let mut response = Response::new(Body::from(body));
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response
+    push_tail(&mut out, nodes, met);
+    out
 }
 
 /// The node has stopped while the caller waited: nobody can tell what became of the write.
-pub(super) fn gone() -> Problem {
+pub(crate) fn gone() -> Problem {
     let detail =
         "The node stopped before it could answer; send the write again with the same id once it is back.";
     Problem::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", detail)
@@ -129,23 +123,23 @@ pub(super) fn gone() -> Problem {
 }
 
 /// The node has stopped while the caller of a clean waited.
-pub(super) fn gone_clean() -> Problem {
+pub(crate) fn gone_clean() -> Problem {
     gone().detail(
         "The node stopped before it could answer; read the log once it is back, to see whether it is empty.",
     )
 }
 
 /// The clean that w nodes followed, or the problem that tells what became of it.
-pub(super) fn met_clean<R>(context: &Context<R>, outcome: WriteOutcome) -> Result<Met, Problem> {
+pub(crate) fn met_clean(nodes: &Nodes, outcome: WriteOutcome) -> Result<Met, Problem> {
     let (status, code, detail) = match outcome {
         WriteOutcome::Unconfirmed { written: Written { w, .. }, holders } => {
-            let nodes = 1 + holders.count();
+            let followed = 1 + holders.count();
             let detail = format!(
-                "The log is empty, but {w} nodes had not followed in time: {nodes} had. The others follow when they are back; there is no need to ask again."
+                "The log is empty, but {w} nodes had not followed in time: {followed} had. The others follow when they are back; there is no need to ask again."
             );
             let problem = Problem::new(StatusCode::GATEWAY_TIMEOUT, "unconfirmed", detail);
             let problem = problem.applied(Applied::Yes).with("w", w.get());
-            return Err(problem.with("nodes", holder_names(context, holders)));
+            return Err(problem.with("nodes", holder_names(nodes, holders)));
         }
         WriteOutcome::Interrupted { by: Interruption::Stopping, .. } => {
             let detail = "The node is stopping. Its log is empty; the other nodes follow when it is back.";
@@ -167,30 +161,30 @@ pub(super) fn met_clean<R>(context: &Context<R>, outcome: WriteOutcome) -> Resul
             let detail = format!("The log was not emptied: {}.", words(&why));
             return Err(not_leading(&why).detail(detail));
         }
-        WriteOutcome::Met { .. } | WriteOutcome::Refused(_) => return met(context, outcome),
+        WriteOutcome::Met { .. } | WriteOutcome::Refused(_) => return met(nodes, outcome),
     };
     Err(Problem::new(status, code, detail).applied(Applied::Yes))
 }
 
 /// The entry that w nodes hold, or the problem that tells why it is not shown.
-pub(super) fn met_wait<R>(context: &Context<R>, outcome: WriteOutcome) -> Result<Met, Problem> {
+pub(crate) fn met_wait(nodes: &Nodes, outcome: WriteOutcome) -> Result<Met, Problem> {
     match outcome {
         WriteOutcome::Refused(Refusal::NotLeading(why)) => {
             let detail = format!("Which nodes hold it is not known here: {}.", words(&why));
             Err(not_leading(&why).detail(detail))
         }
-        outcome => met(context, outcome),
+        outcome => met(nodes, outcome),
     }
 }
 
 /// The names of this node and of the secondaries in `holders`.
-fn holder_names<R>(context: &Context<R>, holders: Holders) -> Vec<&str> {
-    let secondaries = context.secondaries.iter().enumerate();
+fn holder_names(nodes: &Nodes, holders: Holders) -> Vec<&str> {
+    let secondaries = nodes.secondaries.iter().enumerate();
     let holding = secondaries.filter(|(index, _)| holders.contains(*index)).map(|(_, node)| node);
-    std::iter::once(&context.name).chain(holding).map(NodeName::as_str).collect()
+    std::iter::once(&nodes.name).chain(holding).map(NodeName::as_str).collect()
 }
 
-fn unconfirmed<R>(context: &Context<R>, written: &Written, holders: Holders) -> Problem {
+fn unconfirmed(nodes: &Nodes, written: &Written, holders: Holders) -> Problem {
     let (order, w) = (written.first, written.w);
     let detail = format!(
         "The entry is in the log at order {order}, but {w} nodes did not hold it in time. It keeps replicating; GET /messages/{order}?w={w} waits for it."
@@ -200,7 +194,7 @@ fn unconfirmed<R>(context: &Context<R>, written: &Written, holders: Holders) -> 
         .retryable()
         .with("order", order.get())
         .with("w", w.get())
-        .with("nodes", holder_names(context, holders))
+        .with("nodes", holder_names(nodes, holders))
 }
 
 fn interrupted(written: &Written, by: &Interruption) -> Problem {
@@ -278,7 +272,7 @@ fn conflict(id: &MessageId, order: Order, code: &'static str, detail: String) ->
 }
 
 /// 413: the entry's line does not fit into one envelope.
-pub(super) fn too_large(limit: usize) -> Problem {
+pub(crate) fn too_large(limit: usize) -> Problem {
     let detail = format!(
         "The message is too large for one envelope: its entry may have at most {limit} bytes, by the nats-server's max_payload."
     );
@@ -286,7 +280,7 @@ pub(super) fn too_large(limit: usize) -> Problem {
 }
 
 /// 503: this node does not lead.
-pub(super) fn not_leading(why: &NotLeading) -> Problem {
+pub(crate) fn not_leading(why: &NotLeading) -> Problem {
     let problem = Problem::new(
         StatusCode::SERVICE_UNAVAILABLE,
         why.code(),
@@ -301,7 +295,7 @@ pub(super) fn not_leading(why: &NotLeading) -> Problem {
 }
 
 /// Why this node does not lead, as part of a sentence.
-pub(super) fn words(why: &NotLeading) -> String {
+pub(crate) fn words(why: &NotLeading) -> String {
     match why {
         NotLeading::Recovering { waits_for } => {
             format!("this master does not lead yet: {waits_for}")
@@ -319,13 +313,13 @@ pub(super) fn words(why: &NotLeading) -> String {
 }
 
 /// 500: the store does not give the entry.
-pub(super) fn unreadable(error: &ReadError) -> Problem {
+pub(crate) fn unreadable(error: &ReadError) -> Problem {
     let detail = format!("The entry is in the log, but cannot be read: {error}.");
     Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "unreadable", detail)
 }
 
 /// 404: the log was emptied between the wait and the read.
-pub(super) fn too_late(order: Order) -> Problem {
+pub(crate) fn too_late(order: Order) -> Problem {
     let detail = format!("The entry at order {order} is gone: the log was emptied.");
     Problem::new(StatusCode::NOT_FOUND, "no_such_order", detail)
 }
