@@ -9,6 +9,7 @@ pub mod edge;
 pub mod held;
 mod limits;
 pub mod metrics;
+pub mod openapi;
 pub mod pages;
 pub mod probes;
 pub mod reads;

@@ -8,7 +8,10 @@ use std::{
     time::Duration,
 };
 
-use replog_host::edge::{self, Access, EdgeOptions, Routes};
+use replog_host::{
+    edge::{self, Access, EdgeOptions, Routes},
+    openapi::{Operation, Schemas, Tag},
+};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -27,7 +30,8 @@ async fn a_connection_that_finds_no_descriptor_is_served_when_there_is_one() {
     let _guard = tracing::subscriber::set_default(subscriber);
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let routes = Routes::new().get("/", Access::Open, async || "hello");
+    let describe = |_: &mut Schemas| Operation::new(Tag::Pages, "hello", "Hello");
+    let routes = Routes::new().get("/", Access::Open, describe, async || "hello");
     tokio::spawn(edge::serve(listener, routes, EdgeOptions::default(), CancellationToken::new()));
 
     let mut taken = take_all_descriptors();

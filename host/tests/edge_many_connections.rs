@@ -3,7 +3,10 @@
 
 use std::time::Duration;
 
-use replog_host::edge::{self, Access, EdgeLimits, Routes};
+use replog_host::{
+    edge::{self, Access, EdgeLimits, Routes},
+    openapi::{Operation, Schemas, Tag},
+};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -28,7 +31,8 @@ async fn thousands_of_idle_connections_are_kept_and_delay_nobody() {
     setrlimit(Resource::Nofile, Rlimit { current: Some(needed), maximum }).unwrap();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let routes = Routes::new().get("/", Access::Open, async || "hello");
+    let describe = |_: &mut Schemas| Operation::new(Tag::Pages, "hello", "Hello");
+    let routes = Routes::new().get("/", Access::Open, describe, async || "hello");
     let limits = EdgeLimits { max_connections: CONNECTIONS, ..EdgeLimits::default() };
     tokio::spawn(edge::serve(listener, routes, limits.into(), CancellationToken::new()));
 

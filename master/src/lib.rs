@@ -30,3 +30,4 @@ pub mod telemetry;
 
 pub use app::{Running, start};
 pub use config::Config;
+pub use http::openapi;

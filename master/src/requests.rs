@@ -12,34 +12,60 @@ use replog_shared::{
     Message, MessageError, MessageId, Order, WriteConcern,
     limits::{MAX_BATCH_MESSAGES, MAX_ID_CHARS},
 };
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::core::events::{Append, NewMessage};
 
 /// The body of `POST /messages`.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct AppendBody<'a> {
+#[schemars(rename = "Append")]
+pub(crate) struct AppendBody<'a> {
     #[serde(borrow)]
+    #[schemars(with = "AnyMessage")]
     message: &'a RawValue,
     #[serde(borrow, default, deserialize_with = "present")]
+    #[schemars(with = "MessageId")]
     id: Option<Cow<'a, str>>,
     #[serde(default, deserialize_with = "present")]
+    #[schemars(with = "WriteConcern")]
     w: Option<u64>,
+    /// How long the caller waits for `w`, in milliseconds; then it is answered with 504. Not given: for ever.
     #[serde(default, deserialize_with = "present")]
+    #[schemars(with = "u64", range(max = u64::MAX))]
     timeout_ms: Option<u64>,
+    /// Append only if the message gets this order; else 412. Not given: any.
     #[serde(default, deserialize_with = "present")]
+    #[schemars(with = "Order")]
     expect_order: Option<u64>,
 }
 
+/// A message as clients send it, for the description: any JSON value.
+pub(crate) struct AnyMessage;
+
+impl JsonSchema for AnyMessage {
+    fn schema_name() -> Cow<'static, str> {
+        "Message".into()
+    }
+
+    fn json_schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({"description": format!("The payload: {}.", MessageError::allowed()), "examples": ["Msg1"]})
+    }
+}
+
 /// The body of `POST /clean`.
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct CleanBody {
+#[schemars(rename = "Clean")]
+pub(crate) struct CleanBody {
     #[serde(default, deserialize_with = "present")]
+    #[schemars(with = "WriteConcern")]
     w: Option<u64>,
+    /// How long the caller waits for `w`, in milliseconds; then it is answered with 504. Not given: for ever.
     #[serde(default, deserialize_with = "present")]
+    #[schemars(with = "u64", range(max = u64::MAX))]
     timeout_ms: Option<u64>,
 }
 

@@ -14,3 +14,4 @@ mod telemetry;
 
 pub use app::{Running, run, start};
 pub use config::Config;
+pub use http::openapi;

@@ -2,6 +2,7 @@
 
 use std::{fmt, str::FromStr};
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error as _};
 
 use crate::{Incarnation, NodeName};
@@ -60,7 +61,7 @@ impl<'de> Deserialize<'de> for EpochNumber {
 ///
 /// Compared by reign, owner's name, start, incarnation, in this order: the owner stands before the start
 /// so that of two masters promoted into one reign the same one wins however often either restarts.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(from = "EpochBody", into = "EpochBody")]
 pub struct Epoch {
     /// Which reign, from 1.
@@ -92,7 +93,8 @@ impl fmt::Display for Epoch {
 }
 
 /// An epoch as envelopes and marks carry it: three members.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Clone, Debug, Serialize, Deserialize, JsonSchema)]
+#[schemars(rename = "Epoch")]
 struct EpochBody {
     epoch: EpochNumber,
     owner: NodeName,

@@ -15,6 +15,7 @@
 //! | [`moment`], [`backoff`], [`limits`] | time as a value, retries, every maximum with its reason |
 //! | [`trace`] | which trace an append belongs to |
 //! | [`histogram`] | observations, counted by size |
+//! | `schemas` | how these words look in the description of the HTTP API |
 
 pub mod backoff;
 pub mod digest;
@@ -33,6 +34,7 @@ pub mod names;
 pub mod order;
 pub mod outline;
 pub mod place;
+mod schemas;
 pub mod store;
 pub mod subjects;
 pub mod trace;

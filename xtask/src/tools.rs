@@ -3,6 +3,7 @@
 pub(crate) mod nats_py;
 pub(crate) mod promtool;
 mod python;
+pub(crate) mod schemathesis;
 
 use std::{
     env, fs,
@@ -30,7 +31,8 @@ const CARGO_PLUGINS: [(&str, &str); 2] = [("nextest", "0.9.143"), ("deny", "0.20
 const DEBIAN_PROGRAMS: [(&str, &[&str]); 2] =
     [("strace", &["strace"]), ("chromedriver", &["chromium", "chromium-driver", "procps"])];
 
-/// Fetch the programs that the tests stand on: nats-server, promtool, nats-py, cargo-nextest, cargo-deny, strace, Chromium.
+/// Fetch the programs that the tests stand on: nats-server, promtool, nats-py, schemathesis, cargo-nextest, cargo-deny,
+/// strace, Chromium.
 #[derive(clap::Args)]
 pub(crate) struct Args {}
 
@@ -49,6 +51,7 @@ pub(crate) fn run(_: &Args) -> Result<()> {
     }
     promtool::fetch();
     nats_py::fetch();
+    schemathesis::fetch();
     CARGO_PLUGINS.iter().try_for_each(|(name, version)| cargo_plugin(name, version))
 }
 

@@ -33,7 +33,7 @@ pub async fn script(Query(()): Query<()>) -> Response {
 }
 
 /// A new program may bring a new page: a browser asks each time.
-fn asset(content_type: &'static str, text: &'static str) -> Response {
+pub(crate) fn asset(content_type: &'static str, text: &'static str) -> Response {
     let headers = [
         (header::CONTENT_TYPE, content_type),
         (header::CACHE_CONTROL, "no-cache"),

@@ -10,7 +10,7 @@ use super::{
 };
 
 /// The media type of such a body.
-const MEDIA_TYPE: &str = "application/x-ndjson";
+pub(crate) const MEDIA_TYPE: &str = "application/x-ndjson";
 
 /// A request's body, read whole: one JSON document, or one a line, as its `Content-Type` says.
 ///

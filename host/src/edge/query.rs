@@ -67,8 +67,25 @@ pub fn parse<T: QueryParams>(query: &str) -> Result<T, Problem> {
 #[derive(Debug)]
 pub struct Params<'q> {
     rest: Vec<(Cow<'q, str>, Cow<'q, str>)>,
-    /// The names that the route asked for.
-    known: Vec<&'static str>,
+    /// What the route asked for.
+    known: Vec<KnownParam>,
+}
+
+/// A parameter that a route takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KnownParam {
+    /// Its name.
+    pub name: &'static str,
+    /// The whole numbers that it may be; none: the route reads its text.
+    pub range: Option<RangeInclusive<u64>>,
+}
+
+/// What a route takes, learned from the very code that reads it: for the description of the API.
+pub fn known_params<T: QueryParams>() -> Vec<KnownParam> {
+    let mut params = Params { rest: Vec::new(), known: Vec::new() };
+    // Without a parameter there is no value that could be refused.
+    let _nothing_given = T::read(&mut params);
+    params.known
 }
 
 impl<'q> Params<'q> {
@@ -88,7 +105,7 @@ impl<'q> Params<'q> {
 
     /// Takes the text of `name`. `None`: not given.
     pub fn text(&mut self, name: &'static str) -> Option<Cow<'q, str>> {
-        self.known.push(name);
+        self.known.push(KnownParam { name, range: None });
         let index = self.rest.iter().position(|(present, _)| *present == name)?;
         Some(self.rest.swap_remove(index).1)
     }
@@ -98,18 +115,23 @@ impl<'q> Params<'q> {
     /// # Errors
     /// 400 that names the range.
     pub fn number(&mut self, name: &'static str, range: RangeInclusive<u64>) -> Result<Option<u64>, Problem> {
-        self.text(name).map(|text| number_in(name, &text, range)).transpose()
+        let text = self.text(name);
+        if let Some(known) = self.known.last_mut() {
+            known.range = Some(range.clone());
+        }
+        text.map(|text| number_in(name, &text, range)).transpose()
     }
 
     fn finish(self) -> Result<(), Problem> {
         let Some((unknown, _)) = self.rest.first() else { return Ok(()) };
-        let allowed = if self.known.is_empty() {
+        let known: Vec<&str> = self.known.iter().map(|known| known.name).collect();
+        let allowed = if known.is_empty() {
             "It takes none.".to_owned()
         } else {
-            format!("It takes: {}.", self.known.join(", "))
+            format!("It takes: {}.", known.join(", "))
         };
         let detail = format!("This route has no query parameter `{unknown}`. {allowed}");
-        Err(invalid(unknown, "unknown_parameter", detail).with("allowed", self.known))
+        Err(invalid(unknown, "unknown_parameter", detail).with("allowed", known))
     }
 }
 
@@ -216,6 +238,14 @@ mod tests {
         assert_refused("from", Some("from"), "must be a whole number");
         assert_eq!(parse::<()>("x=1").unwrap_err().field(), Some("x"));
         assert_eq!(parse::<()>(""), Ok(()));
+    }
+
+    #[test]
+    fn what_a_route_takes_can_be_learned_without_a_request() {
+        let known = known_params::<Page>();
+        let ranges = known.iter().map(|known| (known.name, known.range.clone())).collect::<Vec<_>>();
+        assert_eq!(ranges, [("from", Some(0..=u64::MAX)), ("limit", Some(1..=100)), ("name", None)]);
+        assert_eq!(known_params::<()>(), []);
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! Which route needs what, declared where the route is.
+//! Which route needs what, and what it does in words, declared where the route is.
 
 use std::convert::Infallible;
 
@@ -10,8 +10,13 @@ use axum::{
     routing::{MethodFilter, MethodRouter, on},
 };
 use futures_util::future::{Either, Ready, ready};
+use http::Method;
+use serde_json::Value;
 
-use crate::auth::{Gate, Scope};
+use crate::{
+    auth::{Gate, Scope},
+    openapi::{self, Describe, Described, Info},
+};
 
 /// What a route asks of its caller.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,11 +27,12 @@ pub enum Access {
     Needs(Scope),
 }
 
-/// The routes of a node. Each is declared with what it asks of its caller; there is no way to add one without.
+/// The routes of a node. Each is declared with what it asks of its caller and with its description; there is no way
+/// to add one without.
 ///
 /// [`super::serve`] takes these and nothing else, so that no route escapes the [`Gate`].
 pub struct Routes<S = ()> {
-    routes: Vec<(&'static str, Bind<S>)>,
+    routes: Vec<(Described, Bind<S>)>,
 }
 
 /// A route that waits for its gate.
@@ -40,41 +46,74 @@ impl<S: Clone + Send + Sync + 'static> Routes<S> {
 
     /// `GET` of a path, and `HEAD`.
     #[must_use]
-    pub fn get<T: 'static>(self, path: &'static str, access: Access, handler: impl Handler<T, S>) -> Self {
-        self.on(MethodFilter::GET, path, access, handler)
+    pub fn get<T: 'static>(
+        self,
+        path: &'static str,
+        access: Access,
+        describe: Describe,
+        handler: impl Handler<T, S>,
+    ) -> Self {
+        self.on(MethodFilter::GET, Described { method: Method::GET, path, access, describe }, handler)
     }
 
     /// `POST` to a path.
     #[must_use]
-    pub fn post<T: 'static>(self, path: &'static str, access: Access, handler: impl Handler<T, S>) -> Self {
-        self.on(MethodFilter::POST, path, access, handler)
+    pub fn post<T: 'static>(
+        self,
+        path: &'static str,
+        access: Access,
+        describe: Describe,
+        handler: impl Handler<T, S>,
+    ) -> Self {
+        self.on(MethodFilter::POST, Described { method: Method::POST, path, access, describe }, handler)
     }
 
     /// `PUT` to a path.
     #[must_use]
-    pub fn put<T: 'static>(self, path: &'static str, access: Access, handler: impl Handler<T, S>) -> Self {
-        self.on(MethodFilter::PUT, path, access, handler)
+    pub fn put<T: 'static>(
+        self,
+        path: &'static str,
+        access: Access,
+        describe: Describe,
+        handler: impl Handler<T, S>,
+    ) -> Self {
+        self.on(MethodFilter::PUT, Described { method: Method::PUT, path, access, describe }, handler)
     }
 
     fn on<T: 'static>(
         mut self,
         method: MethodFilter,
-        path: &'static str,
-        access: Access,
+        described: Described,
         handler: impl Handler<T, S>,
     ) -> Self {
+        let access = described.access;
         let bind = move |gate| on(method, Guarded { handler, access, gate });
-        self.routes.push((path, Box::new(bind)));
+        self.routes.push((described, Box::new(bind)));
         self
+    }
+
+    /// The routes and those of their own description, `/openapi.json` and `/docs`.
+    #[must_use]
+    pub fn described(self, info: Info) -> Self {
+        openapi::with_pages(self, info)
+    }
+
+    /// The description of these routes, as OpenAPI.
+    pub fn document(&self, info: Info) -> Value {
+        openapi::document(info, &self.descriptions())
+    }
+
+    pub(crate) fn descriptions(&self) -> Vec<Described> {
+        self.routes.iter().map(|(described, _)| described.clone()).collect()
     }
 
     /// The routes with what their handlers share.
     #[must_use]
     pub fn with_state(self, state: S) -> Routes {
-        let with_state = |(path, bind): (_, Bind<S>)| {
+        let with_state = |(described, bind): (_, Bind<S>)| {
             let state = state.clone();
             let bind: Bind<()> = Box::new(move |gate| bind(gate).with_state(state));
-            (path, bind)
+            (described, bind)
         };
         Routes { routes: self.routes.into_iter().map(with_state).collect() }
     }
@@ -85,7 +124,7 @@ impl Routes {
     pub(super) fn behind(self, gate: &Gate) -> Router {
         self.routes
             .into_iter()
-            .fold(Router::new(), |router, (path, bind)| router.route(path, bind(gate.clone())))
+            .fold(Router::new(), |router, (route, bind)| router.route(route.path, bind(gate.clone())))
     }
 }
 

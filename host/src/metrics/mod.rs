@@ -29,6 +29,9 @@ pub use bus::BusFigures;
 pub use exposition::Exposition;
 pub use node::{Buffer, NodeFigures, NodeLabels};
 
+/// The media type of the answer.
+pub(crate) const MEDIA_TYPE: &str = prometheus_text::CONTENT_TYPE;
+
 /// A node's figures at one moment.
 pub trait Figures: fmt::Debug + Send + Sync + 'static {
     /// Tells each of them.
@@ -58,7 +61,7 @@ pub fn answer(figures: impl Figures) -> Result<Response, Problem> {
     let mut text = String::new();
     prometheus_text::encode(&mut text, &registry).map_err(|_| unwritable())?;
     let mut response = Response::new(Body::from(text));
-    let content_type = HeaderValue::from_static(prometheus_text::CONTENT_TYPE);
+    let content_type = HeaderValue::from_static(MEDIA_TYPE);
     response.headers_mut().insert(header::CONTENT_TYPE, content_type);
     Ok(response)
 }

@@ -15,6 +15,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use replog_host::{
     edge::{self, Access, EdgeLimits, EdgeOptions, Routes, query::Query},
+    openapi::reads,
     pages::Shown,
     reads::Reads,
     tail::{Source, TailQuery, Tails},
@@ -90,7 +91,7 @@ impl Server {
         let source = Source { reads: Reads::new(reader), shown: receiver, is_whole: true, stopping };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        let routes = Routes::new().get("/tail", Access::Open, tail);
+        let routes = Routes::new().get("/tail", Access::Open, reads::tail, tail);
         let routes = routes.with_state((Tails::new(&limits), source));
         let options = EdgeOptions::from(limits);
         let task = tokio::spawn(edge::serve(listener, routes, options, shutdown.clone()));

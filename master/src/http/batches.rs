@@ -8,36 +8,48 @@ use replog_host::edge::{
     ndjson::LinesBody,
     query::{Params, QueryParams, number_in},
 };
-use replog_shared::limits::MAX_BATCH_MESSAGES;
+use replog_shared::{MessageId, Order, WriteConcern, limits::MAX_BATCH_MESSAGES};
+use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use crate::{
     core::events::NewMessage,
-    requests::{Request, allowed, new_message, parse, request},
+    requests::{AnyMessage, Request, allowed, new_message, parse, request},
 };
 
 /// The body of `POST /messages/batch`.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct BatchBody<'a> {
+#[schemars(rename = "Batch")]
+pub(super) struct BatchBody<'a> {
+    /// The ids of a batch differ.
     #[serde(borrow)]
+    #[schemars(with = "Vec<BatchItem<'a>>", length(min = 1, max = MAX_BATCH_MESSAGES))]
     messages: Vec<Object<BatchItem<'a>>>,
     #[serde(default, deserialize_with = "present")]
+    #[schemars(with = "WriteConcern")]
     w: Option<u64>,
+    /// How long the caller waits for `w`, in milliseconds; then it is answered with 504. Not given: for ever.
     #[serde(default, deserialize_with = "present")]
+    #[schemars(with = "u64", range(max = u64::MAX))]
     timeout_ms: Option<u64>,
+    /// Append only if the first message gets this order; else 412. Not given: any.
     #[serde(default, deserialize_with = "present")]
+    #[schemars(with = "Order")]
     expect_order: Option<u64>,
 }
 
 /// One message of a batch.
-#[derive(Deserialize)]
+#[derive(Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
-struct BatchItem<'a> {
+#[schemars(rename = "BatchItem")]
+pub(super) struct BatchItem<'a> {
     #[serde(borrow)]
+    #[schemars(with = "AnyMessage")]
     message: &'a RawValue,
     #[serde(borrow, default, deserialize_with = "present")]
+    #[schemars(with = "MessageId")]
     id: Option<Cow<'a, str>>,
 }
 

@@ -6,6 +6,7 @@ use replog_host::{
     edge::{Problem, query::Query},
 };
 use replog_shared::{NodeName, Order, store::Reader};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Context, State, health::HealthAnswer};
@@ -15,15 +16,15 @@ use crate::core::events::{Holders, Written};
 const SHOWN_WRITES: usize = 50;
 
 /// The master at one moment.
-#[derive(Serialize)]
-struct Snapshot {
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Snapshot {
     #[serde(flatten)]
     health: HealthAnswer,
     waiting: Vec<WaitingWrite>,
 }
 
 /// A write whose w is not met yet.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
 struct WaitingWrite {
     /// Its first order.
     order: Order,

@@ -8,6 +8,7 @@ use replog_host::{
     probes,
 };
 use replog_shared::{Digest, Durability, EpochNumber, LogId, NodeName, Order, store::Reader};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Context, State};
@@ -16,12 +17,29 @@ use crate::{
     node::{HealthReport, SecondaryReport},
 };
 
+/// What `status` may say.
+const STATUS_WORDS: [&str; 9] = [
+    "ok",
+    "degraded",
+    "read_only",
+    "recovering",
+    "fenced",
+    "not_promoted",
+    "dry_run",
+    "diverged",
+    "stopping",
+];
+
 /// `GET /health` of a master.
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "Health")]
 pub(super) struct HealthAnswer {
+    /// What is worst; `reason` says why it is not `ok`.
+    #[schemars(extend("enum" = STATUS_WORDS))]
     status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+    #[schemars(extend("const" = "master"))]
     role: &'static str,
     node: NodeName,
     log_id: Option<LogId>,
@@ -40,9 +58,12 @@ pub(super) struct HealthAnswer {
     refused_envelopes: BTreeMap<&'static str, u64>,
 }
 
-#[derive(Serialize)]
+#[derive(Serialize, JsonSchema)]
+#[schemars(rename = "SecondaryHealth")]
 struct SecondaryAnswer {
+    #[schemars(extend("enum" = ["healthy", "suspected", "unhealthy"]))]
     status: &'static str,
+    /// What the master does with it.
     stage: &'static str,
     acked_through: Order,
     /// Entries that it has not acked.

@@ -3,6 +3,7 @@
 mod batches;
 mod clean;
 mod console;
+mod description;
 mod faults;
 mod health;
 mod messages;
@@ -20,10 +21,16 @@ use replog_host::{
         Access::{Needs, Open},
         Routes,
     },
+    openapi::{chores, reads},
     probes,
     tail::Tails,
 };
-use replog_shared::{Durability, LogName, store::Reader};
+use replog_shared::{
+    Durability, LogName,
+    limits::MAX_SECONDARIES,
+    store::{MemoryStore, Reader, Store},
+};
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::{node::Handle, nodes::Nodes};
@@ -59,25 +66,36 @@ type State<R> = axum::extract::State<Arc<Context<R>>>;
 
 /// The master's routes, and what each asks of its caller.
 pub fn router<R: Reader>(context: Context<R>) -> Routes {
+    let info = description::info(context.nodes.count());
+    routes::<R>().described(info).with_state(Arc::new(context))
+}
+
+/// The description of a master's API, as OpenAPI. Told by a node, it knows the largest `w` there; here it is the
+/// largest one that any log has.
+pub fn openapi() -> Value {
+    let info = description::info(MAX_SECONDARIES as u16 + 1);
+    routes::<<MemoryStore as Store>::Reader>().described(info).document(info)
+}
+
+fn routes<R: Reader>() -> Routes<Arc<Context<R>>> {
     Routes::new()
-        .post("/messages", Needs(Append), messages::append::<R>)
-        .get("/messages", Needs(Read), messages::list::<R>)
-        .post("/messages/batch", Needs(Append), messages::append_batch::<R>)
-        .get("/messages/{order}", Needs(Read), messages::one::<R>)
-        .get("/full_messages", Needs(Read), messages::list_full::<R>)
-        .get("/tail", Needs(Read), tail::tail::<R>)
-        .post("/clean", Needs(Admin), clean::clean::<R>)
-        .get("/faults", Needs(Admin), faults::elsewhere::<R>)
-        .put("/faults", Needs(Admin), faults::elsewhere::<R>)
-        .get("/health", Needs(Read), health::health::<R>)
-        .get("/metrics", Needs(Read), metrics::metrics::<R>)
-        .get("/livez", Open, probes::livez)
-        .get("/readyz", Open, health::readyz::<R>)
-        .get("/events", Needs(Read), console::events::<R>)
-        .get("/", Open, index)
-        .get("/console.css", Open, style)
-        .get("/console.js", Open, script)
-        .with_state(Arc::new(context))
+        .post("/messages", Needs(Append), description::append, messages::append::<R>)
+        .get("/messages", Needs(Read), reads::messages, messages::list::<R>)
+        .post("/messages/batch", Needs(Append), description::append_batch, messages::append_batch::<R>)
+        .get("/messages/{order}", Needs(Read), description::one, messages::one::<R>)
+        .get("/full_messages", Needs(Read), reads::full_messages, messages::list_full::<R>)
+        .get("/tail", Needs(Read), reads::tail, tail::tail::<R>)
+        .post("/clean", Needs(Admin), description::clean, clean::clean::<R>)
+        .get("/faults", Needs(Admin), description::read_faults, faults::elsewhere::<R>)
+        .put("/faults", Needs(Admin), description::set_faults, faults::elsewhere::<R>)
+        .get("/health", Needs(Read), description::health, health::health::<R>)
+        .get("/metrics", Needs(Read), chores::metrics, metrics::metrics::<R>)
+        .get("/livez", Open, chores::livez, probes::livez)
+        .get("/readyz", Open, chores::readyz, health::readyz::<R>)
+        .get("/events", Needs(Read), description::events, console::events::<R>)
+        .get("/", Open, chores::console, index)
+        .get("/console.css", Open, chores::console_style, style)
+        .get("/console.js", Open, chores::console_script, script)
 }
 
 /// A 200 with a JSON body.

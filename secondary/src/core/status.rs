@@ -3,12 +3,13 @@
 use replog_shared::{
     Digest, Epoch, LogId, Moment, NodeName, Order, OrderRange, store::LogView, wire::SecondaryState,
 };
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{SecondaryCore, state::State};
 
 /// What has happened since the start.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, JsonSchema)]
 pub struct Counters {
     /// Entries appended.
     pub appended: u64,

@@ -6,13 +6,14 @@ use replog_host::{
     edge::{Problem, query::Query},
 };
 use replog_shared::store::Reader;
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Context, faults::FaultsBody, health::Health};
 
 /// The secondary at one moment.
-#[derive(Serialize)]
-struct Snapshot {
+#[derive(Serialize, JsonSchema)]
+pub(super) struct Snapshot {
     #[serde(flatten)]
     health: Health,
     /// The faults in force; none where they are not allowed.

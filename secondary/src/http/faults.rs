@@ -9,6 +9,7 @@ use replog_host::edge::{
     json::JsonBody,
     query::{Query, whole_number},
 };
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use replog_shared::store::Reader;
@@ -17,11 +18,18 @@ use super::Context;
 use crate::{config::MAX_FAULT_DELAY_MS, core::Faults};
 
 /// Faults as JSON; what a request leaves out is none.
-#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize)]
+#[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema)]
 #[serde(deny_unknown_fields, default)]
+#[schemars(rename = "Faults")]
 pub(super) struct FaultsBody {
+    /// How much later each envelope is stored, in milliseconds.
+    #[schemars(range(max = MAX_FAULT_DELAY_MS))]
     delay_ms: u64,
+    /// The share of envelopes that are stored and then answered with an error.
+    #[schemars(range(min = 0, max = 1))]
     error_rate: f64,
+    /// The share of envelopes that are dropped.
+    #[schemars(range(min = 0, max = 1))]
     drop_rate: f64,
 }
 

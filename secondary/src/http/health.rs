@@ -8,6 +8,7 @@ use replog_host::{
     probes,
 };
 use replog_shared::{Digest, Durability, Epoch, EpochNumber, LogId, NodeName, Order, wire::SecondaryState};
+use schemars::JsonSchema;
 use serde::Serialize;
 
 use replog_shared::store::Reader;
@@ -19,12 +20,14 @@ use crate::{
 };
 
 /// The answer of `GET /health`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 pub(super) struct Health {
     /// `ok` only when streaming from a master that was heard of late.
+    #[schemars(extend("enum" = ["ok", "degraded", "diverged", "foreign"]))]
     status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
+    #[schemars(extend("const" = "secondary"))]
     role: &'static str,
     node: NodeName,
     state: SecondaryState,
@@ -53,7 +56,7 @@ pub(super) struct Health {
 }
 
 /// What is known of the master.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Master {
     /// Its name, while it is heard.
     hears: Option<NodeName>,
@@ -62,7 +65,7 @@ struct Master {
 }
 
 /// The orders that are in question: `from..to`.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, JsonSchema)]
 struct Diverged {
     from: Order,
     to: Order,

@@ -1,6 +1,7 @@
 //! The HTTP routes of a secondary.
 
 mod console;
+mod description;
 mod faults;
 mod health;
 mod metrics;
@@ -14,10 +15,15 @@ use replog_host::{
         Access::{Needs, Open},
         Routes,
     },
+    openapi::{chores, reads},
     probes,
     tail::Tails,
 };
-use replog_shared::{Durability, LogName, NodeName, store::Reader};
+use replog_shared::{
+    Durability, LogName, NodeName,
+    store::{MemoryStore, Reader, Store},
+};
+use serde_json::Value;
 use tokio_util::sync::CancellationToken;
 
 use crate::node::Handle;
@@ -42,23 +48,31 @@ pub(crate) struct Context<R> {
 
 /// All routes, and what each asks of its caller.
 pub(crate) fn router<R: Reader>(context: Context<R>) -> Routes {
+    routes::<R>().described(description::INFO).with_state(context)
+}
+
+/// The description of a secondary's API, as OpenAPI.
+pub fn openapi() -> Value {
+    routes::<<MemoryStore as Store>::Reader>().described(description::INFO).document(description::INFO)
+}
+
+fn routes<R: Reader>() -> Routes<Context<R>> {
     Routes::new()
-        .get("/messages", Needs(Read), read::messages::<R>)
-        .post("/messages", Needs(Append), misdirected::to_master::<R>)
-        .post("/messages/batch", Needs(Append), misdirected::to_master::<R>)
-        .get("/messages/{order}", Needs(Read), misdirected::to_master::<R>)
-        .get("/tail", Needs(Read), read::tail::<R>)
-        .post("/clean", Needs(Admin), misdirected::to_master::<R>)
-        .get("/full_messages", Needs(Read), read::full_messages::<R>)
-        .get("/health", Needs(Read), health::health::<R>)
-        .get("/metrics", Needs(Read), metrics::metrics::<R>)
-        .get("/livez", Open, probes::livez)
-        .get("/readyz", Open, health::readyz::<R>)
-        .get("/events", Needs(Read), console::events::<R>)
-        .get("/", Open, index)
-        .get("/console.css", Open, style)
-        .get("/console.js", Open, script)
-        .get("/faults", Needs(Admin), faults::get::<R>)
-        .put("/faults", Needs(Admin), faults::put::<R>)
-        .with_state(context)
+        .get("/messages", Needs(Read), reads::messages, read::messages::<R>)
+        .post("/messages", Needs(Append), description::append, misdirected::to_master::<R>)
+        .post("/messages/batch", Needs(Append), description::append_batch, misdirected::to_master::<R>)
+        .get("/messages/{order}", Needs(Read), description::one, misdirected::to_master::<R>)
+        .get("/tail", Needs(Read), reads::tail, read::tail::<R>)
+        .post("/clean", Needs(Admin), description::clean, misdirected::to_master::<R>)
+        .get("/full_messages", Needs(Read), reads::full_messages, read::full_messages::<R>)
+        .get("/health", Needs(Read), description::health, health::health::<R>)
+        .get("/metrics", Needs(Read), chores::metrics, metrics::metrics::<R>)
+        .get("/livez", Open, chores::livez, probes::livez)
+        .get("/readyz", Open, chores::readyz, health::readyz::<R>)
+        .get("/events", Needs(Read), description::events, console::events::<R>)
+        .get("/", Open, chores::console, index)
+        .get("/console.css", Open, chores::console_style, style)
+        .get("/console.js", Open, chores::console_script, script)
+        .get("/faults", Needs(Admin), description::read_faults, faults::get::<R>)
+        .put("/faults", Needs(Admin), description::set_faults, faults::put::<R>)
 }

@@ -47,6 +47,12 @@ pub fn nats_py() -> PathBuf {
     named.expect("NATS_PY_PYTHON names a Python with nats-py: run `cargo xtask test --only process`").into()
 }
 
+/// The schemathesis: the one that `SCHEMATHESIS_BIN` names, else the one that `cargo xtask tools` fetched.
+pub fn schemathesis() -> PathBuf {
+    let fetched = || profile_folder().with_file_name("tools").join("schemathesis/bin/schemathesis");
+    env::var_os("SCHEMATHESIS_BIN").map_or_else(fetched, PathBuf::from)
+}
+
 /// The folder of the profile that this test was built with: tests lie in `target/<profile>/deps`.
 fn profile_folder() -> PathBuf {
     let test = env::current_exe().expect("a test knows its own program");

@@ -5,7 +5,12 @@ use std::fs;
 
 use anyhow::{Context as _, Result};
 
-use crate::{process, process::Program, tools::nats_py, workspace};
+use crate::{
+    process,
+    process::Program,
+    tools::{nats_py, schemathesis},
+    workspace,
+};
 
 /// Tests of one binary that this machine cannot run.
 pub(super) struct Skipped {
@@ -19,11 +24,13 @@ pub(super) struct Skipped {
 type Probe = fn() -> Result<()>;
 
 /// Binaries with processes, and what they need.
-const NEEDS: [(&str, Probe); 5] = [
+const NEEDS: [(&str, Probe); 7] = [
     ("process_console", has_browser),
     ("process_console_states", has_browser),
+    ("process_docs", has_browser),
     ("process_full_disk", may_mount),
     ("process_nats_py", has_nats_py),
+    ("process_schemathesis", has_schemathesis),
     ("process_sync_errors", may_trace),
 ];
 
@@ -40,7 +47,7 @@ fn may_trace() -> Result<()> {
     Program::new("sh").args(["-c", attach]).read().map(drop).context("strace may not trace other processes")
 }
 
-/// The console is tested in Chromium, by its driver; pkill ends what both leave behind.
+/// The console and the page of the API are tested in Chromium, by its driver; pkill ends what both leave behind.
 fn has_browser() -> Result<()> {
     let needed = ["chromium", "chromedriver", "pkill"].map(process::find);
     let missing = "Chromium is not installed (Debian: `apt-get install chromium chromium-driver procps`)";
@@ -50,6 +57,11 @@ fn has_browser() -> Result<()> {
 /// Appends over NATS are tried by nats-py, too.
 fn has_nats_py() -> Result<()> {
     nats_py::find().map(drop).context("nats-py cannot be had: see the step tools")
+}
+
+/// The description of the API is held against nodes by schemathesis.
+fn has_schemathesis() -> Result<()> {
+    schemathesis::find().map(drop).context("schemathesis cannot be had: see the step tools")
 }
 
 /// A small disk is a file system in memory.

@@ -12,13 +12,13 @@ const REQUIREMENTS: &str = "nats-py==2.15.0 \
 
 /// The Python that has it; none if it was not fetched.
 pub(crate) fn find() -> Option<PathBuf> {
-    python::find(NAME, REQUIREMENTS)
+    python::find(NAME, REQUIREMENTS).map(|folder| folder.join("bin/python"))
 }
 
 /// Fetches it unless it is there. Says so where that is not possible: what needs it is skipped then.
 pub(super) fn fetch() {
     match python::venv(NAME, REQUIREMENTS) {
-        Ok(python) => println!("nats-py is in {}", python.display()),
+        Ok(folder) => println!("nats-py is in {}", folder.display()),
         Err(error) => println!(
             "SKIPPED: nats-py cannot be had, so that nothing is appended by a second NATS library: {error:#}; it needs \
              Python with venv (Debian: `apt-get install python3-venv`) and PyPI"

@@ -1,0 +1,109 @@
+//! How the log is read, on both kinds of node.
+
+use replog_shared::{EpochNumber, MessageId, Order};
+use schemars::JsonSchema;
+use serde_json::{Value, json};
+
+use super::{Answer, Operation, Schemas, Tag, document::tidy};
+use crate::{pages::PageQuery, tail::TailQuery};
+
+/// What a page of either kind may be refused with.
+const OF_A_PAGE: [&str; 3] = ["not_acceptable", "not_shown_yet", "stopping"];
+
+/// An entry, as it stands in the log.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "nothing is ever made of it but its schema")]
+#[schemars(rename = "Entry")]
+struct EntryShape {
+    order: Order,
+    epoch: EpochNumber,
+    id: MessageId,
+    message: Value,
+}
+
+/// The bare messages.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "nothing is ever made of it but its schema")]
+#[schemars(rename = "Messages")]
+struct MessagesShape {
+    messages: Vec<Value>,
+}
+
+/// The entries.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "nothing is ever made of it but its schema")]
+#[schemars(rename = "Entries")]
+struct EntriesShape {
+    messages: Vec<EntryShape>,
+}
+
+fn entry(order: u64) -> Value {
+    tidy(
+        json!({"order": order, "epoch": "1.0", "id": format!("id{order}"), "message": format!("Msg{order}")}),
+    )
+}
+
+fn page(tag_id: (&'static str, &'static str), schemas: &mut Schemas) -> Operation {
+    let (id, summary) = tag_id;
+    Operation::new(Tag::Reads, id, summary)
+        .about(
+            "Without parameters: the whole log, streamed page by page. With `Accept: application/x-ndjson` one a \
+             line. Compressed with zstd or gzip for `Accept-Encoding`. An answer that a clean or a promotion \
+             overtakes breaks off.",
+        )
+        .query::<PageQuery>(schemas)
+        .refuses(&OF_A_PAGE)
+}
+
+/// `GET /messages`.
+pub fn messages(schemas: &mut Schemas) -> Operation {
+    let answer = Answer::new("The messages, in order.")
+        .json(schemas.answer::<MessagesShape>(), json!({"messages": ["Msg0", "Msg1"]}))
+        .lines(json!({}), json!(["Msg0", "Msg1"]))
+        .with_epoch(schemas);
+    page(("listMessages", "Read the bare messages"), schemas).answers(answer)
+}
+
+/// `GET /full_messages`.
+pub fn full_messages(schemas: &mut Schemas) -> Operation {
+    let line = schemas.answer::<EntryShape>();
+    let answer = Answer::new("The entries, in order.")
+        .json(schemas.answer::<EntriesShape>(), json!({"messages": [entry(0), entry(1)]}))
+        .lines(line, json!([entry(0), entry(1)]))
+        .with_epoch(schemas);
+    page(("listEntries", "Read the entries: order, epoch, id and message"), schemas).answers(answer)
+}
+
+/// The data of the last event, when the log was emptied or cut.
+#[derive(JsonSchema)]
+#[expect(dead_code, reason = "nothing is ever made of it but its schema")]
+#[schemars(rename = "Cut")]
+struct CutShape {
+    #[schemars(extend("const" = "cut"))]
+    code: String,
+    detail: String,
+}
+
+/// `GET /tail`.
+pub fn tail(schemas: &mut Schemas) -> Operation {
+    let line = schemas.answer::<EntryShape>();
+    let data = json!({"anyOf": [line, schemas.answer::<CutShape>()]});
+    let event = json!({"id": "0", "event": "message", "data": entry(0).to_string()});
+    let answer = Answer::new("The entries, and each that is added. The answer has no end of its own.")
+        .events(&["message", "cut"], data, event)
+        .lines(line, json!([entry(0), entry(1)]))
+        .with_epoch(schemas);
+    let seen = "The last order that was seen: the answer goes on behind it. Browsers send it by themselves. An empty \
+                one was taken back by a cut.";
+    let seen_schema = json!({"anyOf": [schemas.request::<Order>(), {"const": ""}]});
+    Operation::new(Tag::Reads, "tail", "Follow the log as it grows")
+        .about(
+            "Server-sent events: `id` is the order, `data` the entry. When the log is emptied or cut, the last event \
+             is of the type `cut`. After 15 s of silence comes a comment. With `Accept: application/x-ndjson` an \
+             entry is a line, and an empty line is the sign of life.",
+        )
+        .query::<TailQuery>(schemas)
+        .header("Last-Event-ID", seen_schema, seen, json!(0))
+        .refuses(&["invalid_field", "not_acceptable", "too_many_tails"])
+        .answers(answer)
+}
