@@ -5,6 +5,8 @@ mod batches;
 mod clean;
 mod console;
 mod faults;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod health;
 mod messages;
 mod metrics;
