@@ -15,6 +15,8 @@
 mod error;
 pub mod files;
 mod format;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod limits;
 mod log;
 mod node_file;

@@ -8,11 +8,13 @@
 //! | [`programs`] | the nodes and the command line, built static: for processes and for images |
 //! | [`bench`](mod@bench) | the nodes against an echo, measured in one run |
 //! | [`soak`] | faults under load, for as long as one likes |
+//! | [`fuzz`] | libFuzzer over one reader of bytes from outside |
 //! | [`docker`], [`process`], [`workspace`] | what these stand on: docker, child processes, folders |
 #![expect(clippy::print_stdout, reason = "a chore tells on the terminal what it does")]
 
 mod bench;
 mod docker;
+mod fuzz;
 mod images;
 mod process;
 mod programs;
@@ -39,6 +41,7 @@ enum Chore {
     Test(test::Args),
     Bench(bench::Args),
     Soak(soak::Args),
+    Fuzz(fuzz::Args),
 }
 
 fn main() -> Result<()> {
@@ -48,5 +51,6 @@ fn main() -> Result<()> {
         Chore::Test(args) => test::run(&args),
         Chore::Bench(args) => bench::run(&args),
         Chore::Soak(args) => soak::run(&args),
+        Chore::Fuzz(args) => fuzz::run(&args),
     }
 }

@@ -35,6 +35,16 @@ impl CutAt {
     }
 }
 
+/// That the segments behind it go must not take away what they prove of the last one that stays.
+fn close_last_that_stays(files: &dyn Files, segments: &mut [Segment], place: Place) -> Result<(), Failed> {
+    let stay = segments.partition_point(|segment| segment.start() < place);
+    let digest = segments.get(stay).map(|next| next.header.digest);
+    match (digest, segments[..stay].last_mut()) {
+        (Some(digest), Some(last)) => close_segment(files, last, digest),
+        _ => Ok(()),
+    }
+}
+
 /// How many of `marks`, all before `place`, stand directly before it.
 fn marks_at_end(marks: &[PlacedMark], place: Place) -> u32 {
     marks.iter().rev().take_while(|placed| placed.at == place.length).count() as u32
@@ -48,6 +58,7 @@ impl Shared {
     pub(super) fn cut(&self, cut: &CutAt, marks: &[PlacedMark]) -> Result<(), Failed> {
         let (files, dir) = (&*self.dir.files, &self.dir.log);
         let mut segments = write(&self.segments);
+        close_last_that_stays(files, &mut segments, cut.place)?;
         while let Some(last) = segments.pop_if(|last| last.start() >= cut.place) {
             files.remove(&last.path).map_err(Failed::removing(&last.path))?;
             files.sync_dir(dir).map_err(Failed::syncing(dir))?;
@@ -121,6 +132,24 @@ pub(crate) fn replace_by_prefix(
     files.rename(&temporary, path).map_err(Failed::creating(path))?;
     files.sync_dir(dir).map_err(Failed::syncing(dir))?;
     Ok(keep + RECORD_BYTES as u64)
+}
+
+/// Says behind the end of a whole segment that all of it is synced.
+///
+/// As long as another segment follows, that one says so. To be called before it goes: without either, damage to the
+/// last group would be taken for a torn write, and cut off in silence.
+///
+/// # Errors
+/// The file system refused; then the record is there or not.
+pub(crate) fn close_segment(files: &dyn Files, segment: &mut Segment, digest: Digest) -> Result<(), Failed> {
+    let path = &segment.path;
+    let file = files.open(path).map_err(Failed::reading(path))?;
+    file.set_len(segment.end).map_err(Failed::writing(path))?;
+    let record = sealed_end(segment.header.salt, segment.end, digest);
+    write_full(&*file, &record, segment.end).map_err(Failed::writing(path))?;
+    file.sync().map_err(Failed::syncing(path))?;
+    segment.end += RECORD_BYTES as u64;
+    Ok(())
 }
 
 /// The record that says that all before it is synced.

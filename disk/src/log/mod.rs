@@ -16,7 +16,7 @@ mod writer;
 pub use reader::DiskReader;
 pub use store::DiskStore;
 
-pub(crate) use cut::{replace_by_prefix, sealed_end};
+pub(crate) use cut::{close_segment, replace_by_prefix, sealed_end};
 pub(crate) use quarantine::next_number;
 pub(crate) use segments::{Indexer, Segment};
 pub(crate) use start::Parts;

@@ -19,7 +19,7 @@ use crate::{
     error::{Damage, Failed, OpenError},
     files::{Files, read_full},
     format::{HEADER_BYTES, Header, HeaderError, start_of},
-    log::Segment,
+    log::{Segment, close_segment, replace_by_prefix},
 };
 
 /// A log as it was found, sound and durable.
@@ -210,12 +210,21 @@ impl Recovered {
         let mut end = scan.end;
         if is_last {
             if scan.place == scan.header.start {
+                self.close_last(dir)?;
                 return Ok(repair::remove(dir, path)?);
             }
             end = repair::seal(dir, path, &scan)?;
         }
         self.take(path, scan, end);
         Ok(())
+    }
+
+    /// What follows the last segment goes: from now on it says itself that it is whole.
+    fn close_last(&mut self, dir: &DataDir) -> Result<(), Failed> {
+        match self.segments.last_mut() {
+            Some(last) => close_segment(&*dir.files, last, self.digest),
+            None => Ok(()),
+        }
     }
 
     fn take(&mut self, path: &Path, scan: Scan, end: u64) {
@@ -245,12 +254,15 @@ impl Recovered {
         sound: Option<Scan>,
     ) -> Result<CutAtDamage, OpenError> {
         let sound = sound.filter(|scan| scan.place != scan.header.start);
+        if sound.is_none() {
+            self.close_last(dir)?;
+        }
         let quarantined = repair::quarantine(dir, paths, sound.is_some())?;
         if let Some(scan) = sound {
             let (keep, digest) = (scan.end, scan.digest);
             self.take(&paths[0], scan, keep);
             if let Some(last) = self.segments.last_mut() {
-                last.end = crate::log::replace_by_prefix(&*dir.files, &dir.log, last, keep, digest)?;
+                last.end = replace_by_prefix(&*dir.files, &dir.log, last, keep, digest)?;
             }
         }
         Ok(CutAtDamage { damage, quarantined })
@@ -260,10 +272,12 @@ impl Recovered {
 /// The smallest frame of an entry takes about 64 bytes.
 const MOST_ENTRIES_IN_SEGMENT: u64 = crate::limits::SEGMENT_MAX_BYTES / 64;
 
-/// Whether a segment begins exactly where the lines of `scan` end.
+/// Whether a segment begins exactly where the lines of `scan` end, and is called so.
 fn continues(files: &dyn Files, next: &Path, scan: &Scan) -> bool {
+    let named = next.file_name().and_then(|name| start_of(&name.to_string_lossy()));
     let mut head = [0; HEADER_BYTES];
     let got = files.open(next).and_then(|file| read_full(&*file, &mut head, 0)).unwrap_or(0);
-    Header::decode(&head[..got])
-        .is_ok_and(|header| header.start == scan.place && header.digest == scan.digest)
+    Header::decode(&head[..got]).is_ok_and(|header| {
+        named == Some(header.start) && header.start == scan.place && header.digest == scan.digest
+    })
 }

@@ -1,14 +1,20 @@
 //! Torn writes are cut off, damage is not: whatever bit flips.
 
+use std::path::PathBuf;
+
 use proptest::prelude::*;
 use replog_shared::{
-    Lines,
+    Lines, Order, Place,
     lines::Tip,
-    store::{LogView, Store},
+    store::{Cut, LogView, Store},
 };
 
 use super::support::*;
-use crate::{DataDir, OpenError, files::simulated::SimulatedFiles};
+use crate::{
+    DataDir, OpenError,
+    files::simulated::SimulatedFiles,
+    format::{HEADER_BYTES, start_of},
+};
 
 /// Opens after damage: refused, or everything is there.
 fn assert_refused_or_whole(files: &SimulatedFiles, model: &Model, what: &str) -> bool {
@@ -150,6 +156,84 @@ fn a_torn_tail_does_not_come_back_to_life() {
     files.crash_process();
     drop(log);
     assert_eq!(Log::open(&files, STRICT).unwrap().store.tip().place, place(2, 1));
+}
+
+/// A log of which some segment, with another one behind it, is not closed by a record: its last lines and the first of
+/// the next were written as one group. The place where that next one begins, and its path.
+fn without_record() -> (SimulatedFiles, Place, PathBuf) {
+    let files = SimulatedFiles::new(3);
+    let mut log = Log::open(&files, STRICT).unwrap();
+    files.hold_syncs(true);
+    (0..30).for_each(|nth| log.append(1, 40, nth == 0));
+    files.hold_syncs(false);
+    log.settle().unwrap();
+    log.store.close().unwrap();
+    let all = segments(&files);
+    let is_closed = |content: &[u8]| content[content.len() - 24..].starts_with(b"\xffsynced\xff");
+    let open =
+        all.iter().position(|(_, content)| !is_closed(content)).expect("a segment that a group overran");
+    let path = all[open + 1].0.clone();
+    (files, start_of(&name_of(&path)).unwrap(), path)
+}
+
+/// What the log says of itself behind a power failure, when a bit of its last line has flipped.
+fn with_last_line_damaged(files: &SimulatedFiles, length: Order) -> Result<Log, OpenError> {
+    files.crash_power();
+    let (path, content) = segments(files).pop().unwrap();
+    let id = format!("\"id{}\"", length.get() - 1);
+    let at = content.windows(id.len()).rposition(|bytes| bytes == id.as_bytes()).unwrap();
+    flip(files, &path, at * 8);
+    Log::open(files, STRICT)
+}
+
+/// The fuzz target `segments` found it: that a segment followed was all that said that the one before it was synced,
+/// and then it was removed.
+#[test]
+fn an_empty_segment_that_is_removed_leaves_behind_what_it_proved() {
+    let (files, place, path) = without_record();
+    // As a power failure leaves it right behind the beginning of a segment: no line, no record.
+    for (later, _) in segments(&files).iter().filter(|(later, _)| *later > path) {
+        files.process().remove(later).unwrap();
+    }
+    files.damage(&path, |content| content.truncate(HEADER_BYTES));
+    assert_eq!(Log::open(&files, STRICT).unwrap().store.tip().place, place);
+    assert!(!files.content(&root()).contains_key(&path), "a segment without lines is removed");
+    let refused = with_last_line_damaged(&files, place.length);
+    assert!(matches!(refused, Err(OpenError::Damaged(_))), "what was synced was cut off in silence");
+}
+
+#[test]
+fn a_cut_between_two_segments_leaves_behind_what_the_second_proved() {
+    let (files, place, _) = without_record();
+    let mut log = Log::open(&files, STRICT).unwrap();
+    log.store.truncate(place, Cut::Drop).unwrap();
+    let refused = with_last_line_damaged(&files, place.length);
+    assert!(matches!(refused, Err(OpenError::Damaged(_))), "what was synced was cut off in silence");
+}
+
+/// The fuzz target `damaged_log` found it.
+#[test]
+fn what_is_kept_behind_damage_needs_no_second_cut() {
+    let (original, _) = closed(9);
+    let all = segments(&original);
+    // Nothing of the first segment is sound, and a copy of it stands where the second was.
+    let files = copy(&original);
+    files.damage(&all[1].0, |content| content.clone_from(&all[0].1));
+    files.damage(&all[0].0, |content| content[HEADER_BYTES] ^= 1);
+    let tip = Log::open(&files, CUT_AT_DAMAGE).unwrap().store.tip().clone();
+    assert_eq!(Log::open(&files, STRICT).unwrap().store.tip(), &tip);
+    // Behind the lines of the first segment stands junk, which is nothing as long as the second one continues it.
+    let files = copy(&original);
+    files.damage(&all[0].0, |content| content.extend(b"junk"));
+    files.damage(&all[1].0, |content| content[HEADER_BYTES] ^= 1);
+    let log = Log::open(&files, CUT_AT_DAMAGE).unwrap();
+    let (tip, place) = (log.store.tip().clone(), start_of(&name_of(&all[1].0)).unwrap());
+    drop(log);
+    assert_eq!((Log::open(&files, STRICT).unwrap().store.tip(), tip.place), (&tip, place));
+}
+
+fn name_of(path: &std::path::Path) -> String {
+    path.file_name().unwrap().to_string_lossy().into_owned()
 }
 
 proptest! {

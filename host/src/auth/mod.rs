@@ -6,6 +6,8 @@
 //! - [`Gate`] stands before the routes: no token, no entry.
 
 mod file;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod gate;
 mod limits;
 mod scope;

@@ -62,7 +62,22 @@ fn wish(text: &str) -> Option<(String, f32)> {
     let mut parts = text.split(';').map(str::trim);
     let name = parts.next().filter(|name| !name.is_empty())?.to_ascii_lowercase();
     let quality = parts.find_map(|part| part.strip_prefix("q=").or_else(|| part.strip_prefix("Q=")));
-    Some((name, quality.map_or(Some(1.0), |quality| quality.parse().ok())?))
+    Some((name, quality.map_or(Some(1.0), weight)?))
+}
+
+/// A quality (RFC 9110, 12.4.2): from 0 to 1, at most three digits behind the point. What Rust takes for a number
+/// besides, such as `nan` and `inf`, would outdo every other wish.
+fn weight(text: &str) -> Option<f32> {
+    let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit());
+    let (whole, part) = text.split_once('.').unwrap_or((text, ""));
+    let is_weight = matches!(whole, "0" | "1") && part.len() <= 3 && digits(part);
+    text.parse().ok().filter(|weight| is_weight && *weight <= 1.0)
+}
+
+/// The name of the coding that a client is answered in; none: as it is.
+#[cfg(feature = "fuzzing")]
+pub(super) fn wanted(headers: &HeaderMap) -> Option<&'static str> {
+    Coding::wanted(headers).map(Coding::name)
 }
 
 /// Compresses an answer that is streamed, if the client takes it so. What comes out for a piece is sent before the next
@@ -172,6 +187,16 @@ mod tests {
             assert_eq!(wanted(none), None, "{none}");
         }
         assert_eq!(Coding::wanted(&HeaderMap::new()), None);
+    }
+
+    #[test]
+    fn a_quality_that_is_none_does_not_outdo_the_others() {
+        for odd in ["nan", "inf", "2", "+1", "1e0", "0.9999", "1.001", ".9", "01", ""] {
+            let line: &'static str = format!("gzip;q=0.5, zstd;q={odd}").leak();
+            assert_eq!(wanted(line), Some(Coding::Gzip), "{line}");
+        }
+        assert_eq!(wanted("gzip;q=0.5, zstd;q=1."), Some(Coding::Zstd));
+        assert_eq!(wanted("zstd;q=0.001, gzip;q=0."), Some(Coding::Zstd));
     }
 
     async fn answer(coding: &'static str, pieces: Vec<Result<Bytes, io::Error>>) -> Response<Body> {

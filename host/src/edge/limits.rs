@@ -14,6 +14,10 @@ pub(super) const UNSENT_BYTES: u32 = 16 * 1024;
 /// Answers that are compressed at one time: an encoder holds up to some megabytes. One more is sent as it is.
 pub(super) const MAX_ENCODERS: usize = 16;
 
+/// Parameters of a query: more than any route knows. Each is compared with all others, and a head has room for
+/// twenty thousand.
+pub(super) const MAX_QUERY_PARAMETERS: usize = 32;
+
 /// What one client may cost. Each field maps to a flag; the defaults are the documented ones.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EdgeLimits {

@@ -18,6 +18,8 @@ mod body;
 pub mod compression;
 mod connection;
 mod framing;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod handshake;
 pub mod json;
 mod limits;

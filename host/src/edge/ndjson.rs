@@ -27,6 +27,12 @@ pub enum JsonOrLines {
 #[derive(Clone, Debug)]
 pub struct LinesBody(Bytes);
 
+impl From<Bytes> for LinesBody {
+    fn from(bytes: Bytes) -> Self {
+        Self(bytes)
+    }
+}
+
 impl LinesBody {
     /// The lines with their numbers, counted from 1. Blank ones are passed over.
     pub fn lines(&self) -> impl Iterator<Item = (usize, JsonBody)> {

@@ -5,7 +5,7 @@ use std::{borrow::Cow, ops::RangeInclusive};
 use axum::extract::FromRequestParts;
 use http::{StatusCode, request::Parts};
 
-use super::Problem;
+use super::{Problem, limits::MAX_QUERY_PARAMETERS};
 
 /// Extracts a route's query parameters.
 ///
@@ -98,6 +98,9 @@ impl<'q> Params<'q> {
                 let detail = format!("The query parameter `{name}` is given more than once.");
                 return Err(invalid(&name, "repeated_parameter", detail));
             }
+            if rest.len() == MAX_QUERY_PARAMETERS {
+                return Err(too_many());
+            }
             rest.push((name, value));
         }
         Ok(Self { rest, known: Vec::new() })
@@ -153,6 +156,11 @@ pub fn whole_number(range: &RangeInclusive<u64>) -> String {
         (least, u64::MAX) => format!("a whole number from {least}"),
         (least, most) => format!("a whole number from {least} to {most}"),
     }
+}
+
+fn too_many() -> Problem {
+    let detail = format!("A query has at most {MAX_QUERY_PARAMETERS} parameters.");
+    Problem::new(StatusCode::BAD_REQUEST, "too_many_parameters", detail).with("limit", MAX_QUERY_PARAMETERS)
 }
 
 fn not_in_range(name: &str, text: &str, range: &RangeInclusive<u64>) -> Problem {
@@ -252,6 +260,15 @@ mod tests {
     fn repeated_ones_are_refused_even_with_the_same_value() {
         assert_refused("from=7&from=7", Some("from"), "more than once");
         assert_refused("from=7&fr%6Fm=8", Some("from"), "more than once");
+    }
+
+    /// Each is compared with all others: of a head full of them, that takes the node's one thread for a second.
+    #[test]
+    fn a_query_of_too_many_is_refused_before_they_are_compared() {
+        let names = |count: usize| (0..count).map(|nth| format!("{nth:x}")).collect::<Vec<_>>().join("&");
+        assert_eq!(parse::<Page>(&names(MAX_QUERY_PARAMETERS)).unwrap_err().code(), "unknown_parameter");
+        let many = parse::<Page>(&names(20_000)).unwrap_err();
+        assert_eq!((many.status(), many.code()), (StatusCode::BAD_REQUEST, "too_many_parameters"));
     }
 
     #[test]

@@ -5,6 +5,8 @@ mod clean;
 mod console;
 mod description;
 mod faults;
+#[cfg(feature = "fuzzing")]
+pub mod fuzzing;
 mod health;
 mod messages;
 mod metrics;

@@ -158,6 +158,9 @@ impl SecondaryCore {
         match Lines::checked(unseen, tip) {
             Err(error) => self.refuse(unit, error.to_string()),
             Ok(run) if run.tip().digest != unit.digest => self.on_digest_mismatch(now, unit),
+            Ok(run) if !self.may_hold(&run) => {
+                self.refuse(unit, "it has a mark of a higher epoch than its sender's".to_owned())
+            }
             Ok(run) => {
                 self.counters.appended += run.entries().len() as u64;
                 tip.clone_from(run.tip());
@@ -165,6 +168,12 @@ impl SecondaryCore {
                 Progress::Some
             }
         }
+    }
+
+    /// Whether a run ends within the epoch that this node follows: a mark above it would outrank the master whose
+    /// log this is, and no epoch is believed but after an exchange.
+    fn may_hold(&self, run: &Lines) -> bool {
+        matches!(&self.state, State::Joined(session) if run.tip().epoch.as_ref() <= Some(&session.epoch))
     }
 
     fn refuse(&mut self, unit: &Unit, reason: String) -> Progress {

@@ -36,6 +36,20 @@ fn a_duplicate_changes_nothing_and_is_acked_again() {
     assert!(secondary.acks().iter().all(|ack| ack.through == order(3)));
 }
 
+/// The fuzz target `secondary_core` found it: only a master that is broken, or somebody else, sends such.
+#[test]
+fn a_mark_above_the_epoch_of_its_sender_is_refused() {
+    let mut master = Master::with(1);
+    let mut secondary = Secondary::caught_up_with(&master);
+    let before = secondary.store.tip().clone();
+    master.open(epoch(2, 0), MarkKind::Promotion);
+    master.append(1);
+    master.epoch = epoch(1, 0);
+    secondary.receive(master.entries(1, 2, None));
+    assert_eq!((secondary.store.tip(), secondary.status().counters.refused), (&before, 1));
+    assert_eq!(secondary.saved.fence, Some(epoch(1, 0)));
+}
+
 #[test]
 fn an_overlapping_envelope_gives_what_is_new() {
     let mut master = Master::with(3);
