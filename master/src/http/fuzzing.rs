@@ -4,8 +4,8 @@ use http::Uri;
 use replog_host::edge::{Problem, json::JsonBody, ndjson::LinesBody, query};
 use replog_shared::Order;
 
-use super::{batches, requests};
-use crate::core::events::Append;
+use super::batches;
+use crate::{core::events::Append, requests};
 
 /// The body of `POST /messages`, on a master of so many nodes.
 ///
