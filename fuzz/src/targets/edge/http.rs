@@ -8,7 +8,10 @@ use std::{
 use axum::{Json, extract::State};
 use bytes::Bytes;
 use http::{Method, Uri};
-use replog_host::edge::{Access::Open, EdgeLimits, Routes, fuzzing::serve_one, ndjson::JsonOrLines};
+use replog_host::{
+    edge::{Access::Open, EdgeLimits, Routes, fuzzing::serve_one, ndjson::JsonOrLines},
+    openapi::{Operation, Schemas, Tag},
+};
 use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt, duplex},
@@ -85,12 +88,17 @@ fn limits() -> EdgeLimits {
     }
 }
 
+/// What these routes do is told by the target.
+fn undescribed(_: &mut Schemas) -> Operation {
+    Operation::new(Tag::Operations, "fuzz", "For a fuzz target")
+}
+
 fn routes(reached: Reached) -> Routes {
     Routes::new()
-        .get("/", Open, on_get)
-        .get("/messages/{order}", Open, on_get)
-        .post("/messages", Open, on_post)
-        .post("/ignored", Open, on_get)
+        .get("/", Open, undescribed, on_get)
+        .get("/messages/{order}", Open, undescribed, on_get)
+        .post("/messages", Open, undescribed, on_post)
+        .post("/ignored", Open, undescribed, on_get)
         .with_state(reached)
 }
 
