@@ -82,6 +82,9 @@ async fn a_master_that_does_not_lead_is_not_there() {
         secondary.process.start();
     }
     opens(&door).await;
+    let log = cluster.master.process.log();
+    let (leads, takes) = (log.find("this node leads"), log.find("takes appends over NATS"));
+    assert!(leads.is_some() && leads < takes, "{log}");
     cluster.master.process.kill();
     closes(&door).await;
 }
