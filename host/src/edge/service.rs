@@ -185,8 +185,7 @@ fn bare_problem(status: StatusCode, method: &Method, uri: &Uri, headers: &Header
     let path = quoted(uri.path());
     match status {
         StatusCode::NOT_FOUND => {
-            let detail =
-                format!("There is nothing at {path}. The API table of the README lists what there is.");
+            let detail = format!("There is nothing at {path}. GET /docs shows what there is.");
             Problem::new(status, "not_found", detail)
         }
         StatusCode::METHOD_NOT_ALLOWED => {
