@@ -263,3 +263,66 @@ async fn answers_go_only_to_the_inbox_of_the_node_that_asks() {
     }
     assert_eq!(cluster.equal_logs(SOON).await.len(), 1);
 }
+
+/// Numbers at the edge, and ranges that run backwards.
+fn strange_ranges() -> Vec<(u64, u64)> {
+    const MAX: u64 = u64::MAX;
+    vec![(0, MAX), (MAX, MAX), (MAX, 0), (1, 0), (5, 5), (MAX - 1, MAX), (1 << 53, 1 << 54)]
+}
+
+#[tokio::test]
+async fn joins_and_ranges_that_nobody_means_change_nothing() {
+    let cluster = Cluster::running().await;
+    let client = cluster.client();
+    client.write("before", 3).await;
+    let nats = connect(&cluster).await;
+    let (ack, _) = overheard(&nats, "replog.main.acks.secondary1").await;
+    let epoch = json!({"epoch": ack["epoch"], "owner": ack["owner"], "opened_by": ack["opened_by"]});
+    let inbox = "replog.main.inbox.secondary1";
+    let mut answers = nats.subscribe(format!("{inbox}.>")).await.expect("a subscription is allowed");
+    let ask = async |kind: &str, envelope: String| {
+        let subject = format!("replog.main.{kind}.secondary1");
+        let sent = nats.publish_with_reply(subject, format!("{inbox}.{kind}.1"), envelope.into());
+        sent.await.expect("the connection stays");
+    };
+    // In the name of the process that was admitted: all of it is answered as far as there is something to send.
+    for (from, to) in strange_ranges() {
+        ask("fetch", forged(&ack, json!({"request": 1, "from": from, "to": to}))).await;
+    }
+    let whole = answers.next().await.expect("the connection stays");
+    assert!(whole.payload.len() < 2_000, "{} bytes for a log of one entry", whole.payload.len());
+    // In the name of another process: of a name that is taken.
+    let mark = |at: u64| forged(&epoch, json!({"kind": "promotion", "at": at})).parse::<Value>();
+    let mark = |at: u64| mark(at).expect("it is JSON");
+    for (marks_before, marks, length) in [
+        (0, json!([]), 0),
+        (u32::MAX, json!([]), u64::MAX),
+        (u32::MAX, json!([mark(5), mark(4)]), 1),
+        (0, json!([mark(u64::MAX), mark(0), mark(7)]), u64::MAX),
+        (0, Value::Array((0..300).map(mark).collect()), 3),
+    ] {
+        let members = json!({
+            "request": 1, "incarnation": "00000000000000ab", "marks_before": marks_before, "marks": marks, "length": length,
+            "fence": null, "whole": true,
+        });
+        ask("join", forged(&ack, members)).await;
+        let what = "a join in a living node's name is answered";
+        let refused = async || {
+            let answer = answers.next().await.expect("the connection stays");
+            let answer: Option<Value> = serde_json::from_slice(&answer.payload).ok();
+            answer.and_then(|answer| answer["verdict"].as_str().map(str::to_owned))
+        };
+        assert_eq!(eventually(what, SOON, refused).await, "name_in_use");
+    }
+    // To a secondary: what a promoting master would ask it for.
+    for (from, marks) in [(0, u64::from(u32::MAX)), (u64::MAX, 0), (u64::MAX, u64::from(u32::MAX))] {
+        let read = json!({"request": 1, "node": "master", "from": {"length": from, "marks": marks}});
+        let reply = "replog.main.inbox.master.read.1".to_owned();
+        let sent = nats.publish_with_reply("replog.main.read.secondary1", reply, forged(&ack, read).into());
+        sent.await.expect("the connection stays");
+    }
+    client.write("after", 3).await;
+    let health = client.health().await;
+    assert_eq!((&health["status"], &health["epoch"]), (&json!("ok"), &ack["epoch"]));
+    assert_eq!(cluster.equal_logs(SOON).await.len(), 2);
+}

@@ -118,9 +118,10 @@ impl Scan {
 
     fn on_mark(&mut self, line: &[u8]) -> Result<(), &'static str> {
         let mark = Mark::parse(line).map_err(|_| "neither an entry nor a mark")?;
+        // A header may say anything: whether the segment continues the one before is looked at later.
+        self.place.marks = self.place.marks.checked_add(1).ok_or("more marks than a log can have")?;
         self.marks.push(PlacedMark { mark, at: self.place.length, digest: self.digest });
         self.trailing_marks.extend_from_slice(line);
-        self.place.marks += 1;
         Ok(())
     }
 

@@ -2,12 +2,13 @@
 
 use proptest::prelude::*;
 use replog_shared::{
-    Digest, Place,
+    Digest, Order, Place,
     store::{LogView, Store},
 };
 
 use super::support::*;
 use crate::{
+    OpenError,
     files::simulated::SimulatedFiles,
     format::{Header, SyncRecord, put_line, put_record, segment_name},
 };
@@ -41,6 +42,20 @@ fn a_line_that_does_not_continue_the_digest_is_not_taken() {
         files.process().create(&path).unwrap().write_at(&content, 0).unwrap();
         assert_eq!(Log::open(&files, STRICT).unwrap().store.tip().place.marks, taken);
     }
+}
+
+/// The fuzz target `segments` found it.
+#[test]
+fn a_segment_that_begins_behind_more_marks_than_there_can_be_is_damage() {
+    let start = Place::new(Order::ZERO, u32::MAX);
+    let (mut content, line) =
+        (Header { salt: 9, start, digest: Digest::EMPTY }.encode().to_vec(), mark(0).encode());
+    put_line(&mut content, 9, 0, &line, Digest::EMPTY.extend(&line), false);
+    let files = SimulatedFiles::new(1);
+    let path = root().join("log").join(segment_name(start));
+    files.process().create(&path).unwrap().write_at(&content, 0).unwrap();
+    assert!(matches!(Log::open(&files, STRICT), Err(OpenError::Damaged(_))));
+    assert_eq!(Log::open(&files, CUT_AT_DAMAGE).unwrap().store.tip().place, Place::START);
 }
 
 proptest! {

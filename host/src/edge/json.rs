@@ -213,12 +213,13 @@ fn invalid_json(detail: impl Into<String>) -> Problem {
 /// Says what is wrong with `text`. Parses it a second time to learn which field it is: that costs only
 /// those who are refused.
 fn refuse<'a, T: Deserialize<'a>>(text: &'a str, error: &serde_json::Error) -> Problem {
-    let reason = in_words(&error.to_string());
+    let reason = in_words(&shortened(error.to_string()));
     if !error.is_data() && !is_of_one_value(&reason) {
         return invalid_json(format!("The body is not valid JSON: {error}."));
     }
     let detail = format!("The body has a mistake: {reason}.");
-    let problem = match field_to_blame::<T>(text, &reason) {
+    let field = field_to_blame::<T>(text, &reason).filter(|field| field.len() <= MAX_FIELD_BYTES);
+    let problem = match field {
         None => Problem::new(StatusCode::BAD_REQUEST, "invalid_body", detail),
         Some(field) if reason.contains(&format!("`{field}`")) => Problem::invalid_field(&field, detail),
         Some(field) => Problem::invalid_field(&field, format!("`{field}` has a mistake: {reason}.")),
@@ -227,6 +228,22 @@ fn refuse<'a, T: Deserialize<'a>>(text: &'a str, error: &serde_json::Error) -> P
         Some(known) => problem.with("allowed", known),
         None => problem,
     }
+}
+
+/// Bytes of a reason that are told. It repeats what was sent, a name or a text of megabytes if need be: quoting that costs
+/// the node's one thread seconds, and the client gets it back twice.
+const MAX_REASON_BYTES: usize = 1_024;
+
+/// Bytes of the name of a field that is blamed. One that is longer is none of ours.
+const MAX_FIELD_BYTES: usize = 256;
+
+/// The beginning of a long reason, and the place at its end.
+fn shortened(reason: String) -> String {
+    if reason.len() <= MAX_REASON_BYTES {
+        return reason;
+    }
+    let place = reason.rfind(" at line ").map_or("", |at| &reason[at..]);
+    format!("{}…{place}", &reason[..reason.floor_char_boundary(MAX_REASON_BYTES)])
 }
 
 /// Whether it is the value of a field that cannot be read, in a document that is well-formed: the grammar of JSON
@@ -376,6 +393,20 @@ mod tests {
         ] {
             let body = body(format!(r#"{{"messages": [{{"message": 1}}, {element}]}}"#));
             assert_eq!(body.parse::<Batch>().unwrap_err().field(), Some(field), "{element}");
+        }
+    }
+
+    #[test]
+    fn a_mistake_is_told_in_few_words_however_long_it_is() {
+        let long = "ä".repeat(500_000);
+        for (text, field) in [
+            (format!(r#"{{"message": 1, "{long}": 2}}"#), None),
+            (format!(r#"{{"message": 1, "w": "{long}"}}"#), Some("w")),
+        ] {
+            let problem = body(text).parse::<Append>().unwrap_err();
+            let document = serde_json::to_string(&problem).unwrap();
+            assert_eq!((problem.status().as_u16(), problem.field()), (400, field), "{document:.400}");
+            assert!(document.len() < 4_096 && document.contains("… at line 1 column"), "{document:.400}");
         }
     }
 
