@@ -1,5 +1,8 @@
 //! Every input of the corpora, through its target.
 
+#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+#![expect(clippy::print_stdout, reason = "the input that is at fault is told by its name")]
+
 use std::{
     collections::BTreeSet,
     fs,
