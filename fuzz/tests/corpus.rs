@@ -1,4 +1,6 @@
 //! Every input of the corpora, through its target.
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::print_stdout, reason = "whoever sees a test fail sees at which input")]
 
 use std::{
     collections::BTreeSet,
@@ -35,7 +37,6 @@ fn replay(name: &str) {
     (target.run)(b"");
     for input in inputs {
         let bytes = fs::read(folder.join(&input)).unwrap();
-        // Shown only if it fails: then this is the input that did it.
         println!("{name}/{input}");
         (target.run)(&bytes);
     }
