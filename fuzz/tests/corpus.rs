@@ -1,7 +1,7 @@
 //! Every input of the corpora, through its target.
 
-#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
-#![expect(clippy::print_stdout, reason = "the input that is at fault is told by its name")]
+#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(clippy::print_stdout, reason = "whoever sees a test fail sees at which input")]
 
 use std::{
     collections::BTreeSet,
@@ -38,7 +38,6 @@ fn replay(name: &str) {
     (target.run)(b"");
     for input in inputs {
         let bytes = fs::read(folder.join(&input)).unwrap();
-        // Shown only if it fails: then this is the input that did it.
         println!("{name}/{input}");
         (target.run)(&bytes);
     }

@@ -66,13 +66,13 @@ fn get(target: &str, more: &str) -> Vec<u8> {
     format!("GET {target} HTTP/1.1\r\nHost: x\r\n{more}Connection: close\r\n\r\n").into_bytes()
 }
 
-/// A body of 64 MiB in a few KiB.
+/// A body of 16 MiB in a few KiB.
 fn bomb(coding: &str) -> Vec<u8> {
-    let text = [br#"{"message": ""#, &vec![b'x'; 64 << 20][..], br#""}"#].concat();
+    let text = [br#"{"message": ""#, &vec![b'x'; 16 << 20][..], br#""}"#].concat();
     match coding {
         "zstd" => zstd::bulk::compress(&text, 1).expect("it can be compressed"),
         _ => {
-            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::best());
+            let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
             encoder.write_all(&text).expect("it can be compressed");
             encoder.finish().expect("it can be compressed")
         }

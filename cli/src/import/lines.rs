@@ -122,6 +122,10 @@ impl Ids {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
     use super::*;
 
     fn sent(text: &str, bare: bool) -> Vec<String> {
@@ -163,6 +167,61 @@ mod tests {
             let mut items = Items::new(format!("\n{bad}").leak().as_bytes(), false, None);
             let Err(Failure::Usage(text)) = items.next() else { panic!("{bad} passed") };
             assert!(text.contains("line 2"), "{text}");
+        }
+    }
+
+    /// All items of a file, or the first refusal.
+    fn read(file: &[u8], bare: bool) -> Result<Vec<(u64, Vec<u8>)>, String> {
+        let mut items = Items::new(file, bare, Some("f".to_owned()));
+        let mut read = Vec::new();
+        loop {
+            match items.next() {
+                Ok(Some(item)) => read.push((item.number, item.json)),
+                Ok(None) => return Ok(read),
+                Err(failure) => return Err(failure.to_string()),
+            }
+        }
+    }
+
+    fn piece() -> impl Strategy<Value = Vec<u8>> {
+        const TEXTS: [&str; 11] = [
+            "{\"message\":",
+            "1",
+            "}",
+            "\n",
+            "\r\n",
+            ",\"id\":\"a\"",
+            ",\"order\":3",
+            "[",
+            "\"",
+            " ",
+            "\\ud800",
+        ];
+        prop_oneof![
+            9 => prop::sample::select(&TEXTS[..]).prop_map(|text| text.as_bytes().to_vec()),
+            1 => prop::collection::vec(any::<u8>(), 0..6),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_stands_in_a_file_is_sent_as_json_or_named(
+            pieces in prop::collection::vec(piece(), 0..24),
+            bare in any::<bool>(),
+        ) {
+            let file = pieces.concat();
+            let found = read(&file, bare);
+            prop_assert_eq!(&found, &read(&file, bare), "twice the same");
+            let lines = file.split(|byte| *byte == b'\n').count() as u64;
+            match found {
+                Ok(items) => for (number, json) in items {
+                    prop_assert!((1..=lines).contains(&number));
+                    prop_assert!(!json.contains(&b'\n'), "one line");
+                    let sent: BTreeMap<String, &RawValue> = serde_json::from_slice(&json).unwrap();
+                    prop_assert_eq!(sent.keys().collect::<Vec<_>>(), ["id", "message"]);
+                },
+                Err(refusal) => prop_assert!(refusal.contains("line "), "{}", refusal),
+            }
         }
     }
 }

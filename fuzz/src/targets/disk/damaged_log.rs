@@ -146,11 +146,11 @@ fn original() -> Original {
 
 /// Where a line ends, on the disk.
 fn end_of(segments: &Segments, line: &[u8]) -> (usize, usize) {
-    let mut ends = segments.iter().enumerate().filter_map(|(nth, (_, content))| {
+    let mut ends = segments.iter().enumerate().rev().filter_map(|(nth, (_, content))| {
         let at = content.windows(line.len()).position(|window| window == line)?;
         Some((nth, at + line.len()))
     });
-    ends.next_back().expect("each line is on the disk")
+    ends.next().expect("each line is on the disk")
 }
 
 /// A run of `count` entries, behind a mark if asked for.

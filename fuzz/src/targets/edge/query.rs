@@ -30,6 +30,12 @@ pub(crate) fn run(input: &[u8]) {
         let names = text.split('&').filter(|pair| !pair.is_empty()).count();
         let read = usize::from(page.from.is_some()) + usize::from(page.name.is_some());
         assert_eq!(names, read, "each parameter of {text:?} is known, and given once");
+        let from = text.split('&').find_map(|pair| pair.strip_prefix("from="));
+        let digits = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'%');
+        assert!(
+            from.is_none_or(|from| digits(&from.replace("%3", ""))),
+            "a number has digits, and nothing else"
+        );
     }
     let _ = parse::<TailQuery>(text);
     let _ = fuzzing::wait_query(text, 3);
