@@ -130,6 +130,7 @@ async fn closing_gives_what_was_on_its_way_and_then_nobody_is_there() {
     let asked = client.request(SUBJECT, Bytes::new()).await;
     assert_eq!(asked.expect_err("nobody is there").kind(), RequestErrorKind::NoResponders);
     service.open().await;
+    let client = client_of(&server, &mut service, "a").await;
     served(&client, &mut service, Answer { body: "again".into(), refusal: None }).await;
 }
 

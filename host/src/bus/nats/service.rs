@@ -90,12 +90,13 @@ impl NatsService {
 
     /// Takes requests from now on, and can be found.
     pub async fn open(&mut self) {
+        // First of all, so that whoever finds this service is heard by it.
+        let requests = self.client.subscribe(self.terms.subject.clone()).await;
         let mut questions = SelectAll::new();
         for subject in question_subjects(&self.terms) {
             // Refused are subjects that cannot be sent, and ours are made of checked names.
             questions.extend(self.client.subscribe(subject).await);
         }
-        let requests = self.client.subscribe(self.terms.subject.clone()).await;
         self.open = requests.ok().map(|requests| Open { requests, questions });
     }
 
