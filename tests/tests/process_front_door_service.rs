@@ -90,6 +90,19 @@ async fn a_master_that_does_not_lead_is_not_there() {
 }
 
 #[tokio::test]
+async fn a_clean_does_not_shut_the_door() {
+    let cluster = Cluster::start(Options::on_disk()).await;
+    let door = cluster.front_door().await;
+    opens(&door).await;
+    for round in 0..10 {
+        assert_eq!(cluster.client().post("/clean", json!({"w": 3})).await.status, 200);
+        let answer = door.append(json!({"message": round, "w": 3})).await;
+        assert_eq!((answer.status, answer.order()), (200, 0), "{answer:?}");
+    }
+    assert!(!cluster.master.process.log().contains("takes no appends over NATS any more"));
+}
+
+#[tokio::test]
 async fn a_master_that_hangs_or_is_superseded_takes_nothing_from_the_one_that_leads() {
     let mut cluster = Cluster::start(Options::on_disk()).await;
     let door = cluster.front_door().await;

@@ -82,13 +82,15 @@ impl<R: Reader> Door<R> {
     }
 
     async fn open_or_close(&mut self) {
-        let Readiness { leading, other_log, .. } = *self.readiness.borrow_and_update();
-        let (subject, is_wanted) = (&self.subject, leading && !other_log);
+        let Readiness { leading, has_epoch, other_log, .. } = *self.readiness.borrow_and_update();
+        // A clean begins an epoch, whose mark takes a moment: that is no reason to close.
+        let leads = if self.is_open { has_epoch } else { leading };
+        let (subject, is_wanted) = (&self.subject, leads && !other_log);
         if is_wanted && !self.is_open {
             info!(subject, "takes appends over NATS");
             self.service.open().await;
         } else if !is_wanted && self.is_open {
-            let why = if leading {
+            let why = if leads {
                 "a master of another log of this name is heard"
             } else {
                 "this node does not lead"

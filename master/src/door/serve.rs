@@ -7,7 +7,7 @@ use futures_util::FutureExt as _;
 use http::{StatusCode, header};
 use replog_host::{
     bus::{Answer, MAX_SERVICE_REQUESTS, Refusal},
-    edge::{Problem, json::JsonBody},
+    edge::{Applied, Problem, json::JsonBody},
 };
 use replog_shared::{MessageId, store::Reader, trace::TraceParent};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -69,7 +69,17 @@ impl<R: Reader> Server<R> {
 impl Waiting {
     /// Waits for the JSON of the answer.
     pub(super) async fn end(self) -> Result<Vec<u8>, Problem> {
-        self.started.answer(&self.nodes).await
+        self.started.answer(&self.nodes).await.map_err(of_one_door)
+    }
+}
+
+/// Why a master that does not lead refuses. Until its door is closed, the one that leads hears the same requests: what
+/// became of one is not known here.
+fn of_one_door(problem: Problem) -> Problem {
+    if ["diverged", "fenced", "recovering"].contains(&problem.code()) {
+        problem.applied(Applied::Unknown)
+    } else {
+        problem
     }
 }
 

@@ -67,8 +67,10 @@ pub struct Handle<R> {
 pub struct Readiness {
     /// The bus is connected.
     pub bus_is_up: bool,
-    /// This node leads.
+    /// This node leads, and shows what its log held before that.
     pub leading: bool,
+    /// This node leads, be it that the mark of its epoch is on its way to the disk, as after a clean.
+    pub has_epoch: bool,
     /// Another master leads another log of this name.
     pub other_log: bool,
 }

@@ -222,6 +222,7 @@ impl<S: Store, B: Bus> Node<S, B> {
         let state = Readiness {
             bus_is_up: self.core.bus_is_up(),
             leading: self.core.reigns(self.held.log()),
+            has_epoch: self.core.epoch().is_some(),
             other_log: self.core.rival_log(now),
         };
         self.readiness.send_if_modified(|readiness| std::mem::replace(readiness, state) != state);

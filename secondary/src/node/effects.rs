@@ -54,7 +54,9 @@ impl<S: Store, B: Bus> Node<S, B> {
             Effect::Join(join) => self.send(self.translator.join(&join)),
             Effect::Fetch(fetch) => self.send(self.translator.fetch(&fetch)),
             Effect::Ack(ack) => {
-                self.telemetry.on_acked(self.now(), ack.through);
+                if ack.error.is_none() {
+                    self.telemetry.on_acked(self.now(), ack.through);
+                }
                 self.send(self.translator.ack(&ack));
             }
             Effect::State { reply, state } => self.send(bus::answer(reply, wire::encode(&state))),

@@ -100,7 +100,8 @@ impl NatsService {
         self.open = requests.ok().map(|requests| Open { requests, questions });
     }
 
-    /// Takes no requests any more, and gives those that were on their way. Takes at most [`CLOSE_TIMEOUT`].
+    /// Takes no requests any more, and gives those that were on their way, as far as the client library gives them out: the last
+    /// few may be lost, as any packet. Takes at most [`CLOSE_TIMEOUT`].
     pub async fn close(&mut self) -> Vec<Request> {
         let Some(Open { mut requests, .. }) = self.open.take() else { return Vec::new() };
         let mut left = Vec::new();
