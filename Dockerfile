@@ -15,7 +15,7 @@ RUN find . -name '*.rs' \
     && find . -type d -empty -delete
 
 FROM ${BUILD_IMAGE} AS build
-ARG PROFILE=release
+ARG PROFILE=dist
 # Position-independent and static: the final image holds no libc.
 ENV RUSTFLAGS="-C target-feature=+crt-static"
 WORKDIR /workspace

@@ -135,7 +135,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     Program::new("cargo")
         .args([
             "build",
-            "--release",
+            "--profile",
+            "dist",
             "-p",
             "replog-master",
             "-p",
@@ -147,8 +148,8 @@ pub(crate) fn run(args: &Args) -> Result<()> {
         ])
         .run()?;
     // On its own, so that the nodes are built with their own features.
-    Program::new("cargo").args(["build", "--release", "-p", "replog-jetstream"]).run()?;
-    let binaries = Binaries::release();
+    Program::new("cargo").args(["build", "--profile", "dist", "-p", "replog-jetstream"]).run()?;
+    let binaries = Binaries::dist();
     let wanted = |name: &str| args.only.as_deref().is_none_or(|only| name.contains(only));
     memory::warm(WARM_BYTES);
     println!(

@@ -11,8 +11,8 @@ use std::{
 
 use anyhow::{Context as _, Result};
 
-pub(crate) use self::{nats::NATS_IMAGE, node::NODE_IMAGE};
-use crate::{docker, programs, workspace};
+pub(crate) use self::{nats::NATS_IMAGE, node::TEST_IMAGE};
+use crate::{docker, programs::Profile, workspace};
 
 /// Make the container images: pull what can be pulled, make the rest from packages.
 #[derive(clap::Args)]
@@ -22,7 +22,7 @@ pub(crate) struct Args {
     bases: bool,
 }
 
-/// Makes what is missing, and the node image whenever its programs changed.
+/// Makes what the compose file needs: nats-server's image if it is missing, the nodes' whenever a program changed.
 ///
 /// # Errors
 /// There is no Docker, or an image can be neither pulled nor made.
@@ -31,18 +31,18 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     if args.bases {
         return bases::make();
     }
-    programs::build()?;
-    make()
+    nats::make()?;
+    node::make(Profile::Dist)
 }
 
-/// Makes the images around the static programs as they were last built, and around nats-server.
+/// Makes what the container tests need: the programs in it are those that all tests run.
 ///
 /// # Errors
 /// As [`run`].
-pub(crate) fn make() -> Result<()> {
+pub(crate) fn make_for_tests() -> Result<()> {
     docker::expect_engine()?;
     nats::make()?;
-    node::make()
+    node::make(Profile::Testing)
 }
 
 /// An empty folder to build an image from.

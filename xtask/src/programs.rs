@@ -14,16 +14,32 @@ pub(crate) const NAMES: [&str; 3] = ["replog-master", "replog-secondary", "replo
 
 const PACKAGES: [&str; 3] = ["replog-master", "replog-secondary", "replog-cli"];
 
-/// Quick enough to be tested under load, and built in a fraction of the time of `release`.
-pub(crate) const PROFILE: &str = "testing";
+/// How they are built: a profile of Cargo.toml.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Profile {
+    /// Quick enough to be tested under load, and built in a fraction of the time of [`Profile::Dist`].
+    Testing,
+    /// What people run.
+    Dist,
+}
+
+impl Profile {
+    /// Its name in Cargo.toml, which is also that of its folder.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Profile::Testing => "testing",
+            Profile::Dist => "dist",
+        }
+    }
+}
 
 /// Builds them; cargo knows what is fresh.
 ///
 /// # Errors
 /// They do not compile.
-pub(crate) fn build() -> Result<()> {
-    let mut cargo =
-        Program::new("cargo").args(["build", "--locked", "--profile", PROFILE, "--target", &host_triple()?]);
+pub(crate) fn build(profile: Profile) -> Result<()> {
+    let flags = ["build", "--locked", "--profile", profile.name(), "--target", &host_triple()?];
+    let mut cargo = Program::new("cargo").args(flags);
     for package in PACKAGES {
         cargo = cargo.args(["--package", package]);
     }
@@ -34,8 +50,8 @@ pub(crate) fn build() -> Result<()> {
 ///
 /// # Errors
 /// rustc cannot be asked.
-pub(crate) fn folder() -> Result<PathBuf> {
-    Ok(workspace::target().join(host_triple()?).join(PROFILE))
+pub(crate) fn folder(profile: Profile) -> Result<PathBuf> {
+    Ok(workspace::target().join(host_triple()?).join(profile.name()))
 }
 
 /// What this machine's rustc builds for, such as `x86_64-unknown-linux-gnu`.

@@ -2,7 +2,12 @@
 
 use anyhow::Result;
 
-use crate::{process::Program, programs, test::environment, tools};
+use crate::{
+    process::Program,
+    programs::{self, Profile},
+    test::environment,
+    tools,
+};
 
 /// Kill, pause, cut off and wipe nodes under load for a long time, and hold the history to every promise.
 #[derive(clap::Args)]
@@ -21,7 +26,7 @@ pub(crate) struct Args {
 /// A promise was broken, a round proved nothing, or the cluster did not heal.
 pub(crate) fn run(args: &Args) -> Result<()> {
     tools::nats_server()?;
-    programs::build()?;
+    programs::build(Profile::Testing)?;
     let mut soak = Program::new("cargo")
         .args(["run", "--locked", "--quiet", "--package", "replog-tests", "--bin", "soak", "--"])
         .args(["--minutes", &args.minutes.to_string()]);

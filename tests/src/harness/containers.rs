@@ -140,7 +140,7 @@ impl Machine {
         let nats_url = format!("nats://{}-nats:4222", self.network);
         let common =
             ["--name", self.name, "--listen", &listen, "--nats-url", &nats_url, "--durability", "memory"];
-        let image = image("REPLOG_NODE_IMAGE", "replog-node:dev").with_entrypoint(program);
+        let image = image("REPLOG_NODE_IMAGE", "replog-node:testing").with_entrypoint(program);
         let request = image.with_cmd(common.iter().chain(args).copied());
         let request = request.with_mapped_port(self.port, NODE_PORT.tcp());
         self.container = Some(self.run(request).await);

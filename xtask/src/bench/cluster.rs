@@ -28,8 +28,8 @@ pub(super) struct Binaries {
 }
 
 impl Binaries {
-    pub(super) fn release() -> Binaries {
-        let at = |name: &str| workspace::target().join("release").join(name);
+    pub(super) fn dist() -> Binaries {
+        let at = |name: &str| workspace::target().join("dist").join(name);
         Binaries {
             replog: at("replog"),
             master: at("replog-master"),

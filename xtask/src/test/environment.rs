@@ -15,7 +15,9 @@ use std::ffi::OsString;
 use anyhow::Result;
 
 use crate::{
-    images, programs, tools,
+    images,
+    programs::{self, Profile},
+    tools,
     tools::{nats_py, promtool, schemathesis},
 };
 
@@ -29,8 +31,8 @@ pub(crate) fn variables() -> Result<Vec<(&'static str, OsString)>> {
     let schemathesis = schemathesis::find().map(|path| ("SCHEMATHESIS_BIN", path.into()));
     let needed = [
         ("NATS_SERVER_BIN", tools::nats_server()?.into()),
-        ("REPLOG_BIN_DIR", programs::folder()?.into()),
-        ("REPLOG_NODE_IMAGE", images::NODE_IMAGE.into()),
+        ("REPLOG_BIN_DIR", programs::folder(Profile::Testing)?.into()),
+        ("REPLOG_NODE_IMAGE", images::TEST_IMAGE.into()),
         ("REPLOG_NATS_IMAGE", images::NATS_IMAGE.into()),
     ];
     Ok(needed.into_iter().chain(promtool).chain(nats_py).chain(schemathesis).collect())

@@ -6,7 +6,7 @@ use clap::ValueEnum;
 use crate::{
     docker, images,
     process::Program,
-    programs,
+    programs::{self, Profile},
     test::{environment, nextest, nextest::Suite, policy, rules, summary::Report},
     tools,
 };
@@ -77,9 +77,9 @@ impl Step {
             Self::Doctest => doctest()?,
             Self::Doc => doc()?,
             Self::Simulation => return nextest::run(Suite::Simulation),
-            Self::Programs => programs::build()?,
+            Self::Programs => programs::build(Profile::Testing)?,
             Self::Process => return nextest::run(Suite::Process),
-            Self::Images => images::make()?,
+            Self::Images => images::make_for_tests()?,
             Self::Containers => return nextest::run(Suite::Containers),
         }
         Ok(Report::default())
