@@ -26,6 +26,7 @@ pub(super) struct ProblemCode(pub(super) Code);
 
 #[derive(Clone, Debug, PartialEq)]
 struct Document {
+    status: StatusCode,
     code: Code,
     detail: String,
     applied: Applied,
@@ -38,7 +39,10 @@ struct Document {
 impl Problem {
     /// A refusal that stored nothing ([`Applied::No`]); `detail` is a sentence that says what to do.
     pub fn new(code: Code, detail: impl Into<String>) -> Self {
+        // Every status of the list is one: a test holds that.
+        let status = StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         Self(Box::new(Document {
+            status,
             code,
             detail: detail.into(),
             applied: Applied::No,
@@ -63,6 +67,12 @@ impl Problem {
     pub fn stopping() -> Self {
         let detail = "This node is stopping. Ask another one, or this one when it is back.";
         Self::new(Code::Stopping, detail).retry_after(Duration::from_secs(1))
+    }
+
+    /// Gives it the status with which a framework has refused, for want of a code of our own.
+    pub(super) fn with_status(mut self, status: StatusCode) -> Self {
+        self.0.status = status;
+        self
     }
 
     /// Says whether the request took effect all the same.
@@ -138,8 +148,7 @@ impl Problem {
 
     /// The HTTP status.
     pub fn status(&self) -> StatusCode {
-        // Every status of the list is one: a test holds that.
-        StatusCode::from_u16(self.0.code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+        self.0.status
     }
 
     /// The code for programs.
@@ -198,7 +207,7 @@ impl Serialize for Problem {
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("type", "about:blank")?;
         map.serialize_entry("title", self.status().canonical_reason().unwrap_or("Error"))?;
-        map.serialize_entry("status", &document.code.status())?;
+        map.serialize_entry("status", &document.status.as_u16())?;
         map.serialize_entry("detail", &document.detail)?;
         map.serialize_entry("code", &document.code)?;
         map.serialize_entry("applied", &document.applied)?;

@@ -177,7 +177,6 @@ async fn explain(response: Response<Body>, (method, uri): (Method, Uri)) -> Resp
     for stale in [header::CONTENT_LENGTH, header::CONTENT_TYPE] {
         parts.headers.remove(stale);
     }
-    parts.status = explained.status();
     parts.headers.extend(explained.headers().clone());
     parts.extensions.extend(explained.extensions().clone());
     Response::from_parts(parts, explained.into_body())
@@ -200,8 +199,8 @@ fn bare_problem(status: StatusCode, method: &Method, uri: &Uri, headers: &Header
             Problem::new(Code::Unavailable, "This node cannot answer that now. Try again.")
                 .applied(applied_if_failed(method))
         }
-        _ if status.is_server_error() => internal_error(method),
-        _ => Problem::new(Code::BadRequest, format!("{method} {path} was refused.")),
+        _ if status.is_server_error() => internal_error(method).with_status(status),
+        _ => Problem::new(Code::BadRequest, format!("{method} {path} was refused.")).with_status(status),
     }
 }
 

@@ -304,7 +304,7 @@ mod tests {
 
     /// One of each, from a match that the compiler holds complete.
     fn after(why: &NotLeading) -> Option<NotLeading> {
-        let node = || NodeName::new("a").unwrap();
+        let node = || -> NodeName { "a".parse().unwrap() };
         Some(match why {
             NotLeading::Recovering { .. } => NotLeading::Fenced { by: node() },
             NotLeading::Fenced { .. } => NotLeading::Diverged { node: node() },
