@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     edge::{
-        Problem, accept,
+        Problem, Waits, accept,
         compression::compressed,
         query::{Params, QueryParams},
         stream::{json_array, plain},
@@ -128,13 +128,18 @@ pub fn with_epoch(mut response: Response, shown: &Shown) -> Response {
 /// Waits until the node shows the order that the client has seen elsewhere.
 ///
 /// # Errors
-/// 504 with where the node is, when the client's time is over; 503 when the node stops.
+/// 504 with where the node is, when the client's time is over; 503 when the node stops, or as many wait as may.
 pub async fn wait_for_order(
     mut shown: watch::Receiver<Shown>,
     query: &PageQuery,
+    waits: &Waits,
     stopping: &CancellationToken,
 ) -> Result<(), Problem> {
     let Some(wanted) = query.min_order else { return Ok(()) };
+    if shown.borrow().length > wanted {
+        return Ok(());
+    }
+    let _place = waits.take().ok_or_else(|| waits.refusal())?;
     let time = query.timeout_ms.map_or(Duration::MAX, Duration::from_millis);
     let waiting = timeout(time, shown.wait_for(|shown| shown.length > wanted));
     match stopping.run_until_cancelled(waiting).await {

@@ -39,7 +39,7 @@ pub(super) struct Follower<R> {
     pub(super) stopping: CancellationToken,
     /// Given back when the client leaves.
     #[expect(dead_code, reason = "it is held, not used")]
-    pub(super) seat: OwnedSemaphorePermit,
+    pub(super) seat: Seat,
 }
 
 /// What is sent, and what follows it.
