@@ -81,6 +81,7 @@ codes! {
     408 BodyTooSlow "body_too_slow" later nothing "too long a silence inside the body";
     409 Cleaned "cleaned" never maybe "the log was emptied while the write waited";
     409 Conflict "conflict" never nothing "the `id` belongs to another message, at `order`, or to a part of another batch";
+    409 OtherHistory "other_history" never nothing "the log went on without what was at `min_order` in that `epoch`: another entry has that order, or will get it";
     412 UnexpectedOrder "unexpected_order" never nothing "the next order is `length`, and not `expect_order`";
     413 BodyTooLarge "body_too_large" never nothing "the body has more than `limit` bytes";
     413 MessageTooLarge "message_too_large" never nothing "the entry does not fit into one envelope of the NATS server: it may have `limit` bytes";
