@@ -216,7 +216,7 @@ fn internal_error(method: &Method) -> Problem {
 
 /// Whether a request of which nothing was read, or that failed somewhere inside, may have taken effect: by itself, or by
 /// an earlier one with the same id.
-pub(super) fn applied_if_unread(method: &Method) -> Applied {
+fn applied_if_unread(method: &Method) -> Applied {
     if method.is_safe() { Applied::No } else { Applied::Unknown }
 }
 

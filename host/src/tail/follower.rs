@@ -10,13 +10,13 @@ use replog_shared::{
     store::{ReadError, Reader},
 };
 use tokio::{
-    sync::{OwnedSemaphorePermit, watch},
+    sync::watch,
     time::{Instant, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    All,
+    All, Seat,
     format::Format,
     limits::{KEEP_ALIVE, PAGE_BYTES, PIECE_BYTES},
 };

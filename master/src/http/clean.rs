@@ -2,7 +2,7 @@
 
 use axum::{Extension, extract::State as Extract, response::Response};
 use replog_host::edge::{ClientAddress, Problem, json::JsonBody, query::Query};
-use replog_shared::{Code, store::Reader};
+use replog_shared::{Code, WriteConcern, store::Reader};
 
 use super::{State, json_response};
 use crate::{

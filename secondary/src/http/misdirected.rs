@@ -62,9 +62,10 @@ impl Ids {
 /// Whether an append certainly gives no id: what cannot be read may give one.
 fn has_no_id(body: &Bytes, is_lines: bool) -> bool {
     let has_none = |text: &[u8]| serde_json::from_slice(text).is_ok_and(|ids: Ids| ids.are_none());
-    match is_lines {
-        true => body.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()).all(has_none),
-        false => has_none(body),
+    if is_lines {
+        body.split(|byte| *byte == b'\n').filter(|line| !line.trim_ascii().is_empty()).all(has_none)
+    } else {
+        has_none(body)
     }
 }
 
