@@ -127,6 +127,30 @@ async fn a_running_master_hears_of_the_promotion_and_is_fenced() {
     assert_eq!((refused.status, &refused.body["code"]), (503, &json!("fenced")));
 }
 
+#[tokio::test]
+async fn a_writer_that_a_promotion_interrupts_sends_again_to_the_new_master() {
+    let mut cluster = Cluster::start(Options::on_disk()).await;
+    append(&cluster.client(), 0..3, 3).await;
+    cluster.reader(1).set_faults(json!({"drop_rate": 1.0})).await;
+    let client = cluster.client();
+    let writer = tokio::spawn(async move { client.append(json!({"message": "waits", "w": 3})).await });
+    let pending = async || cluster.client().health().await["pending_writes"] == 1;
+    wait_until("the write waits", SOON, pending).await;
+    cluster.master.process.pause();
+    let node = promoted(&mut cluster, "2").await;
+    leads(&node).await;
+    cluster.master.process.resume();
+    let told = writer.await.unwrap();
+    told.expect_problem(503, "fenced", "unknown");
+    let detail = told.body["detail"].as_str().unwrap();
+    assert!(detail.contains("Send it again with the same id to the node that leads"), "{detail}");
+    let again = json!({"message": "waits", "id": told.body["message_id"], "w": 2});
+    assert_eq!(node.client.append(again.clone()).await.status, 200);
+    assert_eq!(node.client.append(again).await.body["duplicate"], true);
+    let shown = node.client.messages().await.unwrap();
+    assert_eq!(shown.iter().filter(|message| **message == json!("waits")).count(), 1);
+}
+
 /// G10: what a promotion gave up is not answered by what has its order now.
 #[tokio::test]
 async fn a_write_that_the_promotion_gave_up_is_told_from_what_has_its_order_now() {
