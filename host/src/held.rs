@@ -10,6 +10,7 @@ use tokio::sync::{Notify, watch};
 use tracing::{error, warn};
 
 use crate::{
+    history::History,
     pages::Shown,
     reads::Reads,
     storage::{Keeper, Storage},
@@ -127,9 +128,13 @@ impl<S: Store> Held<S> {
 
     /// Shows readers all that is durable, as of this log and epoch.
     pub fn show(&self, log_id: Option<LogId>, epoch: Option<EpochNumber>) {
-        let length = self.store.durable().length;
+        let durable = self.store.durable();
+        let (length, marks) = (durable.length, self.store.marks());
+        let marks = &marks[..marks.len().min(durable.marks as usize)];
         self.shown.send_if_modified(|shown| {
-            let now = Shown { length, log_id, epoch, cuts: shown.cuts };
+            let same_history = shown.history.is_of(marks);
+            let history = if same_history { shown.history.clone() } else { History::of(marks) };
+            let now = Shown { length, log_id, epoch, history, cuts: shown.cuts };
             let changed = *shown != now;
             *shown = now;
             changed

@@ -7,6 +7,7 @@ pub mod config;
 pub mod console;
 pub mod edge;
 pub mod held;
+pub mod history;
 mod limits;
 pub mod metrics;
 pub mod openapi;

@@ -19,7 +19,7 @@ use super::{
     Problem,
     body::{BodyError, too_large},
 };
-use replog_shared::Code;
+use replog_shared::{Applied, Code};
 
 /// A request's body, read whole: UTF-8 that calls itself JSON, not parsed yet.
 ///
@@ -178,7 +178,7 @@ fn unreadable(error: axum::Error) -> Problem {
         Ok(error) => error.problem(),
         Err(error) => {
             let detail = format!("The body did not come whole: {error}.");
-            Problem::new(Code::BrokenBody, detail)
+            Problem::new(Code::BrokenBody, detail).applied(Applied::Unknown)
         }
     }
 }

@@ -33,6 +33,7 @@ mod serve;
 mod service;
 pub mod stream;
 mod tls;
+pub mod waits;
 mod watch;
 mod wire;
 
@@ -43,3 +44,4 @@ pub use problem::Problem;
 pub use routes::{Access, Routes};
 pub use serve::serve;
 pub use tls::{ServerTls, ServerTlsError};
+pub use waits::Waits;

@@ -17,7 +17,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{EdgeLimits, EdgeOptions, Problem, Routes, connection, handshake::Handshakes, service::Service};
-use replog_shared::Code;
+use replog_shared::{Applied, Code};
 
 /// How long the loop rests after an error that will not go away by itself, such as no free descriptor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -186,10 +186,11 @@ fn limit_unsent(_: &TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-/// Says why, as far as that is possible without waiting for anything.
+/// Says why, as far as that is possible without waiting for anything. What is asked for is not even read.
 fn write_refusal(socket: TcpStream, limit: usize) -> io::Result<()> {
     let detail = format!("This node serves {limit} connections, and all are taken. Try again, or reuse one.");
     let problem = Problem::new(Code::TooManyConnections, detail)
+        .applied(Applied::Unknown)
         .with("limit", limit)
         .retry_after(Duration::from_secs(1));
     let mut socket = socket.into_std()?;
