@@ -84,7 +84,8 @@ async fn an_id_that_is_in_the_log_is_never_called_absent() {
     assert_eq!(answer["applied"], "unknown");
 
     let asked = async || {
-        let answers = join_all((0..60).map(|_| cluster.client().append(message())).collect::<Vec<_>>()).await;
+        let client = cluster.client();
+        let answers = join_all((0..60).map(|_| client.append(message()))).await;
         answers.into_iter().find(|answer| answer.status == 429)
     };
     let too_often = replog_tests::harness::eventually("a refusal", SOON, asked).await;

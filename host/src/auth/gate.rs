@@ -33,7 +33,7 @@ impl Gate {
     /// 401 without a token that is known, 403 with one that lacks the scope.
     pub fn check(&self, headers: &HeaderMap, scope: Scope) -> Result<(), Problem> {
         let Some(tokens) = &self.0 else { return Ok(()) };
-        self::check(tokens, headers, scope).map_err(|problem| match scope {
+        check(tokens, headers, scope).map_err(|problem| match scope {
             // A token that is not taken now may have been when an earlier request came with the same id.
             Scope::Append => problem.applied(Applied::Unknown),
             Scope::Read | Scope::Admin => problem,
