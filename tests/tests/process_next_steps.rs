@@ -197,7 +197,7 @@ async fn replog(folder: &std::path::Path, args: &[&str]) -> (Option<i32>, String
 #[tokio::test]
 async fn what_the_command_line_says_to_do_is_taken() {
     let folder = tempfile::tempdir().expect("a temporary folder can be made");
-    let mut cluster = Cluster::running().await;
+    let mut cluster = Cluster::start(Options::on_disk()).await;
     let url = cluster.client().url("");
     cluster.secondary(2).process.kill();
 

@@ -4,9 +4,9 @@ use std::{future::Future, time::Duration};
 
 use replog_master::Config;
 use serde_json::json;
-use tokio::{task::JoinHandle, time::timeout};
+use tokio::{io::AsyncWriteExt as _, net::TcpStream, task::JoinHandle, time::timeout};
 
-use crate::support::{Answer, DEADLINE, Master, ask, config};
+use crate::support::{Answer, DEADLINE, Master, ask, config, request, rest};
 
 /// Of twenty connections.
 const WAITS: u64 = 16;
@@ -98,19 +98,18 @@ async fn held_appends_leave_room_for_health() {
     config.edge.limits.max_connections = 20;
     let master = Master::started(config).await;
     let body = |nth: u64| format!(r#"{{"message": {nth}, "w": 1}}"#);
-    let mut held: Vec<_> = (0..WAITS).map(|nth| master.post_waiting("/messages", body(nth))).collect();
-    let read = "/messages?min_order=0&timeout_ms=1";
-    let full = async {
-        while master.get(read).await.body["code"] != "overloaded" {
-            // The read may have had the last place when one of them came.
-            for one in held.iter_mut().filter(|one| one.is_finished()) {
-                *one = master.post_waiting("/messages", body(0));
-            }
-        }
-    };
-    within(full).await;
+    let held: Vec<_> = (0..WAITS).map(|nth| master.post_waiting("/messages", body(nth))).collect();
+    within(async { while !all_are_held(&master).await {} }).await;
     let refused = within(master.post("/messages", r#"{"message": "more", "w": 1}"#)).await;
     assert_eq!(refused.problem(503, "recovering")["applied"], false);
     assert_eq!(within(master.get("/health")).await.body["status"], "recovering");
     held.iter().for_each(JoinHandle::abort);
+}
+
+async fn all_are_held(master: &Master) -> bool {
+    let mut socket = TcpStream::connect(master.addr).await.expect("the master listens");
+    socket.write_all(request("GET", "/metrics", "").as_bytes()).await.expect("it takes a request");
+    let held = format!(" {WAITS}");
+    let told = rest(&mut socket).await;
+    told.lines().any(|line| line.contains("\"held_appends\"") && line.ends_with(&held))
 }
