@@ -126,11 +126,11 @@ impl<S: Store> Held<S> {
         self.reader.read(from, to, bytes).inspect_err(|failure| error!(%failure, "cannot read the log")).ok()
     }
 
-    /// Shows readers all that is durable, as of this log and epoch.
+    /// Shows readers what is durable, as of this log and epoch; of a batch all or nothing.
     pub fn show(&self, log_id: Option<LogId>, epoch: Option<EpochNumber>) {
-        let durable = self.store.durable();
-        let (length, marks) = (durable.length, self.store.marks());
-        let marks = &marks[..marks.len().min(durable.marks as usize)];
+        let length = self.store.visible_through();
+        let marks = self.store.marks();
+        let marks = &marks[..marks.len().min(self.store.durable().marks as usize)];
         self.shown.send_if_modified(|shown| {
             let same_history = shown.history.is_of(marks);
             let history = if same_history { shown.history.clone() } else { History::of(marks) };
