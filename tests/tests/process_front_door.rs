@@ -74,7 +74,7 @@ async fn what_is_refused_is_refused_in_the_same_words() {
     let late = json!({"message": "late", "id": "late", "w": 3, "timeout_ms": 1}).to_string();
     assert_eq!(over_http(&http, late.clone().into()).await.status, 504);
     let deep = format!(r#"{{"message": {}1{}}}"#, "[".repeat(200), "]".repeat(200));
-    let large = json!({"message": "x".repeat(1_048_000), "w": 1}).to_string();
+    let large = json!({"message": "x".repeat(1_048_000), "id": "large", "w": 1}).to_string();
 
     for (body, status, code) in [
         ("".into(), 400, "invalid_json"),
