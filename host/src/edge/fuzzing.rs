@@ -6,7 +6,7 @@ use http::HeaderMap;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio_util::sync::CancellationToken;
 
-use super::{EdgeLimits, Routes, compression, connection, service::Service};
+use super::{EdgeLimits, Routes, compression, connection, service::Service, site::Sites};
 use crate::auth::Gate;
 
 /// Serves one connection, as [`super::serve`] does with those that it accepts.
@@ -15,7 +15,7 @@ pub async fn serve_one(
     routes: Routes,
     limits: EdgeLimits,
 ) {
-    let service = Service::new(routes.behind(&Gate::OPEN), Arc::new(limits));
+    let service = Service::new(routes.behind(&Gate::OPEN), Arc::new(limits), Sites::default());
     let client = SocketAddr::from(([127, 0, 0, 1], 1));
     connection::serve(socket, client, Arc::new(service), CancellationToken::new()).await;
 }

@@ -14,6 +14,7 @@ use super::{
     body::{AnswerBody, Arriving, RequestBody, too_large},
     problem::ProblemCode,
     rate::Rate,
+    site::Sites,
     stream::Unending,
     watch::Watch,
 };
@@ -27,12 +28,13 @@ pub(super) struct Service {
     limits: Arc<EdgeLimits>,
     arriving: Arriving,
     rate: Option<Rate>,
+    sites: Sites,
 }
 
 impl Service {
-    pub(super) fn new(router: Router, limits: Arc<EdgeLimits>) -> Self {
+    pub(super) fn new(router: Router, limits: Arc<EdgeLimits>, sites: Sites) -> Self {
         let rate = limits.max_requests_per_second.map(Rate::new);
-        Self { router, limits, arriving: Arriving::default(), rate }
+        Self { router, limits, arriving: Arriving::default(), rate, sites }
     }
 
     pub(super) fn limits(&self) -> &Arc<EdgeLimits> {
@@ -71,6 +73,12 @@ impl Service {
         if announced > limit as u64 { Err(too_large(limit)) } else { Ok(()) }
     }
 
+    fn check_client(&self, request: &Request<RequestBody>) -> Result<(), Problem> {
+        let client = request.extensions().get();
+        self.check_rate(client)?;
+        self.sites.check(request.method(), request.headers(), client)
+    }
+
     fn check_rate(&self, client: Option<&ClientAddress>) -> Result<(), Problem> {
         match (&self.rate, client) {
             (Some(rate), Some(ClientAddress(client))) => rate.check(client.ip()),
@@ -82,7 +90,7 @@ impl Service {
         let asked = (request.method().clone(), request.uri().clone());
         let arriving = self.arriving.clone();
         let request = request.map(|body| RequestBody::new(body, Arc::clone(watch), arriving));
-        if let Err(problem) = self.check_rate(request.extensions().get()) {
+        if let Err(problem) = self.check_client(&request) {
             return problem.into_response();
         }
         let routed = self.router.clone().call(request);

@@ -38,7 +38,7 @@ pub(crate) fn document(info: Info, routes: &[Described]) -> Value {
     let mut schemas = Schemas::new();
     let mut paths: BTreeMap<&str, BTreeMap<String, Value>> = BTreeMap::new();
     for route in routes {
-        let operation = (route.describe)(&mut schemas).into_value(route.access);
+        let operation = (route.describe)(&mut schemas).into_value(&route.method, route.access);
         let method = route.method.as_str().to_ascii_lowercase();
         paths.entry(route.path).or_default().insert(method, operation);
     }

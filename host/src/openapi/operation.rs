@@ -2,6 +2,7 @@
 
 use std::ops::RangeInclusive;
 
+use http::Method;
 use serde_json::{Map, Value, json};
 
 use super::{Answer, Schemas, parameters, problems};
@@ -141,9 +142,12 @@ impl Operation {
         self
     }
 
-    /// As it stands in the description. What a body, a query or a scope adds to the refusals is added here.
-    pub(super) fn into_value(mut self, access: Access) -> Value {
+    /// As it stands in the description. What a method, a body, a query or a scope adds to the refusals is added here.
+    pub(super) fn into_value(mut self, method: &Method, access: Access) -> Value {
         self.codes.extend(problems::OF_EVERY_ROUTE);
+        if !method.is_safe() {
+            self.codes.push("cross_site");
+        }
         if !self.body.is_empty() {
             self.codes.extend(problems::OF_A_BODY);
         }

@@ -25,7 +25,7 @@ const fn code(status: u16, code: &'static str, why: &'static str) -> ProblemCode
 }
 
 /// All codes of both kinds of node.
-pub const ALL: [ProblemCode; 49] = [
+pub const ALL: [ProblemCode; 50] = [
     code(400, "ambiguous_length", "two lengths are given, or where a chunked request begins is in doubt"),
     code(400, "bad_request", "something else is wrong with the request; `detail` says what"),
     code(400, "broken_body", "the body broke off"),
@@ -41,6 +41,7 @@ pub const ALL: [ProblemCode; 49] = [
     code(400, "unknown_parameter", "there is no query parameter `field` here"),
     code(401, "unauthenticated", "no token, or one that this node does not know"),
     code(403, "clean_not_allowed", "the node was started without `--allow-clean`"),
+    code(403, "cross_site", "a browser asks for a change on behalf of another site's page"),
     code(403, "faults_not_allowed", "the node was started without `--allow-faults`"),
     code(403, "forbidden", "the token lacks the `scope`"),
     code(404, "no_faults_here", "a master has no faults: ask one of the `secondaries`"),

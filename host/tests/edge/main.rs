@@ -6,6 +6,7 @@ mod heads;
 mod limits;
 mod problems;
 mod shutdown;
+mod sites;
 mod support;
 mod tls;
 mod tokens;
