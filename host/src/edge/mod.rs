@@ -33,6 +33,7 @@ mod routes;
 mod serve;
 mod service;
 mod site;
+mod socket;
 pub mod stream;
 mod tls;
 mod watch;

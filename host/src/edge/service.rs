@@ -48,7 +48,8 @@ impl Service {
         watch: Arc<Watch>,
     ) -> Result<Response<AnswerBody>, Infallible> {
         let asked = Asked::of(&request);
-        let response = match self.check(&request, &watch) {
+        let version = request.version();
+        let mut response = match self.check(&request, &watch) {
             Ok(()) => self.route(request, &watch).await,
             Err(problem) => {
                 watch.on_unread();
@@ -58,6 +59,15 @@ impl Service {
         };
         note_refusal(asked, &response);
         let unending = response.extensions().get::<Unending>().is_some();
+        let until_close = version < Version::HTTP_11 && response.body().size_hint().exact().is_none();
+        if until_close {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            watch.on_until_close();
+        }
+        if version < Version::HTTP_11 && response.headers().contains_key(header::CONNECTION) {
+            // To a later version hyper adds `keep-alive`, and closes all the same.
+            *response.version_mut() = Version::HTTP_10;
+        }
         Ok(response.map(|body| AnswerBody::new(body, watch, unending)))
     }
 

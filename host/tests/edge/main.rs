@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod heads;
+mod http_1_0;
 mod limits;
 mod problems;
 mod shutdown;
