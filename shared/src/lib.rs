@@ -13,11 +13,13 @@
 //! | [`wire`], [`subjects`] | every envelope and every NATS subject |
 //! | [`store`] | the log behind its trait, and the log in memory |
 //! | [`moment`], [`backoff`], [`limits`] | time as a value, retries, every maximum with its reason |
+//! | [`byte_order_mark`] | what some editors put before a text |
 //! | [`trace`] | which trace an append belongs to |
 //! | [`histogram`] | observations, counted by size |
 //! | `schemas` | how these words look in the description of the HTTP API |
 
 pub mod backoff;
+pub mod byte_order_mark;
 pub mod digest;
 pub mod durability;
 pub mod entry;
