@@ -178,10 +178,10 @@ impl Operation {
     }
 }
 
-/// The token that a route asks for, from its declaration.
+/// The token that a route asks for, from its declaration. It may be left out where the node knows no tokens.
 fn security(access: Access) -> Value {
     match access {
         Access::Open => json!([]),
-        Access::Needs(scope) => json!([{ super::document::SECURITY_SCHEME: [scope.name()] }]),
+        Access::Needs(scope) => json!([{}, { super::document::SECURITY_SCHEME: [scope.name()] }]),
     }
 }
