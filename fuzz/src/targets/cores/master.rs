@@ -53,7 +53,11 @@ impl Node {
     fn new(choice: u8) -> Node {
         let start = StartTerms { promote: choice & 1 == 1, ..StartTerms::default() };
         let has_log = choice & 2 == 2;
-        let saved = Identity { log_id: has_log.then(|| LogId::from_random(1)), fence: None, whole: has_log };
+        let saved = Identity {
+            log_id: has_log.then(|| LogId::from_random(1)),
+            whole: has_log,
+            ..Identity::default()
+        };
         let config = CoreConfig {
             node: "master".parse().unwrap(),
             secondaries: names(),
