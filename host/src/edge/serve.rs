@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use http::StatusCode;
+use replog_shared::Code;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -193,7 +193,7 @@ fn limit_unsent(_: &TcpStream) -> io::Result<()> {
 /// Says why, as far as that is possible without waiting for anything.
 fn write_refusal(socket: TcpStream, limit: usize) -> io::Result<()> {
     let detail = format!("This node serves {limit} connections, and all are taken. Try again, or reuse one.");
-    let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_connections", detail)
+    let problem = Problem::new(Code::TooManyConnections, detail)
         .with("limit", limit)
         .retry_after(Duration::from_secs(1));
     let mut socket = socket.into_std()?;

@@ -1,6 +1,7 @@
 //! Which web page a browser speaks for, when it asks for a change.
 
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Method, header};
+use replog_shared::Code;
 
 use super::{ClientAddress, Problem};
 
@@ -95,7 +96,7 @@ fn refusal(headers: &HeaderMap) -> Problem {
          was changed. If the page is yours, let its server ask, which sends no Origin; if it is this node's console behind a \
          proxy, let the proxy speak HTTPS."
     );
-    Problem::new(StatusCode::FORBIDDEN, "cross_site", detail)
+    Problem::new(Code::CrossSite, detail)
 }
 
 #[cfg(test)]
@@ -113,7 +114,7 @@ mod tests {
         match sites.check(method, &headers, Some(&client)) {
             Ok(()) => true,
             Err(problem) => {
-                assert_eq!((problem.status().as_u16(), problem.code()), (403, "cross_site"));
+                assert_eq!(problem.code(), Code::CrossSite);
                 false
             }
         }

@@ -7,6 +7,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Answer, Schemas, parameters, problems};
 use crate::edge::{Access, ndjson, query::QueryParams};
+use replog_shared::Code;
 
 /// Describes a route, with what it needs of schemas.
 pub type Describe = fn(&mut Schemas) -> Operation;
@@ -58,7 +59,7 @@ pub struct Operation {
     body: Map<String, Value>,
     body_required: bool,
     answer: Option<Answer>,
-    codes: Vec<&'static str>,
+    codes: Vec<Code>,
 }
 
 impl Operation {
@@ -137,7 +138,7 @@ impl Operation {
 
     /// Refuses with these codes, besides those of the edge.
     #[must_use]
-    pub fn refuses(mut self, codes: &[&'static str]) -> Operation {
+    pub fn refuses(mut self, codes: &[Code]) -> Operation {
         self.codes.extend(codes);
         self
     }
@@ -146,13 +147,13 @@ impl Operation {
     pub(super) fn into_value(mut self, method: &Method, access: Access) -> Value {
         self.codes.extend(problems::OF_EVERY_ROUTE);
         if !method.is_safe() {
-            self.codes.push("cross_site");
+            self.codes.push(Code::CrossSite);
         }
         if !self.body.is_empty() {
             self.codes.extend(problems::OF_A_BODY);
         }
         if self.parameters.iter().any(|parameter| parameter["in"] == "query") {
-            self.codes.push("invalid_parameter");
+            self.codes.push(Code::InvalidParameter);
         }
         if let Access::Needs(_) = access {
             self.codes.extend(problems::OF_A_SCOPE);
