@@ -37,7 +37,7 @@ fn share(limit: u64, nodes: u64) -> u64 {
 /// The limit, as high as this process may have it.
 fn raised() -> u64 {
     let before = getrlimit(Resource::Nofile);
-    let highest = Rlimit { current: before.maximum, ..before.clone() };
+    let highest = Rlimit { current: before.maximum, ..before };
     if before.current != highest.current && setrlimit(Resource::Nofile, highest).is_err() {
         tracing::debug!("the limit of open files could not be raised");
     }
