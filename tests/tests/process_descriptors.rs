@@ -2,7 +2,7 @@
 
 use replog_tests::harness::{Answer, Cluster, Node, Options, SOON, eventually, wait_until};
 use serde_json::json;
-use tokio::{io::AsyncReadExt as _, net::TcpStream};
+use tokio::net::TcpStream;
 
 /// More connections than a process of 1,024 files can have.
 const CROWD: usize = 1_100;
