@@ -21,7 +21,8 @@ use replog_host::{
     tail::{Source, TailQuery, Tails},
 };
 use replog_shared::{
-    Epoch, EpochNumber, Incarnation, Lines, Mark, MarkKind, Message, MessageId, Order, Place, entry,
+    Epoch, EpochNumber, Incarnation, Lines, Mark, MarkKind, Message, MessageId, Order, Place, WallTime,
+    entry::{self, EntryHead},
     store::{Cut, LogView, MemoryStore, Page, ReadError, Reader, Store},
 };
 use tokio::{
@@ -107,7 +108,13 @@ impl Server {
             let order = tip.place.length.plus(nth);
             let message = Message::from_json(Bytes::from(format!("\"{}\"", "x".repeat(size)))).unwrap();
             let id = MessageId::new(&format!("id{order}")).unwrap();
-            entry::encode(&mut bytes, order, tip.epoch.as_ref().unwrap().number(), &id, &message);
+            let head = EntryHead {
+                order,
+                epoch: tip.epoch.as_ref().unwrap().number(),
+                at: WallTime::from_ms(7),
+                more: false,
+            };
+            entry::encode(&mut bytes, head, &id, &message);
             ends.push(bytes.len());
         }
         assert!(self.store.append(&Lines::of_entries(bytes.into(), ends, &tip)));
@@ -165,7 +172,7 @@ fn begin(store: &mut MemoryStore, start: u32) -> EpochNumber {
     let owner = "master".parse().unwrap();
     let epoch = Epoch { reign: 1, owner, start, incarnation: Incarnation::from_random(1) };
     let number = epoch.number();
-    let mark = Mark { epoch, kind: MarkKind::Start, reached: vec![], members: vec![] };
+    let mark = Mark { epoch, kind: MarkKind::Start, reached: vec![], members: vec![], first: Order::ZERO };
     let tip = store.tip().clone();
     assert!(store.append(&Lines::of_mark(mark, &tip)));
     number
