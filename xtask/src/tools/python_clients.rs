@@ -19,7 +19,7 @@ pub(crate) fn find() -> Option<PathBuf> {
 pub(super) fn fetch() {
     match python::venv(NAME, REQUIREMENTS) {
         Ok(folder) => {
-            println!("httpx-sse, openapi-python-client and OpenAPI Generator are in {}", folder.display())
+            println!("httpx-sse, openapi-python-client and OpenAPI Generator are in {}", folder.display());
         }
         Err(error) => println!(
             "SKIPPED: httpx-sse and the generators of clients cannot be had, so that no client is made of the \
