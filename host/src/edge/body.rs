@@ -172,6 +172,8 @@ pub(super) struct AnswerBody {
     body: Body,
     watch: Arc<Watch>,
     unending: bool,
+    /// All of it was given.
+    ended: bool,
 }
 
 impl AnswerBody {
@@ -179,13 +181,13 @@ impl AnswerBody {
         if unending {
             watch.on_unending();
         }
-        Self { body, watch, unending }
+        Self { body, watch, unending, ended: false }
     }
 }
 
 impl Drop for AnswerBody {
     fn drop(&mut self) {
-        self.watch.on_answered();
+        self.watch.on_answered(self.ended || self.body.is_end_stream());
     }
 }
 
@@ -204,6 +206,7 @@ impl http_body::Body for AnswerBody {
         if self.unending {
             self.watch.on_piece();
         }
+        self.ended = frame.is_none();
         Poll::Ready(frame)
     }
 
