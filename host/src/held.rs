@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use replog_shared::{
-    EpochNumber, Identity, Lines, LogId, Order, Place,
+    Epoch, Identity, Lines, LogId, Order, Place,
     store::{Cut, Page, Reader as _, Store, StoreError},
 };
 use tokio::sync::{Notify, watch};
@@ -126,12 +126,17 @@ impl<S: Store> Held<S> {
     }
 
     /// Shows readers all that is durable, as of this log and epoch.
-    pub fn show(&self, log_id: Option<LogId>, epoch: Option<EpochNumber>) {
+    pub fn show(&self, log_id: Option<LogId>, epoch: Option<&Epoch>) {
         let length = self.store.durable().length;
+        let number = epoch.map(Epoch::number);
+        let owner = epoch.map(|epoch| &epoch.owner);
         self.shown.send_if_modified(|shown| {
-            let now = Shown { length, log_id, epoch, cuts: shown.cuts };
-            let changed = *shown != now;
-            *shown = now;
+            let known = (shown.length, shown.log_id, shown.epoch, shown.epoch_owner.as_ref());
+            let changed = known != (length, log_id, number, owner);
+            if changed {
+                let epoch_owner = owner.cloned();
+                *shown = Shown { length, log_id, epoch: number, epoch_owner, cuts: shown.cuts };
+            }
             changed
         });
     }

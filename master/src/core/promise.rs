@@ -36,7 +36,9 @@ impl MasterCore {
     /// Promise this epoch: from then on this node takes and acks nothing older, and does not lead.
     pub fn on_promise(&mut self, now: Moment, promise: &wire::Promise, reply: String, log: &dyn LogView) {
         let hears_master = matches!(self.phase, Phase::Leading(_)) || self.rival(now).is_some();
-        let given = promise.may_be_given(&self.identity, hears_master);
+        let twice =
+            promise.is_of_a_reign_already_promised(&self.identity) && !mutant::is(Mutant::TwoPromisesAReign);
+        let given = promise.may_be_given(&self.identity, hears_master) && !twice;
         if given {
             self.remember(|identity| identity.fence = Some(promise.epoch.clone()));
             self.fenced(promise.sender.node.clone());

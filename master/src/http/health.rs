@@ -44,6 +44,8 @@ pub(super) struct HealthAnswer {
     node: NodeName,
     log_id: Option<LogId>,
     epoch: Option<EpochNumber>,
+    /// The node that opened the epoch: only both together name it.
+    epoch_owner: Option<NodeName>,
     length: Order,
     digest: Digest,
     durability: Durability,
@@ -105,6 +107,7 @@ impl HealthAnswer {
             node: context.nodes.name.clone(),
             log_id: report.log_id,
             epoch: report.epoch,
+            epoch_owner: report.epoch.map(|_| context.nodes.name.clone()),
             length,
             digest: report.digest,
             durability: context.durability,
@@ -153,12 +156,22 @@ fn trouble_of_secondaries(secondaries: &[SecondaryReport]) -> Option<String> {
         return Some(reason);
     }
     let ill = secondaries.iter().filter_map(|secondary| match (secondary.status, secondary.stage) {
-        (_, stage @ ("foreign" | "diverged")) => Some(format!("{} is {stage}", secondary.node)),
+        (_, "foreign") => Some(foreign(secondary)),
+        (_, "diverged") => Some(format!("{} is diverged", secondary.node)),
         ("healthy", _) => None,
         (status, _) => Some(format!("{} is {status}", secondary.node)),
     });
     let ill = ill.collect::<Vec<_>>();
     (!ill.is_empty()).then(|| ill.join(", "))
+}
+
+/// What happened, and what to do.
+fn foreign(secondary: &SecondaryReport) -> String {
+    let node = &secondary.node;
+    let theirs = secondary.foreign.map(|log_id| format!(", {log_id}")).unwrap_or_default();
+    format!(
+        "{node} is foreign: it holds another log{theirs}, than this master, whose log began while {node} was not heard or over another directory; to keep this master's log, start {node} over an empty data directory; to keep that of {node}, start this master over one: it takes that log over"
+    )
 }
 
 /// `GET /readyz`: this node leads and its bus is connected. Local facts only: never who is absent.

@@ -23,7 +23,7 @@ use replog_host::{
     spans::Spans,
     storage::Storage,
 };
-use replog_shared::{Epoch, Moment, store::Store};
+use replog_shared::{Moment, store::Store};
 use slab::Slab;
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -217,8 +217,7 @@ impl<S: Store, B: Bus> Node<S, B> {
     }
 
     fn show(&self, now: Moment) {
-        let epoch = self.held.log().tip().epoch.as_ref().map(Epoch::number);
-        self.held.show(self.core.log_id(), epoch);
+        self.held.show(self.core.log_id(), self.held.log().tip().epoch.as_ref());
         let state = Readiness {
             bus_is_up: self.core.bus_is_up(),
             leading: self.core.reigns(self.held.log()),

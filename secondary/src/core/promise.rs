@@ -5,6 +5,7 @@ use replog_shared::{Epoch, LogId, Moment, store::LogView, wire};
 use super::{
     SecondaryCore,
     effect::{Effect, Notice, ReadAnswer},
+    mutant::{self, Mutant},
     state::State,
 };
 
@@ -29,7 +30,9 @@ impl SecondaryCore {
     }
 
     fn may_promise(&self, now: Moment, promise: &wire::Promise) -> bool {
-        promise.may_be_given(&self.identity, self.hears(now).is_some())
+        let twice =
+            promise.is_of_a_reign_already_promised(&self.identity) && !mutant::is(Mutant::TwoPromisesAReign);
+        promise.may_be_given(&self.identity, self.hears(now).is_some()) && !twice
     }
 
     fn fence_for(&mut self, promise: &wire::Promise) {

@@ -33,6 +33,8 @@ pub(super) struct Health {
     state: SecondaryState,
     log_id: Option<LogId>,
     epoch: Option<EpochNumber>,
+    /// The node that opened the epoch: only both together name it.
+    epoch_owner: Option<NodeName>,
     fence: Option<Epoch>,
     length: Order,
     digest: Digest,
@@ -92,6 +94,7 @@ impl Health {
             state: status.state,
             log_id: status.log_id,
             epoch: status.epoch.as_ref().map(Epoch::number),
+            epoch_owner: status.epoch.as_ref().map(|epoch| epoch.owner.clone()),
             length: status.length,
             digest: status.digest,
             durability,
@@ -116,7 +119,7 @@ fn word(report: &HealthReport) -> (&'static str, Option<String>) {
     let status = &report.status;
     match status.state {
         SecondaryState::Diverged => ("diverged", Some(diverged(status))),
-        SecondaryState::Foreign => ("foreign", Some("the master has another log than this node".to_owned())),
+        SecondaryState::Foreign => ("foreign", Some(foreign(status))),
         SecondaryState::Streaming | SecondaryState::Joining | SecondaryState::Syncing => {
             let trouble = probes::bus_trouble(report.bus_is_up, report.denied.as_deref());
             match trouble.or_else(|| waits_for(status)) {
@@ -130,6 +133,14 @@ fn word(report: &HealthReport) -> (&'static str, Option<String>) {
 fn diverged(status: &Status) -> String {
     let orders = status.diverged.map_or_else(String::new, |orders| format!(" at {orders}"));
     format!("this node and the master differ{orders}, an operator must decide")
+}
+
+/// What happened, and what to do.
+fn foreign(status: &Status) -> String {
+    let theirs = status.foreign.map(|log_id| format!(", {log_id}")).unwrap_or_default();
+    format!(
+        "the master has another log{theirs}, than this node, which keeps its own: the master's began while this node was not heard, or over another directory; to follow it, start this node over an empty data directory; to keep this node's log, start the master over one: it takes this log over"
+    )
 }
 
 /// What is missing to a node that follows its master from entry to entry.

@@ -36,6 +36,8 @@ struct History {
     kind: MarkKind,
     /// A promotion: how many whole nodes it reached. Else: all.
     reached: usize,
+    /// The nodes that promised it, its owner among them, one bit each.
+    promisers: u8,
     /// The nodes that a disaster made forget that they promised it, one bit each.
     forgotten_by: u8,
 }
@@ -66,12 +68,13 @@ struct Held {
     lost_at: [u64; MAX_NODES],
 }
 
-/// An entry (or a clean's mark) whose caller was told that w nodes hold it.
+/// An entry (or a clean's mark) whose caller was told which nodes hold it.
 #[derive(Debug)]
 struct Acked {
     order: u64,
     index: usize,
     digest: Digest,
+    /// How many nodes the answer named as holders, its master among them.
     w: usize,
     epoch: Epoch,
     log_id: Option<LogId>,
@@ -102,6 +105,8 @@ pub(super) struct Oracle {
     known: BTreeMap<(usize, Incarnation), u64>,
     /// An old copy was restored: the bounds on what a promotion keeps do not hold.
     void: bool,
+    /// The nodes whose directory was ever replaced, one bit each: they may have forgotten a promise.
+    forgetful: u8,
     /// Lines were lost that had left their node: logs may diverge without an explanation.
     torn: bool,
     violation: Option<String>,
@@ -119,6 +124,7 @@ impl Oracle {
             processes: 0,
             known: BTreeMap::new(),
             void: false,
+            forgetful: 0,
             torn: false,
             violation: None,
         }
@@ -166,6 +172,7 @@ impl Oracle {
         self.look_again(node, store);
         self.nodes[node].log_id = identity.log_id;
         self.nodes[node].promised.clone_from(&identity.fence);
+        self.forgetful |= 1 << node;
         let fence = identity.fence.as_ref();
         for (epoch, history) in self.histories.iter_mut().rev() {
             if Some(epoch) <= fence {

@@ -1,6 +1,6 @@
 //! What is appended and cut.
 
-use replog_shared::{Epoch, MarkKind, Order};
+use replog_shared::{Epoch, MarkKind, NodeName, Order};
 
 use super::{History, Oracle, Submitted};
 use crate::sim::{
@@ -133,6 +133,7 @@ impl Oracle {
             log_id: this.log_id,
             kind,
             reached: if kind == MarkKind::Promotion { reached.len() } else { all },
+            promisers: self.promisers(node, &reached),
             forgotten_by: 0,
         };
         for line in &this.mirror.lines[..=index] {
@@ -144,8 +145,31 @@ impl Oracle {
                 }
             }
         }
+        self.check_one_promise_a_reign(&epoch, &history);
         self.check_kept(node, &epoch, &history, &reached);
         self.histories.insert(epoch, history);
+    }
+
+    /// The nodes that promised an epoch which this one opens, one bit each.
+    fn promisers(&self, opener: usize, reached: &[NodeName]) -> u8 {
+        let promised = |node: &usize| *node == opener || reached.contains(&self.names[*node]);
+        (0..self.nodes.len()).filter(promised).map(|node| 1 << node).sum()
+    }
+
+    /// Two promotions whose promisers overlap never open one reign.
+    fn check_one_promise_a_reign(&mut self, epoch: &Epoch, history: &History) {
+        if history.kind != MarkKind::Promotion || self.void {
+            return;
+        }
+        let other = self.histories.iter().find(|(other, theirs)| {
+            theirs.kind == MarkKind::Promotion
+                && (other.reign, theirs.log_id) == (epoch.reign, history.log_id)
+                && theirs.promisers & history.promisers & !self.forgetful != 0
+        });
+        if let Some((other, _)) = other {
+            let other = other.clone();
+            self.found(|| format!("one reign: {other} and {epoch} were opened over a promise of one node"));
+        }
     }
 
     /// The owner of an epoch gives an order.
