@@ -79,7 +79,13 @@ impl Master {
     }
 
     fn pass(&mut self, millis: u64) {
-        self.now = self.now.plus(Duration::from_millis(millis));
+        let end = self.now.plus(Duration::from_millis(millis));
+        while let Some(due) = self.core.next_deadline().filter(|due| *due < end) {
+            self.now = self.now.max(due);
+            self.core.on_deadline(self.now, &self.disk.log);
+            self.execute();
+        }
+        self.now = end;
         self.core.on_deadline(self.now, &self.disk.log);
         self.execute();
     }
