@@ -221,6 +221,13 @@ pub enum Notice {
         /// The nodes that did not answer. What they may hold is another log then.
         silent: Vec<NodeName>,
     },
+    /// The log in which this node leads has nothing in it and gives way to that of a node which was silent before.
+    GivesWay {
+        /// The node.
+        node: NodeName,
+        /// Its log.
+        log_id: Option<LogId>,
+    },
     /// Another node's log ranks highest: what this one lacks is fetched from there.
     Adopting {
         /// The log.

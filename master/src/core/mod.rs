@@ -159,6 +159,8 @@ pub struct MasterCore {
     rival: Option<(NodeName, Moment)>,
     /// When a master of another log of this name was last heard.
     rival_log: Option<Moment>,
+    /// The nodes that had not answered when this one began to lead: what they hold may be another log.
+    silent: Vec<NodeName>,
     /// The question whether a higher epoch is known, and until when it is not asked again.
     inquiry: Option<(u64, Moment)>,
     heartbeat_at: Moment,
@@ -183,6 +185,7 @@ impl MasterCore {
             held: HeldAppends::default(),
             rival: None,
             rival_log: None,
+            silent: Vec::new(),
             inquiry: None,
             heartbeat_at: now,
             bus_is_up: false,

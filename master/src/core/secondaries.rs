@@ -50,6 +50,8 @@ pub struct SecondaryView<'a> {
     pub acked_through: Order,
     /// Envelopes that were pushed again.
     pub retries: u64,
+    /// The log that it holds, where that is another one.
+    pub foreign: Option<LogId>,
     /// The entry at this order is larger than what the bus takes: this secondary gets nothing behind it.
     pub too_large: Option<Order>,
 }
@@ -64,6 +66,10 @@ impl MasterCore {
             stage: progress.stage,
             acked_through: progress.acked_through().unwrap_or(Order::ZERO),
             retries: progress.retries,
+            foreign: match progress.stage {
+                Stage::Foreign(log_id) => Some(log_id),
+                _ => None,
+            },
             too_large: progress.too_large,
         })
     }
@@ -142,6 +148,9 @@ impl MasterCore {
         let below_fence = join.fence.as_ref().is_some_and(|fence| fence > epoch);
         if join.epoch != *epoch || below_fence || !self.mark_is_durable(log) {
             return;
+        }
+        if self.gives_way_to(join, log) {
+            return self.give_way(now, join);
         }
         let own = Outline::of(log.marks(), log.durable(), usize::MAX);
         let fork = outline::fork(&own, &join.outline)

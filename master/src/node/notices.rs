@@ -21,6 +21,10 @@ pub(super) fn log(notice: &Notice) {
         Notice::NewLog { silent } => {
             warn!(not_heard = ?silent, "no node that answered holds a log: a new one begins");
         }
+        Notice::GivesWay { node, log_id } => {
+            let log_id = log_id.map(tracing::field::display);
+            warn!(%node, log_id, "a node that was silent holds a log: the new one, which has no entry, gives way to it");
+        }
         Notice::Waiting { reason } => warn!(%reason, "not leading yet"),
         Notice::Stopped(NotLeading::Stopping) => info!("stopping"),
         Notice::Stopped(NotLeading::Fenced { by }) => {

@@ -65,6 +65,8 @@ pub struct SecondaryReport {
     pub acked_through: Order,
     /// Envelopes pushed again.
     pub retries: u64,
+    /// The log that it holds, where that is another one.
+    pub foreign: Option<LogId>,
     /// The order of an entry that is larger than what the bus takes.
     pub too_large: Option<Order>,
 }
@@ -77,6 +79,7 @@ impl From<SecondaryView<'_>> for SecondaryReport {
             stage: secondary.stage.as_str(),
             acked_through: secondary.acked_through,
             retries: secondary.retries,
+            foreign: secondary.foreign,
             too_large: secondary.too_large,
         }
     }

@@ -90,6 +90,11 @@ pub enum Notice {
         /// What is cut.
         orders: OrderRange,
     },
+    /// This node's log has nothing in it and gives way to the master's.
+    GivesWay {
+        /// The master's log.
+        theirs: Option<LogId>,
+    },
     /// The master has another log; this one is kept.
     Foreign {
         /// The master's log; none if it did not tell.

@@ -1,7 +1,7 @@
 //! From the first heartbeat to the question for admission.
 
 use replog_shared::{
-    Epoch, Moment, Outline,
+    Epoch, LogId, Moment, Order, Outline, Place,
     limits::{ANSWER_TIMEOUT, UNHEALTHY_AFTER_INTERVALS},
     store::LogView,
     wire::{Heartbeat, Join},
@@ -109,6 +109,9 @@ impl SecondaryCore {
         if self.hears(now).is_some() {
             return;
         }
+        if heartbeat.length > Order::ZERO && self.gives_way_to(&heartbeat.epoch, log) {
+            return self.drop_own_log(now, heartbeat.epoch.clone(), theirs);
+        }
         match &mut self.state {
             State::Foreign { theirs: known, attempt } if *known == theirs => {
                 attempt.epoch = heartbeat.epoch.clone();
@@ -118,6 +121,21 @@ impl SecondaryCore {
                 self.send_join(now, log);
             }
         }
+    }
+
+    /// Whether this node's log has nothing in it that anybody could miss: it gives way to a log that has.
+    fn gives_way_to(&self, epoch: &Epoch, log: &dyn LogView) -> bool {
+        let above_fence = Some(epoch) >= self.identity.fence.as_ref();
+        above_fence && Outline::of(log.marks(), log.tip().place, usize::MAX).is_bare()
+    }
+
+    /// Drops the log, in which there is nothing, and asks for admission as a blank node, once the log is gone.
+    fn drop_own_log(&mut self, now: Moment, epoch: Epoch, theirs: Option<LogId>) {
+        self.effects.push(Effect::Notice(Notice::GivesWay { theirs }));
+        self.remember(|identity| identity.whole = false);
+        self.effects.push(Effect::Truncate(Place::START));
+        self.remember(|identity| identity.log_id = None);
+        self.leave(State::Joining(Attempt::new(epoch, now)));
     }
 
     /// Asks the master of `epoch` for admission; the session before it, if any, is over.

@@ -28,6 +28,9 @@ pub(super) fn log(notice: &Notice) {
         Notice::Damaged { orders } => {
             error!(%orders, "this log differs from the master's before the fork: it is cut altogether and fetched anew");
         }
+        Notice::GivesWay { theirs } => {
+            warn!(?theirs, "the master has another log: this one, which has no entry, gives way to it");
+        }
         Notice::Foreign { theirs } => {
             error!(?theirs, "the master has another log: this one is kept, an operator must decide");
         }

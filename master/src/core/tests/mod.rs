@@ -1,6 +1,7 @@
 //! What the master decides, told event by event.
 
 mod limits;
+mod new_logs;
 mod promises;
 mod restarts;
 mod starts;
@@ -63,8 +64,24 @@ impl Told {
         told
     }
 
+    /// Time passes, and the node looks at the clock whenever something is due.
     fn pass(&mut self, millis: u64) {
+        let end = self.now.plus(Duration::from_millis(millis));
+        while let Some(due) = self.core.next_deadline().filter(|due| *due < end) {
+            self.now = self.now.max(due);
+            self.tick();
+        }
+        self.now = end;
+        self.tick();
+    }
+
+    /// Time passes while the node stands still.
+    fn stand_still(&mut self, millis: u64) {
         self.now = self.now.plus(Duration::from_millis(millis));
+        self.tick();
+    }
+
+    fn tick(&mut self) {
         self.core.on_deadline(self.now, &self.log);
         self.settle();
     }
