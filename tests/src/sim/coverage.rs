@@ -81,11 +81,15 @@ pub enum Path {
     OlderMarksWanted,
     /// A promotion halted, because nobody could tell what another node held.
     UnknownHalt,
+    /// A secondary gave a log up that had nothing in it, …
+    GaveWay,
+    /// … and a leading master stepped back from one.
+    LedLogGaveWay,
 }
 
 impl Path {
     /// All of them.
-    pub const ALL: [Path; 39] = [
+    pub const ALL: [Path; 41] = [
         Path::GapFilled,
         Path::DuplicateDropped,
         Path::StaleEpochRefused,
@@ -125,6 +129,8 @@ impl Path {
         Path::RotRefused,
         Path::OlderMarksWanted,
         Path::UnknownHalt,
+        Path::GaveWay,
+        Path::LedLogGaveWay,
     ];
 }
 

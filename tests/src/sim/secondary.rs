@@ -61,6 +61,8 @@ pub(super) struct Secondary {
     joined_once: bool,
     /// The length that the last answer to a join told.
     told_length: Order,
+    /// What is cut next is a log with nothing in it.
+    gives_way: bool,
 }
 
 impl Secondary {
@@ -96,6 +98,7 @@ impl Secondary {
             fetched_once: BTreeSet::new(),
             joined_once: false,
             told_length: Order::ZERO,
+            gives_way: false,
         }
     }
 

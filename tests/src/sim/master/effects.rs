@@ -108,6 +108,7 @@ impl Master {
         match notice {
             Notice::Adopting { .. } => hub.coverage.hit(Path::LogAdopted),
             Notice::Cut { .. } => hub.coverage.hit(Path::OwnSuffixGivenUp),
+            Notice::GivesWay { .. } => hub.coverage.hit(Path::LedLogGaveWay),
             Notice::Stopped(NotLeading::Fenced { .. }) if self.has_led => {
                 hub.coverage.hit(Path::DeposedMasterTold);
             }

@@ -15,6 +15,8 @@ pub(in crate::sim) enum Cut<'a> {
     Followed(Option<&'a Epoch>),
     /// The node is being promoted, and another log ranks higher.
     Outranked,
+    /// The log has nothing in it and gives way to another one.
+    GaveWay,
     /// The log is emptied on purpose.
     Cleaned,
     /// A restarted master replaces its last mark, which no entry followed.
@@ -206,6 +208,10 @@ impl Oracle {
             }
             // Whether what is given up here may be lost is judged when the epoch opens.
             Cut::Outranked | Cut::Abandoned | Cut::Folded => {}
+            Cut::GaveWay if before.holds_only_starts(0) => {}
+            Cut::GaveWay => {
+                self.found(|| format!("monotone: node {node} gave up a log that holds something"))
+            }
             Cut::Followed(_) => {
                 let of_log = self.nodes[node].log_id;
                 let fence = self.nodes[node].promised.as_ref();

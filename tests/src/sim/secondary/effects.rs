@@ -90,11 +90,14 @@ impl Secondary {
         if let Err(error) = self.disk.store.truncate(place, store::Cut::Quarantine) {
             return hub.oracle.found(|| format!("n{index}: {error}"));
         }
-        hub.oracle.on_truncate(index, &self.disk.store, Cut::Followed(self.status().fence.as_ref()));
+        let fence = self.status().fence;
+        let gave_way = std::mem::take(&mut self.gives_way);
+        let cut = if gave_way { Cut::GaveWay } else { Cut::Followed(fence.as_ref()) };
+        hub.oracle.on_truncate(index, &self.disk.store, cut);
         hub.may_crash();
     }
 
-    fn on_notice(&self, notice: &Notice, hub: &mut Hub) {
+    fn on_notice(&mut self, notice: &Notice, hub: &mut Hub) {
         let index = self.index;
         hub.story.tell(|| format!("n{index} notes {notice:?}"));
         match notice {
@@ -105,6 +108,10 @@ impl Secondary {
                 hub.oracle.found(|| format!("n{index}: {notice:?}, and no disk was touched"));
             }
             Notice::Diverged { .. } => hub.coverage.hit(Path::Diverged),
+            Notice::GivesWay { .. } => {
+                hub.coverage.hit(Path::GaveWay);
+                self.gives_way = true;
+            }
             Notice::Whole => hub.coverage.hit(Path::Whole),
             _ => {}
         }

@@ -1,7 +1,7 @@
 //! What is checked, and what people do, once the faults are over.
 
 use replog_master::core::{StartTerms, events::NotLeading};
-use replog_shared::wire::SecondaryState;
+use replog_shared::{limits::OUTLINE_MARKS, wire::SecondaryState};
 
 use super::World;
 use crate::sim::{
@@ -130,7 +130,7 @@ impl World {
     }
 
     /// Whether all goes on without an operator's help, but for a promotion that is run again: no disk was touched,
-    /// and a majority of the nodes is whole.
+    /// no second log was begun beside the first, outlines tell enough, and a majority of the nodes is whole.
     fn needs_nobody(&self) -> bool {
         let log_id = self.slots[self.best()].disk().identity.log_id;
         let whole = |slot: &&Slot| {
@@ -138,7 +138,13 @@ impl World {
             slot.process.is_some() && identity.whole && identity.log_id == log_id
         };
         let whole = self.slots.iter().filter(whole).count();
-        !self.spoiled && !self.hub.oracle.may_diverge() && log_id.is_some() && 2 * whole > self.slots.len()
+        let other_log = |slot: &Slot| slot.disk().identity.log_id.is_some_and(|other| Some(other) != log_id);
+        let judged = self.plan.outline_marks == OUTLINE_MARKS && !self.slots.iter().any(other_log);
+        judged
+            && !self.spoiled
+            && !self.hub.oracle.may_diverge()
+            && log_id.is_some()
+            && 2 * whole > self.slots.len()
     }
 
     fn find_helpless(&mut self, stray: &[usize]) {
