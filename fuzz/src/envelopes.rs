@@ -161,6 +161,7 @@ pub(crate) fn fetch(script: &mut Script<'_>, truth: &Truth<'_>) -> wire::Fetch {
         request: script.number(),
         epoch: epoch(script, truth),
         from: order(script, truth),
+        marks_before: None,
         to: order(script, truth),
     }
 }
@@ -229,6 +230,7 @@ pub(crate) fn entries(script: &mut Script<'_>, truth: &Truth<'_>) -> (wire::Entr
         sender: sender(script, truth),
         epoch: epoch(script, truth),
         from,
+        marks_before: None,
         count: script.number(),
         length: order(script, truth),
         digest,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use replog_shared::{
     Epoch, Identity, Lines, LogId, Order, Place,
-    store::{Cut, Page, Reader as _, Store, StoreError},
+    store::{Cut, Page, Reader as _, Span, Store, StoreError},
 };
 use tokio::sync::{Notify, watch};
 use tracing::{error, warn};
@@ -123,6 +123,12 @@ impl<S: Store> Held<S> {
     /// storage has failed then.
     pub fn page(&self, from: Order, to: Order, bytes: usize) -> Option<Page> {
         self.reader.read(from, to, bytes).inspect_err(|failure| error!(%failure, "cannot read the log")).ok()
+    }
+
+    /// The lines of a part of the log, or the beginning of it; none if they cannot be read: the storage has failed then.
+    pub fn part(&self, span: Span) -> Option<(Span, Page)> {
+        let (from, to, bytes) = span.to_read();
+        Some(span.part_of(&self.store, self.page(from, to, bytes)?))
     }
 
     /// Shows readers all that is durable, as of this log and epoch.

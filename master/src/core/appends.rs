@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use replog_shared::{
-    EpochNumber, Lines, Mark, Moment, Order, WriteConcern, entry, entry::EntryLine, store::LogView,
+    EpochNumber, Lines, Moment, Order, WriteConcern, entry, entry::EntryLine, store::LogView,
 };
 
 use super::{
@@ -85,9 +85,8 @@ impl MasterCore {
         log: &dyn LogView,
     ) -> Result<Lines, Refusal> {
         let (mut bytes, mut ends) = (Vec::new(), Vec::with_capacity(messages.len()));
-        // Marks that no entry stands behind yet travel with the next one.
-        let (marks, mut order) = (marks_at_tip(log), log.tip().place.length);
-        let mut limit = self.max_line_bytes().saturating_sub(marks);
+        let mut order = log.tip().place.length;
+        let limit = self.max_line_bytes();
         for NewMessage { id, message } in messages {
             let start = bytes.len();
             entry::encode(&mut bytes, order, epoch, id, message);
@@ -96,7 +95,6 @@ impl MasterCore {
             }
             ends.push(bytes.len());
             order = order.next();
-            limit = self.max_line_bytes();
         }
         Ok(Lines::of_entries(Bytes::from(bytes), ends, log.tip()))
     }
@@ -190,13 +188,6 @@ impl MasterCore {
         }
         holders
     }
-}
-
-/// Bytes of the marks at the log's end.
-fn marks_at_tip(log: &dyn LogView) -> usize {
-    let length = log.tip().place.length;
-    let marks = log.marks().iter().rev().take_while(|placed| placed.at == length);
-    marks.map(|placed| Mark::encode(&placed.mark).len()).sum()
 }
 
 /// Looks the ids of an append up.

@@ -36,9 +36,9 @@ use std::time::Duration;
 
 use replog_shared::{
     Epoch, Identity, Incarnation, Lines, LogId, Mark, MarkKind, Moment, NodeName, Order, Place,
-    limits::{DEFAULT_MAX_PAYLOAD_BYTES, ENVELOPE_OVERHEAD_BYTES, UNHEALTHY_AFTER_INTERVALS},
+    limits::{DEFAULT_MAX_PAYLOAD_BYTES, ENVELOPE_OVERHEAD_BYTES, UNHEALTHY_AFTER_INTERVALS, outline_marks},
     lines::Tip,
-    store::LogView,
+    store::{LogView, Span},
     wire,
 };
 
@@ -50,7 +50,7 @@ use progress::Progress;
 use recovery::Recovery;
 
 pub use health::Health;
-pub use progress::{Push, PushLimits, Stage};
+pub use progress::{PushLimits, Stage};
 pub use promise::ReadAnswer;
 pub use recovery::StartTerms;
 pub use secondaries::{AckOutcome, SecondaryView};
@@ -101,7 +101,7 @@ pub enum Effect {
         /// Its place in the configuration.
         secondary: usize,
         /// Which lines.
-        push: Push,
+        push: Span,
         /// The fetch that is answered, and where to; none: pushed.
         answer: Option<(u64, String)>,
     },
@@ -373,6 +373,11 @@ impl MasterCore {
     /// The most bytes that an entry's line may have here.
     pub const fn max_line_bytes(&self) -> usize {
         self.max_payload.saturating_sub(ENVELOPE_OVERHEAD_BYTES)
+    }
+
+    /// How many marks one envelope tells of.
+    fn outline_marks(&self) -> usize {
+        outline_marks(self.config.outline_marks, self.max_payload)
     }
 
     /// Bytes of a page of the log that another master reads.

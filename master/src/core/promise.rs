@@ -1,6 +1,6 @@
 //! Answers to another master that starts or is promoted, and what this one makes of a higher epoch.
 
-use replog_shared::{Epoch, Moment, NodeName, Order, store::LogView, wire};
+use replog_shared::{Epoch, Moment, NodeName, Place, store::LogView, wire};
 
 use super::{
     Effect, MasterCore, Phase,
@@ -19,8 +19,8 @@ pub struct ReadAnswer {
     pub request: u64,
     /// The epoch that was promised.
     pub epoch: Epoch,
-    /// The first order of the page; marks there are included.
-    pub from: Order,
+    /// Where the page begins.
+    pub from: Place,
 }
 
 impl MasterCore {
@@ -52,7 +52,7 @@ impl MasterCore {
     pub fn on_read(&mut self, read: wire::Read, reply: String) {
         let wire::Read { sender, request, epoch, from } = read;
         if self.identity.fence.as_ref() == Some(&epoch) && sender.log_id == self.identity.log_id {
-            let (sender, from) = (self.sender(&self.config.node), from.length);
+            let sender = self.sender(&self.config.node);
             self.effect(Effect::ReadAnswer(ReadAnswer { reply, sender, request, epoch, from }));
         }
     }

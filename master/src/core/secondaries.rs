@@ -4,12 +4,12 @@ use replog_shared::{
     Incarnation, LogId, Moment, NodeName, Order, Outline, Place,
     limits::SUSPECTED_AFTER_INTERVALS,
     mark, outline,
-    store::{LogView, Page},
+    store::{LogView, Page, Span, after_marks, before_marks},
     wire::{self, SecondaryState, Verdict},
 };
 
 use super::{
-    Effect, Health, MasterCore, Phase, Push, Stage,
+    Effect, Health, MasterCore, Phase, Stage,
     events::{NotLeading, Notice},
     mutant::{self, Mutant},
     progress::PushTerms,
@@ -229,15 +229,12 @@ impl MasterCore {
             return;
         }
         self.on_sign_of_life(now, secondary);
-        let durable = log.durable().length;
         // Who asks for more than there is gets the end, and so learns where it is.
-        let from = fetch.from.min(durable);
-        let limits = self.push_limits();
-        let to = log.fit(from, limits.envelope_bytes).min(fetch.to.max(from)).min(durable);
-        if log.size(from, to) > self.max_line_bytes() {
-            return self.too_large(secondary, from);
+        let from = Place::new(fetch.from, fetch.marks_before.unwrap_or(0));
+        let push = Span::fitting(log, from, end_of(fetch, log), self.push_limits().envelope_bytes);
+        if push.size(log) > self.max_line_bytes() {
+            return self.too_large(secondary, push.from.length);
         }
-        let push = Push { from, to };
         self.effect(Effect::Entries { secondary, push, answer: Some((fetch.request, reply)) });
     }
 
@@ -300,20 +297,24 @@ impl MasterCore {
     pub fn entries_header(
         &self,
         secondary: usize,
-        push: Push,
+        push: Span,
         request: Option<u64>,
         page: &Page,
         length: Order,
     ) -> Option<wire::EntriesHeader> {
-        Some(wire::EntriesHeader {
-            sender: self.sender(&self.config.secondaries[secondary]),
-            epoch: self.epoch()?.clone(),
-            from: push.from,
-            count: page.to.since(push.from),
-            length,
-            digest: page.digest,
-            request,
-            traces: Vec::new(),
-        })
+        let sender = self.sender(&self.config.secondaries[secondary]);
+        Some(wire::EntriesHeader::of(sender, self.epoch()?.clone(), push, page, length, request))
+    }
+}
+
+/// Where the answer to a fetch ends at the latest. One that wants no entry wants the marks there.
+fn end_of(fetch: &wire::Fetch, log: &dyn LogView) -> Place {
+    let durable = log.durable();
+    if fetch.to.max(fetch.from) >= durable.length {
+        durable
+    } else if fetch.to <= fetch.from {
+        after_marks(log, fetch.from)
+    } else {
+        before_marks(log, fetch.to)
     }
 }

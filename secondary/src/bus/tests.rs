@@ -21,6 +21,7 @@ fn header(request: Option<u64>) -> wire::EntriesHeader {
         sender: sender(),
         epoch: Epoch { reign: 1, owner, start: 0, incarnation: Incarnation::from_random(1) },
         from: replog_shared::Order::ZERO,
+        marks_before: None,
         count: 0,
         length: replog_shared::Order::ZERO,
         digest: replog_shared::Digest::EMPTY,

@@ -41,8 +41,8 @@ pub struct ReadAnswer {
     pub request: u64,
     /// The epoch that was promised.
     pub epoch: Epoch,
-    /// The first order of the page; marks there are included.
-    pub from: Order,
+    /// Where the page begins.
+    pub from: Place,
 }
 
 /// A change that an operator wants to know of.

@@ -169,9 +169,9 @@ impl SecondaryCore {
     }
 
     pub(super) fn send_join(&mut self, now: Moment, log: &dyn LogView) {
-        let (request, sender) = (self.next_request(), self.sender());
+        let (request, sender, most) = (self.next_request(), self.sender(), self.outline_marks);
         let Some(attempt) = self.state.attempt_mut() else { return };
-        let outline = Outline::of(log.marks(), attempt.told_of(log), self.settings.outline_marks);
+        let outline = Outline::of(log.marks(), attempt.told_of(log), most);
         attempt.request = Some(request);
         (attempt.asked_at, attempt.marks_before) = (log.tip().place, outline.marks_before);
         attempt.retry_at = now.plus(ANSWER_TIMEOUT + attempt.backoff.next_delay(&mut self.random));

@@ -61,7 +61,7 @@ impl SecondaryCore {
             return;
         }
         let wire::Read { request, epoch, from, .. } = read;
-        let answer = ReadAnswer { reply, sender: self.sender(), request, epoch, from: from.length };
+        let answer = ReadAnswer { reply, sender: self.sender(), request, epoch, from };
         self.effects.push(Effect::ReadAnswer(answer));
     }
 
@@ -78,7 +78,7 @@ impl SecondaryCore {
         log: &dyn LogView,
     ) -> wire::State {
         let hears = self.hears(now).cloned();
-        let most = self.settings.outline_marks;
+        let most = self.outline_marks;
         wire::State::of(self.sender(), request, promised, &self.identity, log, hears, most)
     }
 }

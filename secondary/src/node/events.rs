@@ -15,7 +15,7 @@ impl<S: Store, B: Bus> Node<S, B> {
                 self.max_payload = max_payload;
                 self.bus_is_up = true;
                 self.denied = None;
-                self.core.on_connected(self.now());
+                self.core.on_connected(self.now(), max_payload);
             }
             BusEvent::Down => self.bus_is_up = false,
             // The bus has logged it.

@@ -6,6 +6,7 @@
 mod chunks;
 mod id_index;
 mod memory;
+mod span;
 
 use std::path::PathBuf;
 
@@ -14,6 +15,7 @@ use bytes::Bytes;
 pub use chunks::LineChunks;
 pub use id_index::{IdHash, IdIndex};
 pub use memory::MemoryStore;
+pub use span::{Span, after_marks, before_marks};
 
 use crate::{Digest, Histogram, Lines, MessageId, Order, Place, PlacedMark, lines::Tip};
 

@@ -36,7 +36,7 @@ const MAX_DEADLINES: usize = 256;
 #[derive(Debug)]
 pub(super) enum Input {
     Packet(Incoming),
-    Up,
+    Up { max_payload: usize },
     Down,
 }
 
@@ -148,7 +148,7 @@ impl Secondary {
         while let Some(input) = self.inbox.pop_front() {
             match input {
                 Input::Packet(packet) => self.on_packet(moment, packet, hub),
-                Input::Up => self.core.on_connected(moment),
+                Input::Up { max_payload } => self.core.on_connected(moment, max_payload),
                 Input::Down => {}
             }
             self.execute(hub);

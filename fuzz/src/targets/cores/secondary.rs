@@ -69,7 +69,7 @@ impl Node {
             10 => self.core.on_ask(now, &envelopes::ask(script, &truth), reply, log),
             11 => self.core.on_promise(now, envelopes::promise(script, &truth), reply, log),
             12 => self.core.on_read(envelopes::read(script, &truth), reply),
-            13 => self.core.on_connected(now),
+            13 => self.core.on_connected(now, 1 << 20),
             _ => self.now = now.plus(Duration::from_millis(u64::from(script.byte()) * 16)),
         }
         self.execute();

@@ -305,7 +305,7 @@ impl MasterCore {
         now: Moment,
         log: &dyn LogView,
     ) -> wire::State {
-        let (sender, most) = (self.sender(&self.config.node), self.config.outline_marks);
+        let (sender, most) = (self.sender(&self.config.node), self.outline_marks());
         wire::State::of(sender, request, promised, &self.identity, log, self.hears(now), most)
     }
 

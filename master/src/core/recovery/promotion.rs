@@ -248,7 +248,7 @@ impl MasterCore {
             return;
         }
         let end = best.outline.end();
-        let Some(unseen) = lines::unseen(bytes, header.from, log.tip()) else { return };
+        let Some(unseen) = lines::unseen(bytes, header.begins_at(), log.tip()) else { return };
         let Ok(page) = Lines::checked(unseen.clone(), log.tip()) else { return };
         let checks = !mutant::is(Mutant::ReadUnchecked);
         if page.is_empty() && log.tip().place != end || page.tip().digest != header.digest && checks {

@@ -180,7 +180,7 @@ impl Told {
     fn pushes(&self, index: usize) -> Vec<(u64, u64)> {
         let push = |effect: &Effect| match effect {
             Effect::Entries { secondary, push, answer: None } if *secondary == index => {
-                Some((push.from.get(), push.to.get()))
+                Some((push.from.length.get(), push.to.length.get()))
             }
             _ => None,
         };

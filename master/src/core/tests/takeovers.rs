@@ -58,6 +58,7 @@ impl Told {
             sender: Sender { log_id: holder.core.log_id(), ..self.sender(&node, 11) },
             epoch: read.epoch,
             from,
+            marks_before: None,
             count: page.to.since(from),
             length,
             digest: page.digest,

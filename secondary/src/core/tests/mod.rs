@@ -118,6 +118,7 @@ impl Master {
             sender: self.sender("s1"),
             epoch: self.epoch.clone(),
             from: order(from),
+            marks_before: None,
             count: page.to.since(order(from)),
             length: self.length(),
             digest: page.digest,

@@ -5,7 +5,7 @@ use replog_host::bus::Outgoing;
 use replog_secondary::core::{Effect, Notice, ReadAnswer};
 use replog_shared::{
     Lines, MarkKind, Place,
-    store::{self, LogView, Reader, Store},
+    store::{self, LogView, Span, Store},
     wire,
 };
 
@@ -136,22 +136,13 @@ impl Secondary {
 
     fn answer_read(&self, read: ReadAnswer, hub: &mut Hub) {
         let ReadAnswer { reply, sender, request, epoch, from } = read;
-        let length = self.disk.store.durable().length;
-        let page = match self.disk.store.reader().read(from, length, self.page_bytes) {
-            Ok(page) => page,
+        let (store, durable) = (&self.disk.store, self.disk.store.durable());
+        let span = Span::fitting(store, from, durable, self.page_bytes);
+        let (span, page) = match store.part(span) {
+            Ok(part) => part,
             Err(error) => return hub.oracle.found(|| error.to_string()),
         };
-        let (count, digest) = (page.to.since(from), page.digest);
-        let header = wire::EntriesHeader {
-            sender,
-            epoch,
-            from,
-            count,
-            length,
-            digest,
-            request: Some(request),
-            traces: Vec::new(),
-        };
+        let header = wire::EntriesHeader::of(sender, epoch, span, &page, durable.length, Some(request));
         hub.sent.push(answer(reply, wire::encode_entries(&header, &page.bytes)));
     }
 }
