@@ -228,7 +228,9 @@ impl Secondary {
     fn talk_with(&mut self, master: &mut Master) {
         while let Some(next) = self.said.pop() {
             match next {
-                Said::Ack(ack) => drop(master.core.on_ack(master.now, &ack, &master.disk.log)),
+                Said::Ack(ack) => {
+                    let _counted = master.core.on_ack(master.now, &ack, &master.disk.log);
+                }
                 Said::Join(join) => {
                     self.joins += 1;
                     assert_small(&wire::encode(&join), self.most);

@@ -73,7 +73,7 @@ impl Span {
         if self.entries() == 0 {
             return bytes_of(marks, self.from.marks, self.to.marks);
         }
-        let lines = log.size(self.from.length, self.to.length).saturating_sub(skipped_bytes(log, self));
+        let lines = log.size(self.from.length, self.to.length).saturating_sub(skipped_bytes(log, self.from));
         lines + bytes_of(marks, Marks::at(marks, self.to.length).before, self.to.marks)
     }
 

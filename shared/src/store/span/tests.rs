@@ -20,7 +20,7 @@ fn log(marks_at: &[u32]) -> MemoryStore {
             assert!(log.append(&Lines::of_mark(mark, log.tip())));
         }
         if order + 1 < marks_at.len() {
-            let message = Message::from_json(Bytes::from("\"x\"".repeat(1))).unwrap();
+            let message = Message::from_json(Bytes::from_static(b"\"x\"")).unwrap();
             let id = MessageId::new(&format!("id{order}")).unwrap();
             let mut line = Vec::new();
             let order = Order::new(order as u64);
