@@ -218,6 +218,7 @@ impl MasterCore {
             fork,
             digest: log.digest_at(fork).unwrap_or_default(),
             turn: mark::last_turn(log.marks()).cloned(),
+            clean: mark::last_clean(log.marks()).cloned(),
         }
     }
 

@@ -7,35 +7,32 @@ use replog_host::{
     edge::{Problem, query::Query},
     probes,
 };
-use replog_shared::{Digest, Durability, EpochNumber, LogId, NodeName, Order, store::Reader};
+use replog_shared::{Code, Digest, Durability, EpochNumber, LogId, NodeName, Order, store::Reader};
 use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Context, State};
 use crate::{
     answers::words,
+    core::events::NotLeading,
     node::{HealthReport, SecondaryReport},
 };
 
+const OK: &str = "ok";
+const DEGRADED: &str = "degraded";
+const READ_ONLY: &str = Code::ReadOnly.word();
+
 /// What `status` may say.
-const STATUS_WORDS: [&str; 9] = [
-    "ok",
-    "degraded",
-    "read_only",
-    "recovering",
-    "fenced",
-    "not_promoted",
-    "dry_run",
-    "diverged",
-    "stopping",
-];
+fn status_words() -> Vec<&'static str> {
+    [OK, DEGRADED, READ_ONLY].into_iter().chain(NotLeading::CODES.map(Code::word)).collect()
+}
 
 /// `GET /health` of a master.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Health")]
 pub(super) struct HealthAnswer {
     /// What is worst; `reason` says why it is not `ok`.
-    #[schemars(extend("enum" = STATUS_WORDS))]
+    #[schemars(extend("enum" = status_words()))]
     status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
@@ -129,18 +126,18 @@ fn status(
     nodes: u16,
 ) -> (&'static str, Option<String>) {
     if let Some(why) = &report.not_leading {
-        return (why.code(), Some(words(why)));
+        return (why.code().word(), Some(words(why)));
     }
     let healthy = report.healthy_nodes;
     if read_only_without_majority && 2 * healthy <= usize::from(nodes) {
-        return ("read_only", Some(format!("{healthy} of {nodes} nodes are healthy, which is no majority")));
+        return (READ_ONLY, Some(format!("{healthy} of {nodes} nodes are healthy, which is no majority")));
     }
     let rival =
         || report.rival.as_ref().map(|rival| format!("another master, {rival}, leads a log of this name"));
     let trouble = probes::bus_trouble(report.bus_is_up, report.denied.as_deref()).or_else(rival);
     match trouble.or_else(|| trouble_of_secondaries(&report.secondaries)) {
-        Some(reason) => ("degraded", Some(reason)),
-        None => ("ok", None),
+        Some(reason) => (DEGRADED, Some(reason)),
+        None => (OK, None),
     }
 }
 

@@ -3,7 +3,7 @@
 use replog_shared::{
     Epoch, LogId, Moment, Order, Outline, Place,
     limits::{ANSWER_TIMEOUT, UNHEALTHY_AFTER_INTERVALS},
-    store::LogView,
+    store::{Cut, LogView},
     wire::{Heartbeat, Join},
 };
 
@@ -133,7 +133,7 @@ impl SecondaryCore {
     fn drop_own_log(&mut self, now: Moment, epoch: Epoch, theirs: Option<LogId>) {
         self.effects.push(Effect::Notice(Notice::GivesWay { theirs }));
         self.remember(|identity| identity.whole = false);
-        self.effects.push(Effect::Truncate(Place::START));
+        self.effects.push(Effect::Truncate(Place::START, Cut::Drop));
         self.remember(|identity| identity.log_id = None);
         self.leave(State::Joining(Attempt::new(epoch, now)));
     }

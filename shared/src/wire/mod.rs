@@ -193,6 +193,10 @@ pub struct JoinAnswer {
     /// The newest epoch of the master's log that a promotion or a clean opened: it explains why what is older
     /// than itself is given up behind the fork. None if there is none.
     pub turn: Option<Epoch>,
+    /// The newest epoch of the master's log that a clean opened: what is older and given up behind the fork was wanted
+    /// to go, and is not kept. None if there is none; absent from masters that do not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clean: Option<Epoch>,
 }
 
 /// The master's word on a join.

@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, time::Duration};
 use bytes::Bytes;
 use replog_shared::{
     Epoch, Lines, LogId, MarkKind, Moment, NodeName, OrderRange, Outline, Place, lines, outline,
-    store::LogView, wire,
+    store::{Cut, LogView},
+    wire,
 };
 
 use super::{Step, choice::Choice, keep_higher};
@@ -97,7 +98,7 @@ impl MasterCore {
     /// The own log has nothing in it and gives way to another one: its marks must not rank in that one's promotion.
     fn drop_own_log(&mut self) {
         self.remember(|identity| identity.whole = false);
-        self.effect(Effect::Truncate(Place::START));
+        self.effect(Effect::Truncate(Place::START, Cut::Drop));
     }
 
     fn promotion(&self) -> Option<&Promotion> {
@@ -216,7 +217,7 @@ impl MasterCore {
         }
         if fork != tip {
             self.notice(Notice::Cut { orders: OrderRange::new(fork.length, tip.length) });
-            self.effect(Effect::Truncate(fork));
+            self.effect(Effect::Truncate(fork, Cut::Quarantine));
         }
         let Some(promotion) = self.promotion_mut() else { return };
         promotion.fetch = Some(Fetch { from, best, began_at: fork });
@@ -275,7 +276,7 @@ impl MasterCore {
     /// whole has fetched perhaps the same in an attempt before, so it begins at nothing the next time.
     fn give_back(&mut self, now: Moment, began_at: Place, reason: String) {
         let kept = if self.identity.whole { began_at } else { Place::START };
-        self.effect(Effect::Truncate(kept));
+        self.effect(Effect::Truncate(kept, Cut::Quarantine));
         self.abandon(now, reason);
     }
 
