@@ -190,7 +190,9 @@ fn what_is_not_the_promised_log_is_given_back() {
     let (saved, log) = first_entry_of(&holder);
     let mut told = behind(&holder, saved, log);
     let mut other = held(1);
-    (1..5).for_each(|id| drop(other.append(&id.to_string(), "other", 1)));
+    for id in 1..5 {
+        other.append(&id.to_string(), "other", 1);
+    }
     told.read_from(&other);
     let Some(NotLeading::NotPromoted { reason }) = told.core.not_leading() else { panic!("it leads") };
     assert!(reason.contains("is not the log that it promised"), "{reason}");

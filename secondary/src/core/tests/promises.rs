@@ -102,5 +102,5 @@ fn the_log_is_read_only_by_whom_it_was_promised_to() {
     assert_eq!(secondary.asked_to_read(epoch(2, 0), Place::START, &master), None);
     secondary.asked_to_promise(promise(&master, epoch(2, 0), true));
     let answer = secondary.asked_to_read(epoch(2, 0), Place::new(order(1), 1), &master).unwrap();
-    assert_eq!((answer.from, answer.request), (order(1), 9));
+    assert_eq!((answer.from, answer.request), (Place::new(order(1), 1), 9));
 }
