@@ -210,7 +210,7 @@ impl Oracle {
             Cut::Outranked | Cut::Abandoned | Cut::Folded => {}
             Cut::GaveWay if before.holds_only_starts(0) => {}
             Cut::GaveWay => {
-                self.found(|| format!("monotone: node {node} gave up a log that holds something"))
+                self.found(|| format!("monotone: node {node} gave up a log that holds something"));
             }
             Cut::Followed(_) => {
                 let of_log = self.nodes[node].log_id;
