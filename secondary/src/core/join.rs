@@ -169,7 +169,7 @@ impl SecondaryCore {
     }
 
     pub(super) fn send_join(&mut self, now: Moment, log: &dyn LogView) {
-        let (request, sender, most) = (self.next_request(), self.sender(), self.outline_marks);
+        let (request, sender, most) = (self.next_request(), self.sender(), self.outline_marks());
         let Some(attempt) = self.state.attempt_mut() else { return };
         let outline = Outline::of(log.marks(), attempt.told_of(log), most);
         attempt.request = Some(request);

@@ -78,7 +78,7 @@ impl SecondaryCore {
         log: &dyn LogView,
     ) -> wire::State {
         let hears = self.hears(now).cloned();
-        let most = self.outline_marks;
+        let most = self.outline_marks();
         wire::State::of(self.sender(), request, promised, &self.identity, log, hears, most)
     }
 }

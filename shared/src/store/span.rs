@@ -39,9 +39,11 @@ impl Span {
         Span { from, to: Place::new(to, Marks::at(marks, to).before) }.with_trailing_marks(log, end, bytes)
     }
 
-    /// The same with the marks behind it that fit, if it comes to the end.
+    /// The same with the marks behind it that fit, if it comes to the end of the log: of other marks a page has only
+    /// those that an entry follows.
     fn with_trailing_marks(self, log: &dyn LogView, end: Place, bytes: usize) -> Span {
-        if self.to.length < end.length || self.to.marks >= end.marks {
+        let at_end = self.to.length == end.length && end.length == log.tip().place.length;
+        if !at_end || self.to.marks >= end.marks {
             return self;
         }
         let (fitting, _) = fitting_marks(log.marks(), self.to.marks, end.marks, self.size(log), bytes);
@@ -96,8 +98,8 @@ impl Span {
         }
         let before = Marks::at(marks, page.to).before;
         let wanted = if page.to == self.to.length { self.to.marks.saturating_sub(before) } else { 0 };
-        let (end, cut) = without_trailing_marks(&page.bytes, start, wanted);
-        let to = Place::new(page.to, before + wanted);
+        let (end, kept, cut) = with_trailing_marks(&page.bytes, start, wanted);
+        let to = Place::new(page.to, before + kept);
         let digest = if cut { log.digest_at(to).unwrap_or_default() } else { page.digest };
         (Span { to, ..self }, Page { bytes: page.bytes.slice(start..end), to: page.to, digest })
     }
@@ -177,9 +179,9 @@ fn end_of_lines(bytes: &Bytes, start: usize, count: u32) -> usize {
         .fold(start, |at, _| memchr::memchr(b'\n', &bytes[at..]).map_or(bytes.len(), |end| at + end + 1))
 }
 
-/// Where the lines from `start` on end with no more than `wanted` marks behind the last entry, and whether there are
-/// more.
-fn without_trailing_marks(bytes: &Bytes, start: usize, wanted: u32) -> (usize, bool) {
+/// Where the lines from `start` on end with no more than `wanted` marks behind the last entry, how many these are, and
+/// whether there are more.
+fn with_trailing_marks(bytes: &Bytes, start: usize, wanted: u32) -> (usize, u32, bool) {
     let mut ends = vec![bytes.len()];
     let mut end = bytes.len();
     while end > start {
@@ -190,8 +192,9 @@ fn without_trailing_marks(bytes: &Bytes, start: usize, wanted: u32) -> (usize, b
         end = line;
         ends.push(end);
     }
-    let surplus = (ends.len() - 1).saturating_sub(wanted as usize);
-    (ends[surplus], surplus > 0)
+    let marks = ends.len() - 1;
+    let kept = marks.min(wanted as usize);
+    (ends[marks - kept], kept as u32, kept < marks)
 }
 
 #[cfg(test)]
