@@ -463,7 +463,7 @@ fn thousands_of_promotions_without_an_append_refuse_no_append_and_are_fetched_in
     let empty = promoted("s2", ["m", "s1"], Disk::default(), 1, &mut [&mut source]);
     assert!(empty.core.epoch().is_some(), "{:?}", empty.core.not_leading());
     assert_eq!(empty.disk.marks(), 2_002);
-    assert!(source.reads > 10, "{} pages", source.reads);
+    assert!(source.reads > 5, "{} pages", source.reads);
 }
 
 #[test]
@@ -481,5 +481,5 @@ fn on_a_bus_that_takes_little_promotions_pile_up_without_harm() {
     let mut source = Secondary::start("s1", whole).on_small_bus();
     let empty = promoted("s2", ["m", "s1"], Disk::default(), 1, &mut [&mut source]);
     assert!(empty.core.epoch().is_some(), "{:?}", empty.core.not_leading());
-    assert!(source.reads > 10, "{} pages", source.reads);
+    assert!(source.reads > 5, "{} pages", source.reads);
 }
