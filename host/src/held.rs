@@ -131,9 +131,9 @@ impl<S: Store> Held<S> {
         Some(span.part_of(&self.store, self.page(from, to, bytes)?))
     }
 
-    /// Shows readers all that is durable, as of this log and epoch.
+    /// Shows readers what is durable, as of this log and epoch; of a batch all or nothing.
     pub fn show(&self, log_id: Option<LogId>, epoch: Option<&Epoch>) {
-        let length = self.store.durable().length;
+        let length = self.store.visible_through();
         let number = epoch.map(Epoch::number);
         let owner = epoch.map(|epoch| &epoch.owner);
         self.shown.send_if_modified(|shown| {

@@ -56,6 +56,10 @@ struct Node {
     promised: Option<Epoch>,
     /// How many lines it held then: these are its rank.
     ranked: usize,
+    /// Whether it counts as whole, as far as it saved.
+    whole: bool,
+    /// It counts as whole no more, and what it gives up for that is still there.
+    owes_a_cut: bool,
 }
 
 /// Who ever held a line, and lost it again.
@@ -145,11 +149,12 @@ impl Oracle {
     }
 
     /// A process starts over this disk.
-    pub(super) fn on_start(&mut self, node: usize, incarnation: Incarnation, store: &SimStore) {
+    pub(super) fn on_start(&mut self, node: usize, incarnation: Incarnation, whole: bool, store: &SimStore) {
         self.processes += 1;
         self.known.insert((node, incarnation), self.processes);
         let this = &mut self.nodes[node];
         this.process = self.processes;
+        (this.whole, this.owes_a_cut) = (whole, false);
         this.incarnation = Some(incarnation);
         self.look_again(node, store);
         self.on_durable(node, store.held());
@@ -221,6 +226,8 @@ impl Oracle {
     pub(super) fn on_save(&mut self, node: usize, identity: &Identity) {
         let this = &mut self.nodes[node];
         this.log_id = identity.log_id;
+        this.owes_a_cut |= this.whole && !identity.whole;
+        this.whole = identity.whole;
         if identity.fence < this.promised {
             let (fence, promised) = (identity.fence.clone(), this.promised.clone());
             return self.found(|| {

@@ -70,7 +70,7 @@ impl Secondary {
         let Birth { now, index, names, log, plan, incarnation, seed } = birth;
         disk.store = disk.store.reopened(false);
         disk.store.lie(if hub.is(Mutant::AckedBeforeSync) { Lies::All } else { Lies::None });
-        hub.oracle.on_start(index, incarnation, &disk.store);
+        hub.oracle.on_start(index, incarnation, disk.identity.whole, &disk.store);
         let settings = Settings {
             name: names[index].clone(),
             incarnation,
@@ -159,6 +159,7 @@ impl Secondary {
         self.do_what_is_due(moment, hub);
         self.core.on_burst_end(moment, &self.disk.store);
         self.execute(hub);
+        hub.check_shown(self.index, &self.disk.store);
     }
 
     fn do_what_is_due(&mut self, now: Moment, hub: &mut Hub) {

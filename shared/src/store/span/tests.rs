@@ -2,7 +2,8 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::{
-    Epoch, EpochNumber, Incarnation, Lines, MarkKind, Message, MessageId, entry,
+    Epoch, EpochNumber, Incarnation, Lines, MarkKind, Message, MessageId, WallTime,
+    entry::{self, EntryHead},
     lines::{self, Tip},
     store::{MemoryStore, Reader as _, Store as _},
 };
@@ -16,15 +17,22 @@ fn log(marks_at: &[u32]) -> MemoryStore {
             reign += 1;
             let owner = "m".parse().unwrap();
             let epoch = Epoch { reign, owner, start: 0, incarnation: Incarnation::from_random(1) };
-            let mark = Mark { epoch, kind: MarkKind::Promotion, reached: vec![], members: vec![] };
+            let mark = Mark {
+                epoch,
+                kind: MarkKind::Promotion,
+                reached: vec![],
+                members: vec![],
+                first: Order::ZERO,
+            };
             assert!(log.append(&Lines::of_mark(mark, log.tip())));
         }
         if order + 1 < marks_at.len() {
             let message = Message::from_json(Bytes::from_static(b"\"x\"")).unwrap();
             let id = MessageId::new(&format!("id{order}")).unwrap();
             let mut line = Vec::new();
-            let order = Order::new(order as u64);
-            entry::encode(&mut line, order, EpochNumber { reign, start: 0 }, &id, &message);
+            let (order, epoch) = (Order::new(order as u64), EpochNumber { reign, start: 0 });
+            let head = EntryHead { order, epoch, at: WallTime::from_ms(7), more: false };
+            entry::encode(&mut line, head, &id, &message);
             let end = line.len();
             assert!(log.append(&Lines::of_entries(line.into(), [end], log.tip())));
         }

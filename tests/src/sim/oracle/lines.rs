@@ -49,6 +49,9 @@ impl Oracle {
         if !stored {
             return self.found(|| format!("a run at {from} did not continue the log of node {node}"));
         }
+        if self.nodes[node].owes_a_cut {
+            self.found(|| format!("whole: node {node} counts as whole no more, and gave nothing up"));
+        }
         match self.nodes[node].mirror.reread(from, store) {
             Err(what) => return self.found(|| format!("node {node}: {what}")),
             Ok(first) => {
@@ -126,6 +129,9 @@ impl Oracle {
         if self.histories.contains_key(&epoch) {
             return self.found(|| format!("epoch {epoch} was opened twice"));
         }
+        if self.nodes[node].mirror.ends_within_a_batch(index) {
+            return self.found(|| format!("all or nothing: epoch {epoch} begins within a batch"));
+        }
         let this = &self.nodes[node];
         let all = self.nodes.len();
         let mut history = History {
@@ -174,6 +180,17 @@ impl Oracle {
         }
     }
 
+    /// A node shows the entries before `length`: of a batch all or nothing.
+    pub(in crate::sim) fn check_shown(&mut self, node: usize, length: Order) {
+        let mirror = &self.nodes[node].mirror;
+        let last = length.before().and_then(|last| mirror.index_of(last.get()));
+        if last.is_some_and(|last| mirror.ends_within_a_batch(last + 1)) {
+            self.found(|| {
+                format!("all or nothing: node {node} shows the beginning of a batch, through {length}")
+            });
+        }
+    }
+
     /// The owner of an epoch gives an order.
     fn on_written(&mut self, epoch: &Epoch, key: Key, index: usize) {
         match self.submitted.get(&key).copied() {
@@ -199,6 +216,7 @@ impl Oracle {
             return self.found(|| format!("node {node}: {what}"));
         }
         let kept = self.nodes[node].mirror.lines.len();
+        self.nodes[node].owes_a_cut &= kept == before.lines.len();
         self.nodes[node].durable = self.nodes[node].durable.min(kept);
         self.on_durable(node, store.held());
         let gone = |acked: &super::Acked| acked.index >= kept && before.has(acked.index, acked.digest);
