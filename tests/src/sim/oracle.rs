@@ -226,7 +226,8 @@ impl Oracle {
     pub(super) fn on_save(&mut self, node: usize, identity: &Identity) {
         let this = &mut self.nodes[node];
         this.log_id = identity.log_id;
-        this.owes_a_cut |= this.whole && !identity.whole;
+        // An empty log has nothing to cut.
+        this.owes_a_cut |= this.whole && !identity.whole && !this.mirror.lines.is_empty();
         this.whole = identity.whole;
         if identity.fence < this.promised {
             let (fence, promised) = (identity.fence.clone(), this.promised.clone());
