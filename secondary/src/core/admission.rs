@@ -122,6 +122,7 @@ impl SecondaryCore {
         let epoch = answer.epoch.clone();
         self.follow(answer);
         self.leave(State::Joined(Session::new(epoch.clone(), now, answer.length)));
+        self.faults.on_session(now, answer.length);
         self.ack_due = true;
         let missing = OrderRange::new(tip.place.length, answer.length);
         self.effects.push(Effect::Notice(Notice::Joined { epoch, missing }));
