@@ -159,6 +159,9 @@ pub struct JoinAnswer {
     /// The newest epoch of the master's log that a promotion or a clean opened: it explains why what is older
     /// than itself is given up behind the fork. None if there is none.
     pub turn: Option<Epoch>,
+    /// To a node whose name is not configured: the secondaries that are, at most [`MAX_NAMES_TOLD`](crate::limits::MAX_NAMES_TOLD).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secondaries: Vec<NodeName>,
 }
 
 /// The master's word on a join.

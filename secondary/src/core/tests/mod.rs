@@ -108,6 +108,7 @@ impl Master {
             fork,
             digest: self.store.digest_at(fork).unwrap(),
             turn: mark::last_turn(self.store.marks()).cloned(),
+            secondaries: Vec::new(),
         }
     }
 
