@@ -8,12 +8,15 @@ use std::{
 
 use tracing_subscriber::EnvFilter;
 
+/// What is logged unless `RUST_LOG` says otherwise. The NATS client says the same of each failed attempt, and not of which
+/// server: the bus says it once, with all that is known.
+const DEFAULT_FILTER: &str = "info,async_nats=off";
+
 /// Sends log lines to standard error, as text or as JSON. `RUST_LOG` sets what is logged; info by default.
 ///
 /// Does nothing where a subscriber is set already.
 pub fn init(json: bool) {
-    let filter =
-        EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info,async_nats=error"));
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new(DEFAULT_FILTER));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(io::stderr)
