@@ -143,7 +143,7 @@ pub(crate) fn join(script: &mut Script<'_>, truth: &Truth<'_>) -> wire::Join {
 pub(crate) fn join_answer(script: &mut Script<'_>, truth: &Truth<'_>) -> wire::JoinAnswer {
     use Verdict::{Admitted, Foreign, NameInUse, OlderMarks, Unknown};
     let fork = place(script, truth);
-    wire::JoinAnswer {
+    let mut answer = wire::JoinAnswer {
         sender: sender(script, truth),
         request: request(script, truth),
         epoch: epoch(script, truth),
@@ -153,7 +153,10 @@ pub(crate) fn join_answer(script: &mut Script<'_>, truth: &Truth<'_>) -> wire::J
         digest: truth.log.digest_at(fork).filter(|_| script.byte() < 200).unwrap_or_default(),
         turn: some_epoch(script, truth),
         secondaries: Vec::new(),
-    }
+        clean: None,
+    };
+    answer.clean.clone_from(&answer.turn);
+    answer
 }
 
 pub(crate) fn fetch(script: &mut Script<'_>, truth: &Truth<'_>) -> wire::Fetch {

@@ -5,9 +5,9 @@ use std::time::Duration;
 use axum::{body::Body, response::Response};
 use bytes::Bytes;
 use futures_util::stream;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, header};
 use replog_shared::{
-    LogId, Mark, Order,
+    Code, LogId, Mark, Order,
     entry::EntryLine,
     limits::READ_PAGE_BYTES,
     store::{Page, ReadError, Reader},
@@ -144,9 +144,7 @@ pub async fn wait_for_order(
     }
     let length = shown.borrow().length;
     let detail = format!("This node does not show order {wanted} yet: its length is {length}.");
-    Err(Problem::new(StatusCode::GATEWAY_TIMEOUT, "not_shown_yet", detail)
-        .retryable()
-        .with("length", length.get()))
+    Err(Problem::new(Code::NotShownYet, detail).with("length", length.get()))
 }
 
 /// Answers with the entries `from..to`, as `{"messages": […]}` or one a line, one page in memory at a time. When the log is

@@ -4,12 +4,13 @@ use axum::{
     body::Body,
     response::{IntoResponse as _, Response},
 };
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderValue, header};
 
 use crate::{
     bus::BusTrouble,
     edge::{Problem, query::Query},
 };
+use replog_shared::Code;
 
 /// `GET /livez`: the process answers.
 pub async fn livez(Query(()): Query<()>) -> Response {
@@ -23,7 +24,7 @@ pub fn ready(missing: Option<&str>) -> Response {
         None => ok(),
         Some(missing) => {
             let detail = format!("Not ready: {missing}.");
-            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "not_ready", detail).retryable().into_response()
+            Problem::new(Code::NotReady, detail).into_response()
         }
     }
 }

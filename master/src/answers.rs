@@ -2,9 +2,8 @@
 
 use std::time::Duration;
 
-use http::StatusCode;
-use replog_host::edge::{Applied, Problem};
-use replog_shared::{EpochNumber, MessageId, NodeName, Order, json, store::ReadError};
+use replog_host::edge::Problem;
+use replog_shared::{Applied, Code, EpochNumber, MessageId, NodeName, Order, json, store::ReadError};
 
 use crate::{
     core::events::{Holders, Interruption, NotLeading, Refusal, WriteOutcome, Written},
@@ -117,9 +116,7 @@ pub(crate) fn cleaned(nodes: &Nodes, met: &Met) -> Vec<u8> {
 pub(crate) fn gone() -> Problem {
     let detail =
         "The node stopped before it could answer; send the write again with the same id once it is back.";
-    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", detail)
-        .applied(Applied::Unknown)
-        .retry_after(RETRY_AFTER)
+    Problem::new(Code::Stopping, detail).applied(Applied::Unknown).retry_after(RETRY_AFTER)
 }
 
 /// The node has stopped while the caller of a clean waited.
@@ -131,30 +128,30 @@ pub(crate) fn gone_clean() -> Problem {
 
 /// The clean that w nodes followed, or the problem that tells what became of it.
 pub(crate) fn met_clean(nodes: &Nodes, outcome: WriteOutcome) -> Result<Met, Problem> {
-    let (status, code, detail) = match outcome {
+    let (code, detail) = match outcome {
         WriteOutcome::Unconfirmed { written: Written { w, .. }, holders } => {
             let followed = 1 + holders.count();
             let detail = format!(
                 "The log is empty, but {w} nodes had not followed in time: {followed} had. The others follow when they are back; there is no need to ask again."
             );
-            let problem = Problem::new(StatusCode::GATEWAY_TIMEOUT, "unconfirmed", detail);
+            let problem = Problem::new(Code::Unconfirmed, detail).not_retryable();
             let problem = problem.applied(Applied::Yes).with("w", w.get());
             return Err(problem.with("nodes", holder_names(nodes, holders)));
         }
         WriteOutcome::Interrupted { by: Interruption::Stopping, .. } => {
             let detail = "The node is stopping. Its log is empty; the other nodes follow when it is back.";
-            (StatusCode::SERVICE_UNAVAILABLE, "stopping", detail.to_owned())
+            (Code::Stopping, detail.to_owned())
         }
         WriteOutcome::Interrupted { by: Interruption::Cleaned, .. } => {
             let detail = "The log was emptied once more while this clean waited for its nodes.";
-            (StatusCode::CONFLICT, "cleaned", detail.to_owned())
+            (Code::Cleaned, detail.to_owned())
         }
         WriteOutcome::Interrupted { by: Interruption::NotLeading(why), .. } => {
             let detail = format!(
                 "The log was emptied here, but {}; whether the other nodes follow is not known here.",
                 words(&why)
             );
-            let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, why.code(), detail);
+            let problem = Problem::new(why.code(), detail);
             return Err(problem.applied(Applied::Unknown));
         }
         WriteOutcome::Refused(Refusal::NotLeading(why)) => {
@@ -163,7 +160,7 @@ pub(crate) fn met_clean(nodes: &Nodes, outcome: WriteOutcome) -> Result<Met, Pro
         }
         WriteOutcome::Met { .. } | WriteOutcome::Refused(_) => return met(nodes, outcome),
     };
-    Err(Problem::new(status, code, detail).applied(Applied::Yes))
+    Err(Problem::new(code, detail).applied(Applied::Yes).not_retryable())
 }
 
 /// The entry that w nodes hold, or the problem that tells why it is not shown.
@@ -189,9 +186,8 @@ fn unconfirmed(nodes: &Nodes, written: &Written, holders: Holders) -> Problem {
     let detail = format!(
         "The entry is in the log at order {order}, but {w} nodes did not hold it in time. It keeps replicating; GET /messages/{order}?w={w} waits for it."
     );
-    Problem::new(StatusCode::GATEWAY_TIMEOUT, "unconfirmed", detail)
+    Problem::new(Code::Unconfirmed, detail)
         .applied(Applied::Yes)
-        .retryable()
         .with("order", order.get())
         .with("w", w.get())
         .with("nodes", holder_names(nodes, holders))
@@ -204,20 +200,18 @@ fn interrupted(written: &Written, by: &Interruption) -> Problem {
             let detail = format!(
                 "The node is stopping. The entry is in the log at order {order} and goes on replicating when the node is back with its log."
             );
-            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", detail).applied(Applied::Yes)
+            Problem::new(Code::Stopping, detail).applied(Applied::Yes)
         }
         Interruption::NotLeading(why) => {
             let detail = format!(
                 "The entry was at order {order}, but {}; whether it survives is not known here.",
                 words(why)
             );
-            Problem::new(StatusCode::SERVICE_UNAVAILABLE, why.code(), detail).applied(Applied::Unknown)
+            Problem::new(why.code(), detail).applied(Applied::Unknown)
         }
         Interruption::Cleaned => {
             let detail = "The log was emptied while this write waited for its nodes.";
-            return Problem::new(StatusCode::CONFLICT, "cleaned", detail)
-                .applied(Applied::Unknown)
-                .with("order", order.get());
+            return Problem::new(Code::Cleaned, detail).applied(Applied::Unknown).with("order", order.get());
         }
     };
     problem.retry_after(RETRY_AFTER).with("order", order.get())
@@ -228,7 +222,6 @@ fn refused(refusal: Refusal) -> Problem {
         Refusal::Conflict { id, order } => conflict(
             &id,
             order,
-            "conflict",
             format!(
                 "The id {:?} belongs to another message, at order {order}. Use a new id for a new message.",
                 id.as_str()
@@ -237,7 +230,6 @@ fn refused(refusal: Refusal) -> Problem {
         Refusal::PartlyKnown { id, order } => conflict(
             &id,
             order,
-            "conflict",
             format!(
                 "The id {:?} is in the log already, at order {order}, but not as part of this very batch.",
                 id.as_str()
@@ -245,30 +237,29 @@ fn refused(refusal: Refusal) -> Problem {
         ),
         Refusal::UnexpectedOrder { length } => {
             let detail = format!("The next order is {length}, not the expected one.");
-            Problem::new(StatusCode::PRECONDITION_FAILED, "unexpected_order", detail)
-                .with("length", length.get())
+            Problem::new(Code::UnexpectedOrder, detail).with("length", length.get())
         }
         Refusal::TooLarge { limit } => too_large(limit),
         Refusal::ReadOnly { healthy, nodes } => {
             let detail = format!(
                 "Read-only: {healthy} of {nodes} nodes are healthy, which is no majority, and this log takes no appends then."
             );
-            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "read_only", detail).retry_after(RETRY_AFTER)
+            Problem::new(Code::ReadOnly, detail).retry_after(RETRY_AFTER)
         }
         Refusal::Overloaded => {
             let detail = "More entries wait to become durable than this node's storage takes in for a while.";
-            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail).retry_after(RETRY_AFTER)
+            Problem::new(Code::Overloaded, detail).retry_after(RETRY_AFTER)
         }
         Refusal::NoSuchOrder { length } => {
             let detail = format!("The log has no such order; its length is {length}.");
-            Problem::new(StatusCode::NOT_FOUND, "no_such_order", detail).with("length", length.get())
+            Problem::new(Code::NoSuchOrder, detail).with("length", length.get())
         }
         Refusal::NotLeading(why) => not_leading(&why),
     }
 }
 
-fn conflict(id: &MessageId, order: Order, code: &'static str, detail: String) -> Problem {
-    Problem::new(StatusCode::CONFLICT, code, detail).with("id", id.as_str()).with("order", order.get())
+fn conflict(id: &MessageId, order: Order, detail: String) -> Problem {
+    Problem::new(Code::Conflict, detail).with("id", id.as_str()).with("order", order.get())
 }
 
 /// 413: the entry's line does not fit into one envelope.
@@ -276,16 +267,12 @@ pub(crate) fn too_large(limit: usize) -> Problem {
     let detail = format!(
         "The message is too large for one envelope: its entry may have at most {limit} bytes, by the nats-server's max_payload."
     );
-    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "message_too_large", detail).with("limit", limit)
+    Problem::new(Code::MessageTooLarge, detail).with("limit", limit)
 }
 
 /// 503: this node does not lead.
 pub(crate) fn not_leading(why: &NotLeading) -> Problem {
-    let problem = Problem::new(
-        StatusCode::SERVICE_UNAVAILABLE,
-        why.code(),
-        format!("No appends here: {}.", words(why)),
-    );
+    let problem = Problem::new(why.code(), format!("No appends here: {}.", words(why)));
     match why {
         NotLeading::Fenced { by } => problem.with("master", by.as_str()),
         NotLeading::NotPromoted { .. } | NotLeading::DryRun { .. } => problem,
@@ -315,11 +302,11 @@ pub(crate) fn words(why: &NotLeading) -> String {
 /// 500: the store does not give the entry.
 pub(crate) fn unreadable(error: &ReadError) -> Problem {
     let detail = format!("The entry is in the log, but cannot be read: {error}.");
-    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "unreadable", detail)
+    Problem::new(Code::Unreadable, detail)
 }
 
 /// 404: the log was emptied between the wait and the read.
 pub(crate) fn too_late(order: Order) -> Problem {
     let detail = format!("The entry at order {order} is gone: the log was emptied.");
-    Problem::new(StatusCode::NOT_FOUND, "no_such_order", detail)
+    Problem::new(Code::NoSuchOrder, detail)
 }

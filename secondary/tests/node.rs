@@ -111,6 +111,7 @@ impl Master {
             fork,
             digest: Digest::EMPTY,
             turn: None,
+            clean: None,
             secondaries: Vec::new(),
         };
         self.send(packet.reply.unwrap(), wire::encode(&answer));

@@ -9,6 +9,7 @@
 //! | [`identity`] | what a node must never forget besides its log |
 //! | [`message`], [`entry`], [`mark`], [`lines`], [`digest`] | what a log is made of, as the bytes that are stored and sent |
 //! | [`write_concern`], [`durability`] | what a caller and an operator may ask for |
+//! | `code`, `applied` | why a request is refused, and whether it took effect all the same |
 //! | [`outline`] | what nodes tell each other of their logs, and where two logs part |
 //! | [`wire`], [`subjects`] | every envelope and every NATS subject |
 //! | [`store`] | the log behind its trait, and the log in memory |
@@ -17,7 +18,9 @@
 //! | [`histogram`] | observations, counted by size |
 //! | `schemas` | how these words look in the description of the HTTP API |
 
+mod applied;
 pub mod backoff;
+mod code;
 pub mod digest;
 pub mod durability;
 pub mod entry;
@@ -41,6 +44,8 @@ pub mod trace;
 pub mod wire;
 pub mod write_concern;
 
+pub use applied::Applied;
+pub use code::Code;
 pub use digest::Digest;
 pub use durability::Durability;
 pub use epoch::{Epoch, EpochNumber};

@@ -81,6 +81,12 @@ pub fn last_turn(marks: &[PlacedMark]) -> Option<&Epoch> {
     marks.iter().rev().find(|placed| placed.mark.kind != MarkKind::Start).map(|placed| &placed.mark.epoch)
 }
 
+/// The newest epoch that a clean opened in a log with these marks: what is older was dropped because somebody wanted it
+/// to go.
+pub fn last_clean(marks: &[PlacedMark]) -> Option<&Epoch> {
+    marks.iter().rev().find(|placed| placed.mark.kind == MarkKind::Clean).map(|placed| &placed.mark.epoch)
+}
+
 /// Whether a log with this last turn explains why another one, whose last mark is of epoch `newest`, must give up
 /// what it has behind the fork: the turn is newer than everything there. (Then it stands behind the fork itself:
 /// marks rise, so the other log has no mark so new.) A start explains nothing.

@@ -91,7 +91,7 @@ impl Master {
             match effect {
                 Told::Save(identity) => self.disk.identity = identity,
                 Told::Append(lines) => assert!(self.disk.log.append(&lines)),
-                Told::Truncate(place) => drop(self.disk.log.truncate(place, Cut::Drop).unwrap()),
+                Told::Truncate(place, _) => drop(self.disk.log.truncate(place, Cut::Drop).unwrap()),
                 other => self.told.push(other),
             }
         }
@@ -166,7 +166,7 @@ impl Secondary {
             match effect {
                 Said::Save(identity) => self.disk.identity = identity,
                 Said::Append(lines) => assert!(self.disk.log.append(&lines)),
-                Said::Truncate(place) => drop(self.disk.log.truncate(place, Cut::Drop).unwrap()),
+                Said::Truncate(place, _) => drop(self.disk.log.truncate(place, Cut::Drop).unwrap()),
                 other => self.said.push(other),
             }
         }

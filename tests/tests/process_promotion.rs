@@ -2,7 +2,7 @@
 
 use std::{fs, time::Duration};
 
-use replog_tests::harness::{Client, Cluster, Node, Options, SOON, equal_logs, wait_until};
+use replog_tests::harness::{Client, Cluster, Node, Options, SOON, disk::quarantine, equal_logs, wait_until};
 use serde_json::json;
 
 async fn append(client: &Client, ids: std::ops::Range<u64>, w: u64) {
@@ -99,8 +99,7 @@ async fn the_old_master_is_fenced_and_as_a_secondary_keeps_what_it_must_give_up_
     append(&node.client, 33..34, 3).await;
     let log = equal_logs(&node.client, &[old.client.clone(), cluster.reader(2)], SOON).await;
     assert_eq!(log.len(), 34);
-    let kept = fs::read_dir(cluster.directory("master").join("quarantine")).unwrap();
-    let kept: String = kept.map(|file| fs::read_to_string(file.unwrap().path()).unwrap()).collect();
+    let kept = quarantine(&cluster.directory("master"));
     assert!((30..35).all(|id| kept.contains(&format!("\"m{id}\""))), "{kept}");
     let mut again = cluster.node("master", "replog-master", &["--secondaries", "secondary1,secondary2"]);
     old.process.kill();

@@ -158,15 +158,9 @@ impl DiskStore {
         };
         // From now on everything is read from the files.
         let tail = self.empty_tail(cut).map_err(|error| failed(&error))?;
-        let quarantined = match kept {
-            Cut::Quarantine if cut.place.length < cut.length => {
-                Some(self.shared.quarantine(cut).map_err(|error| failed(&error))?)
-            }
-            Cut::Quarantine | Cut::Drop => None,
-        };
         *write(&self.shared.tail) = tail;
-        self.shared.cut(cut, &self.marks).map_err(|error| failed(&error))?;
-        Ok(quarantined)
+        let kept = self.shared.cut(cut, kept).map_err(|error| failed(&error))?;
+        Ok(kept.into_iter().next())
     }
 
     fn stop_threads(&mut self) {

@@ -15,12 +15,13 @@ use axum::{
 };
 use bytes::Bytes;
 use futures_util::stream::unfold;
-use http::{HeaderName, StatusCode, header};
+use http::{HeaderName, header};
 use serde::Serialize;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use crate::edge::{Problem, stream::Unending};
+use replog_shared::Code;
 
 /// Between two looks at the node: quick enough for the eye, and each costs the node a turn.
 const LOOK_INTERVAL: Duration = Duration::from_millis(250);
@@ -69,7 +70,7 @@ where
 {
     let Some(place) = snapshots.enter() else {
         let detail = format!("{MAX_STREAMS} consoles are open here: close one.");
-        return Err(Problem::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail).retryable());
+        return Err(Problem::new(Code::Overloaded, detail));
     };
     let mut ticks = interval(LOOK_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);

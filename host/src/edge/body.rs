@@ -12,12 +12,12 @@ use std::{
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::StatusCode;
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::{EdgeLimits, Problem, watch::Watch};
+use replog_shared::Code;
 
 /// Why a body could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -38,16 +38,15 @@ impl BodyError {
             Self::TooLarge { limit } => too_large(*limit),
             Self::Silent { after } => {
                 let detail = format!("Nothing came for {} s in the middle of the body.", after.as_secs_f64());
-                Problem::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", detail).retryable()
+                Problem::new(Code::BodyTooSlow, detail)
             }
             Self::Overloaded => {
                 let detail = "Too many large bodies are arriving at one time. Try again a little later.";
-                Problem::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail)
-                    .retry_after(Duration::from_secs(1))
+                Problem::new(Code::Overloaded, detail).retry_after(Duration::from_secs(1))
             }
             Self::Broken(error) => {
                 let detail = format!("The body did not come whole: {error}.");
-                Problem::new(StatusCode::BAD_REQUEST, "broken_body", detail)
+                Problem::new(Code::BrokenBody, detail)
             }
         }
     }
@@ -56,7 +55,7 @@ impl BodyError {
 /// The refusal of a body above the limit, announced or sent.
 pub(super) fn too_large(limit: usize) -> Problem {
     let detail = format!("The body is larger than {limit} bytes. Send less at one time.");
-    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail).with("limit", limit)
+    Problem::new(Code::BodyTooLarge, detail).with("limit", limit)
 }
 
 /// Bytes of all bodies that are arriving in pieces.

@@ -7,7 +7,7 @@ use axum::{
     extract::{FromRequest, OptionalFromRequest, Request},
 };
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, header};
 use http_body::Body as _;
 use http_body_util::BodyExt;
 use serde::{
@@ -19,6 +19,7 @@ use super::{
     Problem,
     body::{BodyError, too_large},
 };
+use replog_shared::Code;
 
 /// A request's body, read whole: UTF-8 that calls itself JSON, not parsed yet.
 ///
@@ -177,7 +178,7 @@ fn unreadable(error: axum::Error) -> Problem {
         Ok(error) => error.problem(),
         Err(error) => {
             let detail = format!("The body did not come whole: {error}.");
-            Problem::new(StatusCode::BAD_REQUEST, "broken_body", detail)
+            Problem::new(Code::BrokenBody, detail)
         }
     }
 }
@@ -193,7 +194,7 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
         "The Content-Type is {sent}; it must be application/json. \
          With curl, add: -H 'Content-Type: application/json'"
     );
-    let refusal = Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail);
+    let refusal = Problem::new(Code::UnsupportedMediaType, detail);
     Err(refusal.with("allowed", "application/json"))
 }
 
@@ -207,7 +208,7 @@ fn not_utf8(offset: usize) -> Problem {
 }
 
 fn invalid_json(detail: impl Into<String>) -> Problem {
-    Problem::new(StatusCode::BAD_REQUEST, "invalid_json", detail)
+    Problem::new(Code::InvalidJson, detail)
 }
 
 /// Says what is wrong with `text`. Parses it a second time to learn which field it is: that costs only
@@ -220,7 +221,7 @@ fn refuse<'a, T: Deserialize<'a>>(text: &'a str, error: &serde_json::Error) -> P
     let detail = format!("The body has a mistake: {reason}.");
     let field = field_to_blame::<T>(text, &reason).filter(|field| field.len() <= MAX_FIELD_BYTES);
     let problem = match field {
-        None => Problem::new(StatusCode::BAD_REQUEST, "invalid_body", detail),
+        None => Problem::new(Code::InvalidBody, detail),
         Some(field) if reason.contains(&format!("`{field}`")) => Problem::invalid_field(&field, detail),
         Some(field) => Problem::invalid_field(&field, format!("`{field}` has a mistake: {reason}.")),
     };
@@ -327,7 +328,7 @@ mod tests {
     #[track_caller]
     fn refusal(text: impl Into<Bytes>) -> (Option<String>, String) {
         let problem = body(text).parse::<Append>().unwrap_err();
-        assert_eq!(problem.status(), StatusCode::BAD_REQUEST);
+        assert_eq!(problem.status(), 400);
         let document = serde_json::to_value(&problem).unwrap();
         (problem.field().map(str::to_owned), document["detail"].as_str().unwrap().to_owned())
     }

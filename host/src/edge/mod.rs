@@ -39,7 +39,7 @@ mod wire;
 pub use connection::ClientAddress;
 pub use limits::EdgeLimits;
 pub use options::EdgeOptions;
-pub use problem::{Applied, Problem};
+pub use problem::Problem;
 pub use routes::{Access, Routes};
 pub use serve::serve;
 pub use tls::{ServerTls, ServerTlsError};

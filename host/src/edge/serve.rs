@@ -7,7 +7,6 @@ use std::{
     time::Duration,
 };
 
-use http::StatusCode;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -18,6 +17,7 @@ use tokio::{
 use tokio_util::sync::CancellationToken;
 
 use super::{EdgeLimits, EdgeOptions, Problem, Routes, connection, handshake::Handshakes, service::Service};
+use replog_shared::Code;
 
 /// How long the loop rests after an error that will not go away by itself, such as no free descriptor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -189,7 +189,7 @@ fn limit_unsent(_: &TcpStream) -> io::Result<()> {
 /// Says why, as far as that is possible without waiting for anything.
 fn write_refusal(socket: TcpStream, limit: usize) -> io::Result<()> {
     let detail = format!("This node serves {limit} connections, and all are taken. Try again, or reuse one.");
-    let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_connections", detail)
+    let problem = Problem::new(Code::TooManyConnections, detail)
         .with("limit", limit)
         .retry_after(Duration::from_secs(1));
     let mut socket = socket.into_std()?;

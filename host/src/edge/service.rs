@@ -10,13 +10,14 @@ use hyper::body::Incoming;
 use tower_service::Service as _;
 
 use super::{
-    Applied, ClientAddress, EdgeLimits, Problem,
+    ClientAddress, EdgeLimits, Problem,
     body::{AnswerBody, Arriving, RequestBody, too_large},
     problem::ProblemCode,
     rate::Rate,
     stream::Unending,
     watch::Watch,
 };
+use replog_shared::{Applied, Code};
 
 /// Of a text that explains a refusal, and of a path that is repeated in one, no more than this.
 const MAX_QUOTED_BYTES: usize = 1_024;
@@ -114,7 +115,7 @@ fn note_refusal(asked: Option<Asked>, response: &Response<Body>) {
     let status = response.status();
     let refused = status.is_client_error() || status == StatusCode::SERVICE_UNAVAILABLE;
     if let Some(Asked { client, method, uri }) = asked.filter(|_| refused) {
-        let code = response.extensions().get::<ProblemCode>().map(|code| code.0);
+        let code = response.extensions().get::<ProblemCode>().map(|code| code.0.word());
         let (client, path) = (client.map(|client| tracing::field::display(client.0)), quoted(uri.path()));
         tracing::debug!(client, %method, path, status = status.as_u16(), code, "refused a request");
     }
@@ -128,7 +129,7 @@ fn check_host(version: Version, headers: &HeaderMap) -> Result<(), Problem> {
         (Some(_), Some(_)) => false,
     };
     let detail = "A request has exactly one Host header.";
-    if fine { Ok(()) } else { Err(Problem::new(StatusCode::BAD_REQUEST, "invalid_host", detail)) }
+    if fine { Ok(()) } else { Err(Problem::new(Code::InvalidHost, detail)) }
 }
 
 fn check_one_length(content_lengths: Option<usize>) -> Result<(), Problem> {
@@ -137,7 +138,7 @@ fn check_one_length(content_lengths: Option<usize>) -> Result<(), Problem> {
         Some(_) => "Both Content-Length and Transfer-Encoding are given. Send one of them.",
         None => "It is not known where this chunked request begins. Send it on a new connection.",
     };
-    Err(Problem::new(StatusCode::BAD_REQUEST, "ambiguous_length", detail))
+    Err(Problem::new(Code::AmbiguousLength, detail))
 }
 
 /// hyper's own answer to a head it cannot parse, as a problem.
@@ -146,10 +147,10 @@ pub(super) fn unparsable(status: StatusCode, limits: &EdgeLimits) -> Problem {
     match status {
         StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => {
             let detail = format!("The head is larger than {limit} bytes, or has more than 100 lines.");
-            Problem::new(status, "head_too_large", detail).with("limit", limit)
+            Problem::new(Code::HeadTooLarge, detail).with("limit", limit)
         }
-        StatusCode::URI_TOO_LONG => Problem::new(status, "uri_too_long", "The request's target is too long."),
-        _ => Problem::new(status, "invalid_head", "This is not the head of an HTTP/1.1 request."),
+        StatusCode::URI_TOO_LONG => Problem::new(Code::UriTooLong, "The request's target is too long."),
+        _ => Problem::new(Code::InvalidHead, "This is not the head of an HTTP/1.1 request."),
     }
 }
 
@@ -186,31 +187,30 @@ fn bare_problem(status: StatusCode, method: &Method, uri: &Uri, headers: &Header
     match status {
         StatusCode::NOT_FOUND => {
             let detail = format!("There is nothing at {path}. GET /docs shows what there is.");
-            Problem::new(status, "not_found", detail)
+            Problem::new(Code::NotFound, detail)
         }
         StatusCode::METHOD_NOT_ALLOWED => {
             let allowed = headers.get(header::ALLOW).and_then(|allow| allow.to_str().ok()).unwrap_or("none");
             let detail = format!("{path} does not take {method}. It takes: {allowed}.");
-            Problem::new(status, "method_not_allowed", detail).with("allowed", allowed)
+            Problem::new(Code::MethodNotAllowed, detail).with("allowed", allowed)
         }
-        StatusCode::PAYLOAD_TOO_LARGE => Problem::new(status, "body_too_large", "The body is too large."),
+        StatusCode::PAYLOAD_TOO_LARGE => Problem::new(Code::BodyTooLarge, "The body is too large."),
         StatusCode::SERVICE_UNAVAILABLE => {
-            Problem::new(status, "unavailable", "This node cannot answer that now. Try again.")
+            Problem::new(Code::Unavailable, "This node cannot answer that now. Try again.")
                 .applied(applied_if_failed(method))
-                .retryable()
         }
-        _ if status.is_server_error() => internal_error(status, method),
-        _ => Problem::new(status, "bad_request", format!("{method} {path} was refused.")),
+        _ if status.is_server_error() => internal_error(method).with_status(status),
+        _ => Problem::new(Code::BadRequest, format!("{method} {path} was refused.")).with_status(status),
     }
 }
 
 fn on_panic((method, uri): &(Method, Uri)) -> Response<Body> {
     tracing::error!(%method, path = uri.path(), "a route panicked: a bug, please report it");
-    internal_error(StatusCode::INTERNAL_SERVER_ERROR, method).into_response()
+    internal_error(method).into_response()
 }
 
-fn internal_error(status: StatusCode, method: &Method) -> Problem {
-    Problem::internal_error(status).applied(applied_if_failed(method))
+fn internal_error(method: &Method) -> Problem {
+    Problem::internal_error().applied(applied_if_failed(method))
 }
 
 /// Whether a request that failed somewhere inside may have taken effect.

@@ -73,7 +73,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         if self.own.is_empty() {
             let answer = bufs.iter().find(|buf| !buf.is_empty()).map_or(&[][..], |buf| &**buf);
             let problem = service::unparsable(status_of(answer), self.watch.limits());
-            tracing::debug!(status = problem.status().as_u16(), code = problem.code(), "refused a head");
+            tracing::debug!(
+                status = problem.status().as_u16(),
+                code = problem.code().word(),
+                "refused a head"
+            );
             self.own = problem.to_http1().into();
             self.watch.on_unread();
         }

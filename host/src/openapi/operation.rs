@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::{Answer, Schemas, parameters, problems};
 use crate::edge::{Access, ndjson, query::QueryParams};
+use replog_shared::Code;
 
 /// Describes a route, with what it needs of schemas.
 pub type Describe = fn(&mut Schemas) -> Operation;
@@ -57,7 +58,7 @@ pub struct Operation {
     body: Map<String, Value>,
     body_required: bool,
     answer: Option<Answer>,
-    codes: Vec<&'static str>,
+    codes: Vec<Code>,
 }
 
 impl Operation {
@@ -136,7 +137,7 @@ impl Operation {
 
     /// Refuses with these codes, besides those of the edge.
     #[must_use]
-    pub fn refuses(mut self, codes: &[&'static str]) -> Operation {
+    pub fn refuses(mut self, codes: &[Code]) -> Operation {
         self.codes.extend(codes);
         self
     }
@@ -148,7 +149,7 @@ impl Operation {
             self.codes.extend(problems::OF_A_BODY);
         }
         if self.parameters.iter().any(|parameter| parameter["in"] == "query") {
-            self.codes.push("invalid_parameter");
+            self.codes.push(Code::InvalidParameter);
         }
         if let Access::Needs(_) = access {
             self.codes.extend(problems::OF_A_SCOPE);

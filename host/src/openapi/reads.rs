@@ -1,6 +1,6 @@
 //! How the log is read, on both kinds of node.
 
-use replog_shared::{EpochNumber, MessageId, Order};
+use replog_shared::{Code, EpochNumber, MessageId, Order};
 use schemars::JsonSchema;
 use serde_json::{Value, json};
 
@@ -8,7 +8,7 @@ use super::{Answer, Operation, Schemas, Tag, document::tidy};
 use crate::{pages::PageQuery, tail::TailQuery};
 
 /// What a page of either kind may be refused with.
-const OF_A_PAGE: [&str; 3] = ["not_acceptable", "not_shown_yet", "stopping"];
+const OF_A_PAGE: [Code; 3] = [Code::NotAcceptable, Code::NotShownYet, Code::Stopping];
 
 /// An entry, as it stands in the log.
 #[derive(JsonSchema)]
@@ -104,6 +104,6 @@ pub fn tail(schemas: &mut Schemas) -> Operation {
         )
         .query::<TailQuery>(schemas)
         .header("Last-Event-ID", seen_schema, seen, json!(0))
-        .refuses(&["invalid_field", "not_acceptable", "too_many_tails"])
+        .refuses(&[Code::InvalidField, Code::NotAcceptable, Code::TooManyTails])
         .answers(answer)
 }

@@ -17,8 +17,8 @@ mod turns;
 use std::{sync::Arc, time::Duration};
 
 use axum::{body::Body, response::Response};
-use http::{HeaderMap, HeaderValue, StatusCode, header};
-use replog_shared::store::Reader;
+use http::{HeaderMap, HeaderValue, header};
+use replog_shared::{Code, store::Reader};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -99,9 +99,7 @@ impl Tails {
             let max = self.0.max;
             let detail =
                 format!("{max} clients follow the log of this node, and no more may. Follow another node.");
-            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_tails", detail)
-                .with("limit", max)
-                .retry_after(Duration::from_secs(5))
+            Problem::new(Code::TooManyTails, detail).with("limit", max).retry_after(Duration::from_secs(5))
         })
     }
 }

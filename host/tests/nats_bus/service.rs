@@ -8,6 +8,7 @@ use replog_host::bus::{Answer, NatsService, Refusal, Request, ServiceTerms};
 use tokio::time::{sleep, timeout};
 
 use crate::{server::NatsServer, support::options};
+use replog_shared::Code;
 
 const SUBJECT: &str = "replog.main.append";
 const DEADLINE: Duration = Duration::from_secs(30);
@@ -103,7 +104,7 @@ async fn what_headers_say_of_a_refusal() {
     let fine = served(&client, &mut service, Answer { body: "{}".into(), refusal: None }).await;
     assert_eq!((fine.payload, fine.headers), (Bytes::from("{}"), None));
 
-    let refusal = Refusal { status: 503, code: "overloaded", retry_after: Some("1".to_owned()) };
+    let refusal = Refusal { code: Code::Overloaded, retry_after: Some("1".to_owned()) };
     let refused = served(&client, &mut service, Answer { body: "{}".into(), refusal: Some(refusal) }).await;
     let headers = refused.headers.expect("there are headers");
     for (name, value) in

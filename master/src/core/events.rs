@@ -1,7 +1,7 @@
 //! What a caller asks of the core, and what it is told.
 
 use replog_shared::{
-    EpochNumber, LogId, Message, MessageId, Moment, NodeName, Order, OrderRange, WriteConcern,
+    Code, EpochNumber, LogId, Message, MessageId, Moment, NodeName, Order, OrderRange, WriteConcern,
 };
 
 /// Which waiting caller an outcome is for. Given by the node, opaque to the core.
@@ -158,6 +158,21 @@ pub enum Refusal {
     NotLeading(NotLeading),
 }
 
+impl Refusal {
+    /// The code of its answer.
+    pub const fn code(&self) -> Code {
+        match self {
+            Refusal::Conflict { .. } | Refusal::PartlyKnown { .. } => Code::Conflict,
+            Refusal::UnexpectedOrder { .. } => Code::UnexpectedOrder,
+            Refusal::TooLarge { .. } => Code::MessageTooLarge,
+            Refusal::ReadOnly { .. } => Code::ReadOnly,
+            Refusal::Overloaded => Code::Overloaded,
+            Refusal::NoSuchOrder { .. } => Code::NoSuchOrder,
+            Refusal::NotLeading(why) => why.code(),
+        }
+    }
+}
+
 /// Why this node takes no appends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum NotLeading {
@@ -191,15 +206,19 @@ pub enum NotLeading {
 }
 
 impl NotLeading {
-    /// The word for it in answers and metrics.
-    pub const fn code(&self) -> &'static str {
+    /// Every code that a master which does not lead may answer with.
+    pub const CODES: [Code; 6] =
+        [Code::Recovering, Code::Fenced, Code::Diverged, Code::NotPromoted, Code::DryRun, Code::Stopping];
+
+    /// The code for it in answers, `/health` and metrics.
+    pub const fn code(&self) -> Code {
         match self {
-            NotLeading::Recovering { .. } => "recovering",
-            NotLeading::Fenced { .. } => "fenced",
-            NotLeading::NotPromoted { .. } => "not_promoted",
-            NotLeading::DryRun { .. } => "dry_run",
-            NotLeading::Diverged { .. } => "diverged",
-            NotLeading::Stopping => "stopping",
+            NotLeading::Recovering { .. } => Code::Recovering,
+            NotLeading::Fenced { .. } => Code::Fenced,
+            NotLeading::NotPromoted { .. } => Code::NotPromoted,
+            NotLeading::DryRun { .. } => Code::DryRun,
+            NotLeading::Diverged { .. } => Code::Diverged,
+            NotLeading::Stopping => Code::Stopping,
         }
     }
 }
@@ -284,4 +303,29 @@ pub enum Notice {
         /// Where.
         through: Order,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One of each, from a match that the compiler holds complete.
+    fn after(why: &NotLeading) -> Option<NotLeading> {
+        let node = || -> NodeName { "a".parse().unwrap() };
+        Some(match why {
+            NotLeading::Recovering { .. } => NotLeading::Fenced { by: node() },
+            NotLeading::Fenced { .. } => NotLeading::Diverged { node: node() },
+            NotLeading::Diverged { .. } => NotLeading::NotPromoted { reason: String::new() },
+            NotLeading::NotPromoted { .. } => NotLeading::DryRun { report: String::new() },
+            NotLeading::DryRun { .. } => NotLeading::Stopping,
+            NotLeading::Stopping => return None,
+        })
+    }
+
+    #[test]
+    fn the_codes_of_a_master_that_does_not_lead_are_complete() {
+        let first = NotLeading::Recovering { waits_for: String::new() };
+        let all = std::iter::successors(Some(first), after);
+        assert_eq!(all.map(|why| why.code()).collect::<Vec<_>>(), NotLeading::CODES);
+    }
 }

@@ -39,7 +39,7 @@ use replog_shared::{
     Epoch, Identity, Incarnation, Lines, LogId, Mark, MarkKind, Moment, NodeName, Order, Place,
     limits::{DEFAULT_MAX_PAYLOAD_BYTES, ENVELOPE_OVERHEAD_BYTES, UNHEALTHY_AFTER_INTERVALS},
     lines::Tip,
-    store::LogView,
+    store::{Cut, LogView},
     wire,
 };
 
@@ -89,8 +89,8 @@ pub enum Effect {
     Save(Identity),
     /// Append a run to the log.
     Append(Lines),
-    /// Cut the log behind a place.
-    Truncate(Place),
+    /// Cut the log behind a place, and keep or drop what is cut.
+    Truncate(Place, Cut),
     /// A caller's wait is over.
     Answer {
         /// Whose.
@@ -460,7 +460,7 @@ impl MasterCore {
         self.interrupt_all(&Interruption::Cleaned);
         // A crash between the two leaves a node that has lost its log, not one that has cleaned it.
         self.remember(|identity| identity.whole = false);
-        self.effect(Effect::Truncate(Place::START));
+        self.effect(Effect::Truncate(Place::START, Cut::Drop));
         self.open(now, epoch, MarkKind::Clean, Vec::new(), &Tip::default());
         let written = Written { first: Order::ZERO, count: 0, duplicate: false, w: append.w };
         self.pending.insert(wait, written, append.deadline);

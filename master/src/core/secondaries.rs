@@ -222,6 +222,7 @@ impl MasterCore {
             fork,
             digest: log.digest_at(fork).unwrap_or_default(),
             turn: mark::last_turn(log.marks()).cloned(),
+            clean: mark::last_clean(log.marks()).cloned(),
             secondaries: match verdict {
                 Verdict::Unknown => self.config.secondaries.iter().take(MAX_NAMES_TOLD).cloned().collect(),
                 _ => Vec::new(),

@@ -7,9 +7,9 @@ use futures_util::FutureExt as _;
 use http::{StatusCode, header};
 use replog_host::{
     bus::{Answer, MAX_SERVICE_REQUESTS, Refusal},
-    edge::{Applied, Problem, json::JsonBody},
+    edge::{Problem, json::JsonBody},
 };
-use replog_shared::{MessageId, store::Reader, trace::TraceParent};
+use replog_shared::{Applied, Code, MessageId, store::Reader, trace::TraceParent};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::{debug, error};
 
@@ -76,7 +76,7 @@ impl Waiting {
 /// Why a master that does not lead refuses. Until its door is closed, the one that leads hears the same requests: what
 /// became of one is not known here.
 fn of_one_door(problem: Problem) -> Problem {
-    if ["diverged", "fenced", "recovering"].contains(&problem.code()) {
+    if matches!(problem.code(), Code::Diverged | Code::Fenced | Code::Recovering) {
         problem.applied(Applied::Unknown)
     } else {
         problem
@@ -89,7 +89,7 @@ pub(super) async fn unless_it_panics<T>(
 ) -> Result<T, Problem> {
     AssertUnwindSafe(part).catch_unwind().await.unwrap_or_else(|_panic| {
         error!("an append over NATS panicked: a bug, please report it");
-        Err(Problem::internal_error(StatusCode::INTERNAL_SERVER_ERROR))
+        Err(Problem::internal_error())
     })
 }
 
@@ -97,7 +97,7 @@ pub(super) async fn unless_it_panics<T>(
 fn overloaded() -> Problem {
     let detail =
         "More appends over NATS wait for their nodes than this node keeps. Try again a little later.";
-    Problem::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail).retry_after(Duration::from_secs(1))
+    Problem::new(Code::Overloaded, detail).retry_after(Duration::from_secs(1))
 }
 
 /// The JSON as HTTP answers it. What HTTP says by its status and its headers stands in headers here, too.
@@ -106,17 +106,17 @@ pub(super) fn answer_of(served: Result<Vec<u8>, Problem>) -> Answer {
         Ok(body) => Answer { body: body.into(), refusal: None },
         Err(problem) => {
             note_refusal(&problem);
-            let (status, code) = (problem.status().as_u16(), problem.code());
+            let code = problem.code();
             let retry_after = problem.header_value(&header::RETRY_AFTER).map(str::to_owned);
-            Answer { body: problem.body().into(), refusal: Some(Refusal { status, code, retry_after }) }
+            Answer { body: problem.body().into(), refusal: Some(Refusal { code, retry_after }) }
         }
     }
 }
 
 /// As of requests over HTTP: a failure of our own has been logged where it happened.
 fn note_refusal(problem: &Problem) {
-    let (status, code) = (problem.status(), problem.code());
+    let status = problem.status();
     if status.is_client_error() || status == StatusCode::SERVICE_UNAVAILABLE {
-        debug!(status = status.as_u16(), code, "refused an append over NATS");
+        debug!(status = status.as_u16(), code = problem.code().word(), "refused an append over NATS");
     }
 }

@@ -7,7 +7,7 @@ use replog_host::{
     edge::{Problem, query::Query},
     probes,
 };
-use replog_shared::{Digest, Durability, EpochNumber, LogId, NodeName, Order, store::Reader};
+use replog_shared::{Code, Digest, Durability, EpochNumber, LogId, NodeName, Order, store::Reader};
 use schemars::JsonSchema;
 use serde::Serialize;
 
@@ -18,25 +18,21 @@ use crate::{
     node::{HealthReport, SecondaryReport},
 };
 
+const OK: &str = "ok";
+const DEGRADED: &str = "degraded";
+const READ_ONLY: &str = Code::ReadOnly.word();
+
 /// What `status` may say.
-const STATUS_WORDS: [&str; 9] = [
-    "ok",
-    "degraded",
-    "read_only",
-    "recovering",
-    "fenced",
-    "not_promoted",
-    "dry_run",
-    "diverged",
-    "stopping",
-];
+fn status_words() -> Vec<&'static str> {
+    [OK, DEGRADED, READ_ONLY].into_iter().chain(NotLeading::CODES.map(Code::word)).collect()
+}
 
 /// `GET /health` of a master.
 #[derive(Serialize, JsonSchema)]
 #[schemars(rename = "Health")]
 pub(super) struct HealthAnswer {
     /// What is worst; `reason` says why it is not `ok`.
-    #[schemars(extend("enum" = STATUS_WORDS))]
+    #[schemars(extend("enum" = status_words()))]
     status: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
@@ -145,18 +141,18 @@ fn status<R>(report: &HealthReport, context: &Context<R>) -> (&'static str, Opti
             // It hears nobody because of that, perhaps.
             add(&mut reason, trouble.as_deref());
         }
-        return (why.code(), reason);
+        return (why.code().word(), reason);
     }
     let (healthy, nodes) = (report.healthy_nodes, context.nodes.count());
     if context.read_only_without_majority && 2 * healthy <= usize::from(nodes) {
-        return ("read_only", Some(format!("{healthy} of {nodes} nodes are healthy, which is no majority")));
+        return (READ_ONLY, Some(format!("{healthy} of {nodes} nodes are healthy, which is no majority")));
     }
     let rival =
         || report.rival.as_ref().map(|rival| format!("another master, {rival}, leads a log of this name"));
     let trouble = trouble.or_else(rival).or_else(|| trouble_of_secondaries(&report.secondaries));
     match in_one([trouble, strangers(&report.strangers, &context.nodes.secondaries)]) {
-        Some(reason) => ("degraded", Some(reason)),
-        None => ("ok", None),
+        Some(reason) => (DEGRADED, Some(reason)),
+        None => (OK, None),
     }
 }
 

@@ -54,7 +54,7 @@ impl<S: Store, B: Bus> Node<S, B> {
                 self.held.append(&lines);
                 self.telemetry.on_appended(&lines);
             }
-            Effect::Truncate(place) => self.truncate(now, place),
+            Effect::Truncate(place, cut) => self.truncate(now, place, cut),
             Effect::Answer { wait, outcome } => self.answer(now, wait, outcome),
             Effect::Entries { secondary, push, answer } => self.send_entries(secondary, push, answer),
             Effect::JoinAnswer { reply, answer } => self.send(self.translator.join_answer(reply, &answer)),
@@ -74,10 +74,8 @@ impl<S: Store, B: Bus> Node<S, B> {
         }
     }
 
-    fn truncate(&mut self, now: Moment, place: Place) {
-        // What a clean or a fold cuts is wanted to go; what a takeover cuts may be missed.
-        let wanted = self.core.epoch().is_some();
-        let cut = self.held.truncate(place, if wanted { Cut::Drop } else { Cut::Quarantine });
+    fn truncate(&mut self, now: Moment, place: Place, cut: Cut) {
+        let cut = self.held.truncate(place, cut);
         self.stop_unless(cut);
         self.telemetry.on_cut(now, place.length, self.held.log().figures().bytes);
     }

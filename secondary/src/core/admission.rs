@@ -4,7 +4,7 @@ use replog_shared::{
     LogId, Moment, NodeName, Order, OrderRange, Outline, Place,
     lines::Tip,
     mark,
-    store::LogView,
+    store::{Cut, LogView},
     wire::{JoinAnswer, Verdict},
 };
 
@@ -81,7 +81,9 @@ impl SecondaryCore {
             return self.diverge(behind);
         }
         self.follow(answer);
-        self.cut(fork, behind);
+        // What a clean gave up was wanted to go.
+        let is_cleaned = mark::explains(answer.clean.as_ref(), tip.epoch.as_ref());
+        self.cut(fork, behind, if is_cleaned { Cut::Drop } else { Cut::Quarantine });
         let tip = Tip { place: fork, digest: answer.digest, epoch: acks::epoch_at(fork, log) };
         self.open_session(now, answer, &tip);
     }
@@ -99,16 +101,16 @@ impl SecondaryCore {
         self.follow(answer);
         self.counters.damaged += 1;
         self.effects.push(Effect::Notice(Notice::Damaged { orders }));
-        self.effects.push(Effect::Truncate(Place::START));
+        self.effects.push(Effect::Truncate(Place::START, Cut::Quarantine));
         self.open_session(now, answer, &Tip::default());
     }
 
-    fn cut(&mut self, fork: Place, orders: OrderRange) {
+    fn cut(&mut self, fork: Place, orders: OrderRange, cut: Cut) {
         self.counters.cut += orders.count();
         if !orders.is_empty() {
             self.effects.push(Effect::Notice(Notice::Cut { orders }));
         }
-        self.effects.push(Effect::Truncate(fork));
+        self.effects.push(Effect::Truncate(fork, cut));
     }
 
     /// Nothing older than this master's epoch is accepted from now on; saved before the log is touched.
@@ -155,7 +157,7 @@ impl SecondaryCore {
         }
         if mutant::is(Mutant::ForeignCut) {
             self.remember(|identity| identity.log_id = None);
-            self.effects.push(Effect::Truncate(Place::START));
+            self.effects.push(Effect::Truncate(Place::START, Cut::Quarantine));
         }
         self.leave(State::Foreign { theirs, attempt });
         self.ack_due = true;

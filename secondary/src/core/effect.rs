@@ -1,6 +1,6 @@
 //! What a core wants done, and what it has to tell.
 
-use replog_shared::{Epoch, Identity, Lines, LogId, NodeName, Order, OrderRange, Place, wire};
+use replog_shared::{Epoch, Identity, Lines, LogId, NodeName, Order, OrderRange, Place, store::Cut, wire};
 
 /// Something to do. The node does all of them, in order, before it brings the next event.
 #[derive(Clone, Debug)]
@@ -9,8 +9,9 @@ pub enum Effect {
     Save(Identity),
     /// Append this run: it was checked against the log's tip.
     Append(Lines),
-    /// Cut the log behind this place: nothing is lost, or the master's history explains it.
-    Truncate(Place),
+    /// Cut the log behind this place, and keep or drop what is cut: nothing is lost, or the master's history explains
+    /// it.
+    Truncate(Place, Cut),
     /// Ask to be admitted.
     Join(wire::Join),
     /// Ask for a range.

@@ -1,7 +1,7 @@
 //! The routes of a secondary in words, for `/openapi.json`.
 
 use replog_host::openapi::{Answer, Info, Operation, Schemas, Tag, chores};
-use replog_shared::limits::MAX_SECONDARIES;
+use replog_shared::{Code, limits::MAX_SECONDARIES};
 use serde_json::{Value, json};
 
 use super::{console::Snapshot, faults::FaultsBody, health::Health};
@@ -21,7 +21,7 @@ pub(super) const INFO: Info = Info {
 fn elsewhere(tag: Tag, id: &'static str) -> Operation {
     Operation::new(tag, id, "Refused: only the master does this")
         .about("Whatever is sent, the answer is 421, with the URL of the master in `master` if it told one.")
-        .refuses(&["not_the_master"])
+        .refuses(&[Code::NotTheMaster])
 }
 
 /// `POST /messages`.
@@ -36,7 +36,7 @@ pub(super) fn append_batch(_: &mut Schemas) -> Operation {
 
 /// `GET /messages/{order}`.
 pub(super) fn one(schemas: &mut Schemas) -> Operation {
-    elsewhere(Tag::Writes, "readHeld").path_order(schemas).refuses(&["not_found"])
+    elsewhere(Tag::Writes, "readHeld").path_order(schemas).refuses(&[Code::NotFound])
 }
 
 /// `POST /clean`.
@@ -49,7 +49,7 @@ fn faults(id: &'static str, summary: &'static str, schemas: &mut Schemas) -> Ope
     Operation::new(Tag::Operations, id, summary)
         .about("Only with `--allow-faults`. They hold for what comes from now on.")
         .answers(answer)
-        .refuses(&["faults_not_allowed", "stopping"])
+        .refuses(&[Code::FaultsNotAllowed, Code::Stopping])
 }
 
 fn some_faults() -> Value {
@@ -90,7 +90,7 @@ pub(super) fn health(schemas: &mut Schemas) -> Operation {
         .json(schemas.answer::<Health>(), health_example());
     Operation::new(Tag::Operations, "health", "See how the secondary is")
         .answers(answer)
-        .refuses(&["stopping"])
+        .refuses(&[Code::Stopping])
 }
 
 /// `GET /events`.

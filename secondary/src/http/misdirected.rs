@@ -1,10 +1,9 @@
 //! What only the master can do.
 
-use ::http::StatusCode;
 use axum::extract::State;
 use replog_host::edge::Problem;
 
-use replog_shared::store::Reader;
+use replog_shared::{Code, store::Reader};
 
 use super::Context;
 
@@ -15,7 +14,7 @@ pub(super) async fn to_master<R: Reader>(State(context): State<Context<R>>) -> P
     let name = &context.name;
     let detail =
         format!("{name} is a secondary: it shows the log and nothing more. Send this to the master{place}.");
-    let problem = Problem::new(StatusCode::MISDIRECTED_REQUEST, "not_the_master", detail);
+    let problem = Problem::new(Code::NotTheMaster, detail);
     match master {
         Some(url) => problem.with("master", url),
         None => problem,

@@ -6,7 +6,7 @@ use replog_host::{
 };
 use replog_shared::{
     limits::{ENVELOPE_BYTES, ENVELOPE_OVERHEAD_BYTES},
-    store::{Cut, Store},
+    store::Store,
     wire,
 };
 use tracing::debug;
@@ -46,8 +46,8 @@ impl<S: Store, B: Bus> Node<S, B> {
                 self.held.append(&lines);
                 self.telemetry.on_appended(&lines);
             }
-            Effect::Truncate(place) => {
-                let cut = self.held.truncate(place, Cut::Quarantine);
+            Effect::Truncate(place, cut) => {
+                let cut = self.held.truncate(place, cut);
                 self.stop_unless(cut);
                 self.telemetry.on_cut();
             }

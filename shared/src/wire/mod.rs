@@ -159,6 +159,10 @@ pub struct JoinAnswer {
     /// The newest epoch of the master's log that a promotion or a clean opened: it explains why what is older
     /// than itself is given up behind the fork. None if there is none.
     pub turn: Option<Epoch>,
+    /// The newest epoch of the master's log that a clean opened: what is older and given up behind the fork was wanted
+    /// to go, and is not kept. None if there is none; absent from masters that do not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clean: Option<Epoch>,
     /// To a node whose name is not configured: the secondaries that are, at most [`MAX_NAMES_TOLD`](crate::limits::MAX_NAMES_TOLD).
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub secondaries: Vec<NodeName>,

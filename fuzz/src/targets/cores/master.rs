@@ -185,7 +185,7 @@ impl Node {
                 self.saved = identity;
             }
             Effect::Append(lines) => assert!(self.log.append(&lines), "a run that does not continue the log"),
-            Effect::Truncate(place) => {
+            Effect::Truncate(place, _) => {
                 assert_eq!(self.log.truncate(place, Cut::Drop), Ok(None), "a cut where the log has no place");
             }
             Effect::Answer { wait, outcome } => self.on_answer(wait, &outcome),

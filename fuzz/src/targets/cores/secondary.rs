@@ -98,7 +98,7 @@ impl Node {
                     self.saved = identity;
                 }
                 Effect::Append(lines) => self.append(&lines),
-                Effect::Truncate(place) => {
+                Effect::Truncate(place, _) => {
                     assert_eq!(
                         self.log.truncate(place, Cut::Drop),
                         Ok(None),

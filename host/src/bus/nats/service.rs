@@ -287,8 +287,7 @@ impl NatsService {
     /// Sends an answer; never blocks.
     pub fn answer(&mut self, asker: Asker, answer: Answer) {
         let Answer { body, refusal } = answer;
-        let error = refusal.as_ref().map(|refusal| (refusal.status, refusal.code));
-        self.figures.on_answered(asker.arrived.elapsed(), error);
+        self.figures.on_answered(asker.arrived.elapsed(), refusal.as_ref().map(|refusal| refusal.code));
         self.publish(asker.reply, refusal.map_or_else(HeaderMap::new, headers), body);
     }
 
@@ -353,8 +352,8 @@ fn one_value<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
 
 fn headers(refusal: Refusal) -> HeaderMap {
     let mut headers = HeaderMap::new();
-    headers.insert("Nats-Service-Error", refusal.code);
-    headers.insert("Nats-Service-Error-Code", refusal.status.to_string());
+    headers.insert("Nats-Service-Error", refusal.code.word());
+    headers.insert("Nats-Service-Error-Code", refusal.code.status().to_string());
     if let Some(Ok(seconds)) = refusal.retry_after.map(|seconds| seconds.parse::<HeaderValue>()) {
         headers.insert("Retry-After", seconds);
     }

@@ -1,7 +1,11 @@
 //! The next epoch of the own reign, whose mark replaces one that no entry followed: a master that starts again
 //! and again without an append would else fill its log with marks.
 
-use replog_shared::{Epoch, MarkKind, Moment, Place, PlacedMark, lines::Tip, store::LogView};
+use replog_shared::{
+    Epoch, MarkKind, Moment, Place, PlacedMark,
+    lines::Tip,
+    store::{Cut, LogView},
+};
 
 use crate::core::{
     Effect, MasterCore,
@@ -25,7 +29,7 @@ impl MasterCore {
         let last = log.marks()[..place.marks as usize].last();
         let epoch = last.map(|placed| placed.mark.epoch.clone());
         let tip = Tip { place, digest: log.digest_at(place)?, epoch };
-        self.effect(Effect::Truncate(place));
+        self.effect(Effect::Truncate(place, Cut::Drop));
         Some(tip)
     }
 }

@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, time::Duration};
 use bytes::Bytes;
 use replog_shared::{
     Epoch, Lines, LogId, MarkKind, Moment, NodeName, OrderRange, Outline, Place, lines, outline,
-    store::LogView, wire,
+    store::{Cut, LogView},
+    wire,
 };
 
 use super::{Step, choice::Choice, keep_higher};
@@ -130,7 +131,7 @@ impl MasterCore {
     /// Ends this attempt. What was promised stays promised: the next one opens a higher reign.
     fn abandon(&mut self, now: Moment, reason: String) {
         if self.promotion().is_some_and(|promotion| promotion.began_empty) {
-            self.effect(Effect::Truncate(Place::START));
+            self.effect(Effect::Truncate(Place::START, Cut::Quarantine));
         }
         if self.config.start.promote {
             let reason =
@@ -201,7 +202,7 @@ impl MasterCore {
         self.remember(|identity| identity.whole = false);
         if fork != tip {
             self.notice(Notice::Cut { orders: OrderRange::new(fork.length, tip.length) });
-            self.effect(Effect::Truncate(fork));
+            self.effect(Effect::Truncate(fork, Cut::Quarantine));
         }
         let Some(promotion) = self.promotion_mut() else { return };
         promotion.began_empty = fork == Place::START;

@@ -85,7 +85,7 @@ impl Told {
             match effect {
                 Effect::Save(identity) => self.saved = identity,
                 Effect::Append(lines) => assert!(self.log.append(&lines)),
-                Effect::Truncate(place) => assert_eq!(self.log.truncate(place, Cut::Drop), Ok(None)),
+                Effect::Truncate(place, _) => assert_eq!(self.log.truncate(place, Cut::Drop), Ok(None)),
                 Effect::Answer { wait, outcome } => self.answers.push((wait.0, outcome)),
                 other => self.sent.push(other),
             }

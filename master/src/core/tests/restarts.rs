@@ -53,7 +53,7 @@ fn who_dies_between_the_cut_and_the_next_mark_leads_on_alone() {
     let mut effects = Vec::new();
     told.core.take_effects(&mut effects);
     let steps = effects.into_iter().filter(|effect| !matches!(effect, Effect::Ask(_) | Effect::Notice(_)));
-    let [Effect::Save(saved), Effect::Truncate(place), Effect::Append(_)] = &steps.collect::<Vec<_>>()[..]
+    let [Effect::Save(saved), Effect::Truncate(place, _), Effect::Append(_)] = &steps.collect::<Vec<_>>()[..]
     else {
         panic!("the fence, then the cut, then the mark")
     };

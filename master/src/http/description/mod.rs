@@ -2,8 +2,8 @@
 
 mod shapes;
 
-use replog_host::openapi::{Answer, Info, Operation, Schemas, Tag, chores, problems::OF_A_MASTER};
-use replog_shared::limits::MAX_BATCH_MESSAGES;
+use replog_host::openapi::{Answer, Info, Operation, Schemas, Tag, chores};
+use replog_shared::{Code, limits::MAX_BATCH_MESSAGES};
 use serde_json::{Value, json};
 
 use self::shapes::{AppendedShape, BatchAppendedShape, CleanedShape, HeldEntryShape};
@@ -12,7 +12,10 @@ use super::{
     console::Snapshot,
     health::HealthAnswer,
 };
-use crate::requests::{AppendBody, CleanBody, WaitQuery};
+use crate::{
+    core::events::NotLeading,
+    requests::{AppendBody, CleanBody, WaitQuery},
+};
 
 const ABOUT: &str = "Takes appends, gives each message its place in one total order, and replicates it to the secondaries. \
     A caller is answered once `w` nodes hold what it appended.\n\nRefusals are problem documents (RFC 9457). Unknown and \
@@ -43,7 +46,7 @@ pub(super) fn append(schemas: &mut Schemas) -> Operation {
         .header("traceparent", json!({"type": "string"}), TRACEPARENT, json!(TRACEPARENT_EXAMPLE))
         .json(schemas.request::<AppendBody<'_>>(), example)
         .answers(answer)
-        .refuses(&OF_A_MASTER)
+        .refuses(&NotLeading::CODES)
         .refuses(&OF_AN_APPEND)
 }
 
@@ -51,8 +54,14 @@ const TRACEPARENT: &str = "W3C Trace Context: the nodes' log lines about this ap
 const TRACEPARENT_EXAMPLE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
 /// What an append is refused with, beside what any write is.
-const OF_AN_APPEND: [&str; 6] =
-    ["conflict", "cleaned", "unexpected_order", "message_too_large", "read_only", "unconfirmed"];
+const OF_AN_APPEND: [Code; 6] = [
+    Code::Conflict,
+    Code::Cleaned,
+    Code::UnexpectedOrder,
+    Code::MessageTooLarge,
+    Code::ReadOnly,
+    Code::Unconfirmed,
+];
 
 /// `POST /messages/batch`.
 pub(super) fn append_batch(schemas: &mut Schemas) -> Operation {
@@ -81,7 +90,7 @@ pub(super) fn append_batch(schemas: &mut Schemas) -> Operation {
             json!([{"message": "Msg1", "id": "id1"}, {"message": "Msg2"}]),
         )
         .answers(answer)
-        .refuses(&OF_A_MASTER)
+        .refuses(&NotLeading::CODES)
         .refuses(&OF_AN_APPEND)
 }
 
@@ -98,8 +107,8 @@ pub(super) fn one(schemas: &mut Schemas) -> Operation {
         .path_order(schemas)
         .query::<WaitQuery>(schemas)
         .answers(answer)
-        .refuses(&OF_A_MASTER)
-        .refuses(&["cleaned", "invalid_field", "no_such_order", "not_found", "unreadable", "unconfirmed"])
+        .refuses(&NotLeading::CODES)
+        .refuses(&[Code::Cleaned, Code::InvalidField, Code::NoSuchOrder, Code::NotFound, Code::Unreadable, Code::Unconfirmed])
 }
 
 /// `POST /clean`.
@@ -119,14 +128,14 @@ pub(super) fn clean(schemas: &mut Schemas) -> Operation {
         .json(schemas.request::<CleanBody>(), json!({"w": 1, "timeout_ms": 5_000}))
         .body_optional()
         .answers(answer)
-        .refuses(&OF_A_MASTER)
-        .refuses(&["clean_not_allowed", "cleaned", "unconfirmed"])
+        .refuses(&NotLeading::CODES)
+        .refuses(&[Code::CleanNotAllowed, Code::Cleaned, Code::Unconfirmed])
 }
 
 fn no_faults(id: &'static str) -> Operation {
     Operation::new(Tag::Operations, id, "Refused: a master has no faults")
         .about("Faults are injected on secondaries. Where the node takes `--allow-faults`, it names them.")
-        .refuses(&["faults_not_allowed", "no_faults_here"])
+        .refuses(&[Code::FaultsNotAllowed, Code::NoFaultsHere])
 }
 
 /// `GET /faults`.
@@ -158,7 +167,7 @@ pub(super) fn health(schemas: &mut Schemas) -> Operation {
         .json(schemas.answer::<HealthAnswer>(), health_example());
     Operation::new(Tag::Operations, "health", "See how the master and its secondaries are")
         .answers(answer)
-        .refuses(&["stopping"])
+        .refuses(&[Code::Stopping])
 }
 
 /// `GET /events`.

@@ -77,6 +77,7 @@ fn a_promotion_explains_a_cut() {
     secondary.join(&after);
     assert_eq!(secondary.length(), 5);
     assert_eq!(secondary.status().counters.cut, 4);
+    assert_eq!(secondary.cuts, [Cut::Quarantine], "it may be missed");
     secondary.serve_fetches(&after);
     secondary.assert_equals(&after);
 }
@@ -89,9 +90,30 @@ fn a_clean_empties_the_log() {
     after.open(epoch(1, 1), MarkKind::Clean);
     let mut secondary = Secondary::caught_up_with(&before);
     secondary.join(&after);
+    assert_eq!(secondary.cuts, [Cut::Drop], "what a clean gives up was wanted to go");
     secondary.serve_fetches(&after);
     assert_eq!(secondary.length(), 0);
     secondary.assert_equals(&after);
+}
+
+#[test]
+fn what_a_clean_explains_is_dropped_although_a_promotion_came_after_it() {
+    let before = Master::with(9);
+    let mut after = Master::with(0);
+    after.store = MemoryStore::without_ids();
+    after.open(epoch(1, 1), MarkKind::Clean);
+    after.open(epoch(2, 0), MarkKind::Promotion);
+    let mut secondary = Secondary::caught_up_with(&before);
+    secondary.join(&after);
+    assert_eq!(secondary.cuts, [Cut::Drop]);
+    let mut unheard = Master::with(0);
+    unheard.store = MemoryStore::without_ids();
+    unheard.open(epoch(1, 1), MarkKind::Clean);
+    unheard.append(3);
+    let mut secondary = Secondary::caught_up_with(&unheard);
+    after.epoch = epoch(2, 0);
+    secondary.join(&after);
+    assert_eq!(secondary.cuts, [Cut::Quarantine], "nobody wanted these to go");
 }
 
 #[test]

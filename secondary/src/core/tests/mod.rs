@@ -108,6 +108,7 @@ impl Master {
             fork,
             digest: self.store.digest_at(fork).unwrap(),
             turn: mark::last_turn(self.store.marks()).cloned(),
+            clean: mark::last_clean(self.store.marks()).cloned(),
             secondaries: Vec::new(),
         }
     }
@@ -141,6 +142,8 @@ struct Secondary {
     saved: Identity,
     /// What was asked, acked and noticed, in order; taken by the test.
     said: Vec<Effect>,
+    /// What became of what was cut.
+    cuts: Vec<Cut>,
 }
 
 impl Secondary {
@@ -163,6 +166,7 @@ impl Secondary {
             now,
             saved: Identity::default(),
             said: Vec::new(),
+            cuts: Vec::new(),
         }
     }
 
@@ -183,7 +187,10 @@ impl Secondary {
             match effect {
                 Effect::Save(identity) => self.saved = identity,
                 Effect::Append(lines) => assert!(self.store.append(&lines)),
-                Effect::Truncate(place) => assert_eq!(self.store.truncate(place, Cut::Drop), Ok(None)),
+                Effect::Truncate(place, cut) => {
+                    assert_eq!(self.store.truncate(place, cut), Ok(None));
+                    self.cuts.push(cut);
+                }
                 other => self.said.push(other),
             }
         }

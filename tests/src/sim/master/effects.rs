@@ -44,7 +44,7 @@ impl Master {
             if hub.crashed {
                 return;
             }
-            if let Effect::Truncate(place) = effect {
+            if let Effect::Truncate(place, _) = effect {
                 let cut = match (cleans, outranked, starts) {
                     (true, _, _) => Cut::Cleaned,
                     (_, true, _) => Cut::Outranked,
@@ -79,7 +79,7 @@ impl Master {
             Effect::State { reply, state } => hub.sent.push(Translator::state(reply, &state)),
             Effect::ReadAnswer(answer) => self.answer_read(answer, hub),
             Effect::Append(lines) => self.append(&lines, hub),
-            Effect::Truncate(_) => {}
+            Effect::Truncate(..) => {}
             Effect::Answer { wait, outcome } => self.answer(wait, &outcome, hub),
             Effect::Entries { secondary, push, answer } => self.send_entries(secondary, push, answer, hub),
             Effect::JoinAnswer { reply, answer } => {

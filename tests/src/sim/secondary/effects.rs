@@ -51,8 +51,8 @@ impl Secondary {
                 hub.may_crash();
             }
             Effect::Append(lines) => self.append(&lines, hub),
-            Effect::Truncate(_) if hub.is(Mutant::CutSkipped) => {}
-            Effect::Truncate(place) => self.truncate(place, hub),
+            Effect::Truncate(..) if hub.is(Mutant::CutSkipped) => {}
+            Effect::Truncate(place, _) => self.truncate(place, hub),
             Effect::Join(join) => {
                 if std::mem::replace(&mut self.joined_once, true) && hub.is(Mutant::RetryGivesUp) {
                     return;
