@@ -7,6 +7,17 @@
 //!
 //! In a cluster the round trip proves the server we are connected to. The others hear of our subscriptions a
 //! moment later; what is lost in that moment is sent again like everything else that is lost.
+//!
+//! | file | holds |
+//! | --- | --- |
+//! | `options`, `url`, `setup` | the servers and who we are to them, checked; the client |
+//! | `dial`, `cause`, `reach` | which server is tried; why that failed, for people |
+//! | `link` | whether there is a proven connection |
+//! | `inbound`, `renewal` | the subscriptions, made again when they were denied |
+//! | `notices`, `denials` | what the client tells; what the server denies, until it is allowed |
+//! | `payload_limit` | the server's `max_payload`, asked for again |
+//! | `streams` | JetStream streams that answer in the nodes' place |
+//! | `service` | requests of clients that are no nodes |
 
 mod cause;
 mod denials;
