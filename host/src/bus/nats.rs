@@ -241,6 +241,7 @@ impl NatsBus {
     fn send_probe(&mut self) {
         if let Some(proof) = self.link.proof() {
             let probe = Outgoing { subject: self.probe_subject.clone(), reply: None, payload: proof };
+            self.denials.on_sent(&probe.subject);
             let _sent_again_at_the_next_tick = self.publish(probe, usize::MAX);
         }
     }

@@ -83,12 +83,13 @@ async fn a_subscription_that_was_denied_from_the_start_is_made_when_it_is_allowe
 
 #[tokio::test]
 async fn a_bus_whose_inbox_is_allowed_at_last_comes_up() {
-    let mut server = server_with(r#"subscribe: { deny: "inbox.>" }"#).await;
+    let mut server = server_with(r#"subscribe: { deny: "inbox.>" }, publish: { deny: "inbox.>" }"#).await;
     let mut bus = connecting(options(&server), &["a"], "master").await;
     driven(&mut bus, "it is denied", |trouble| trouble.denied.is_some()).await;
     assert_eq!(bus.send(to("a", "x")), Err(Refused::NotConnected));
     server.reload_with(&everyone_may(r#"subscribe: { deny: "other.>" }"#)).await;
     up(&mut bus).await;
+    driven(&mut bus, "nothing is denied", |trouble| trouble.denied.is_none()).await;
 }
 
 #[tokio::test]
