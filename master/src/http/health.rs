@@ -149,7 +149,8 @@ fn status<R>(report: &HealthReport, context: &Context<R>) -> (&'static str, Opti
     }
     let rival =
         || report.rival.as_ref().map(|rival| format!("another master, {rival}, leads a log of this name"));
-    let trouble = trouble.or_else(rival).or_else(|| trouble_of_secondaries(&report.secondaries));
+    let trouble = trouble.or_else(rival).or_else(|| report.outdated.clone());
+    let trouble = trouble.or_else(|| trouble_of_secondaries(&report.secondaries));
     match in_one([trouble, strangers(&report.strangers, &context.nodes.secondaries)]) {
         Some(reason) => (DEGRADED, Some(reason)),
         None => (OK, None),

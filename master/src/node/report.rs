@@ -42,6 +42,8 @@ pub struct HealthReport {
     pub bus_is_up: bool,
     /// What is wrong with the bus, besides being up or not.
     pub trouble: BusTrouble,
+    /// Which secondaries are older than this master, in words.
+    pub outdated: Option<String>,
     /// Another master that leads a log of this name.
     pub rival: Option<NodeName>,
     /// Nodes that ask to join and are not configured.
@@ -97,6 +99,7 @@ impl<S: Store, B: Bus> Node<S, B> {
             waiting: self.core.waiting_writes(waiting),
             bus_is_up: self.core.bus_is_up(),
             trouble: self.bus.trouble(),
+            outdated: self.core.outdated_nodes(),
             rival: self.core.rival(now).cloned(),
             strangers: self.core.strangers(now),
             healthy_nodes: self.core.healthy_nodes(now),

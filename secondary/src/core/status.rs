@@ -1,7 +1,7 @@
 //! What a secondary tells of itself.
 
 use replog_shared::{
-    Digest, Epoch, LogId, Moment, NodeName, Order, OrderRange,
+    Digest, Epoch, LogId, Moment, NodeName, Order, OrderRange, Place,
     store::LogView,
     wire::{SecondaryState, Verdict},
 };
@@ -99,6 +99,7 @@ impl SecondaryCore {
     /// This node as it is now.
     pub fn status(&self, now: Moment, log: &dyn LogView) -> Status {
         let place = log.durable();
+        let shown = Place::new(log.visible_through(), place.marks);
         let epoch = super::acks::epoch_at(place, log);
         let refused = self.state.attempt().and_then(|attempt| attempt.refused.as_ref());
         Status {
@@ -106,8 +107,8 @@ impl SecondaryCore {
             log_id: self.identity.log_id,
             epoch,
             fence: self.identity.fence.clone(),
-            length: place.length,
-            digest: log.digest_at(place).unwrap_or_default(),
+            length: shown.length,
+            digest: log.digest_at(shown).unwrap_or_default(),
             whole: self.identity.whole,
             hears: self.hears(now).cloned(),
             master_http: self.master_http().map(str::to_owned),
