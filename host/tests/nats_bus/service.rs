@@ -175,7 +175,7 @@ async fn what_was_denied_is_listened_to_again_when_it_is_allowed() {
     server.reload_with(&everyone_may(SUBJECT)).await;
     let is_denied = async {
         while denied.borrow().is_none() {
-            sleep(POLL).await
+            sleep(POLL).await;
         }
     };
     tokio::select! {
@@ -186,7 +186,7 @@ async fn what_was_denied_is_listened_to_again_when_it_is_allowed() {
     server.reload_with(&everyone_may("other")).await;
     let asks = async {
         while client.request(SUBJECT, Bytes::new()).await.is_err() {
-            sleep(POLL).await
+            sleep(POLL).await;
         }
     };
     let serves = async {
@@ -197,7 +197,7 @@ async fn what_was_denied_is_listened_to_again_when_it_is_allowed() {
     };
     let allowed = async {
         while denied.borrow().is_some() {
-            sleep(POLL).await
+            sleep(POLL).await;
         }
     };
     tokio::select! {
