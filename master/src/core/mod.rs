@@ -29,6 +29,7 @@ mod progress;
 mod promise;
 mod recovery;
 mod secondaries;
+mod strangers;
 mod versions;
 
 #[cfg(test)]
@@ -50,6 +51,7 @@ use mutant::Mutant;
 use pending_writes::PendingWrites;
 use progress::Progress;
 use recovery::Recovery;
+use strangers::Strangers;
 
 pub use health::Health;
 pub use progress::{Push, PushLimits, Stage};
@@ -161,6 +163,7 @@ pub struct MasterCore {
     rival: Option<(NodeName, Moment)>,
     /// When a master of another log of this name was last heard.
     rival_log: Option<Moment>,
+    strangers: Strangers,
     /// The question whether a higher epoch is known, and until when it is not asked again.
     inquiry: Option<(u64, Moment)>,
     heartbeat_at: Moment,
@@ -191,6 +194,7 @@ impl MasterCore {
             held: HeldAppends::default(),
             rival: None,
             rival_log: None,
+            strangers: Strangers::default(),
             inquiry: None,
             heartbeat_at: now,
             wall: WallTime::default(),
