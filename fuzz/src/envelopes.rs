@@ -153,6 +153,7 @@ pub(crate) fn join_answer(script: &mut Script<'_>, truth: &Truth<'_>) -> wire::J
         fork,
         digest: truth.log.digest_at(fork).filter(|_| script.byte() < 200).unwrap_or_default(),
         turn: some_epoch(script, truth),
+        secondaries: Vec::new(),
         clean: None,
     };
     answer.clean.clone_from(&answer.turn);

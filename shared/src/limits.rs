@@ -124,3 +124,9 @@ pub const STORE_PENDING_BYTES: usize = 64 * 1024 * 1024;
 
 /// Traces that travel with one envelope of entries: its header has to stay within [`ENVELOPE_OVERHEAD_BYTES`].
 pub const MAX_TRACES_IN_ENVELOPE: usize = 8;
+
+/// Names that one node tells another, or keeps, when one of them is not known: more than people compare.
+pub const MAX_NAMES_TOLD: usize = 32;
+
+/// How long a node that is not configured counts as asking to join: longer than its longest retry.
+pub const STRANGER_FORGOTTEN_AFTER: Duration = Duration::from_secs(15);

@@ -277,6 +277,13 @@ pub enum Notice {
         /// How long its log is after the cut.
         length: Order,
     },
+    /// A node asks to join that is not configured.
+    Stranger {
+        /// Its name.
+        node: NodeName,
+        /// The names that are.
+        configured: Vec<NodeName>,
+    },
     /// A join was refused.
     JoinRefused {
         /// Which node.

@@ -29,6 +29,7 @@ mod progress;
 mod promise;
 mod recovery;
 mod secondaries;
+mod strangers;
 mod versions;
 
 #[cfg(test)]
@@ -50,6 +51,7 @@ use mutant::Mutant;
 use pending_writes::PendingWrites;
 use progress::Progress;
 use recovery::Recovery;
+use strangers::Strangers;
 
 pub use health::Health;
 pub use progress::{PushLimits, Stage};
@@ -163,6 +165,7 @@ pub struct MasterCore {
     rival_log: Option<Moment>,
     /// The nodes that had not answered when this one began to lead: what they hold may be another log.
     silent: Vec<NodeName>,
+    strangers: Strangers,
     /// The question whether a higher epoch is known, and until when it is not asked again.
     inquiry: Option<(u64, Moment)>,
     heartbeat_at: Moment,
@@ -194,6 +197,7 @@ impl MasterCore {
             rival: None,
             rival_log: None,
             silent: Vec::new(),
+            strangers: Strangers::default(),
             inquiry: None,
             heartbeat_at: now,
             wall: WallTime::default(),

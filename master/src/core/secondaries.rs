@@ -2,7 +2,7 @@
 
 use replog_shared::{
     Incarnation, LogId, Moment, NodeName, Order, Outline, Place,
-    limits::SUSPECTED_AFTER_INTERVALS,
+    limits::{MAX_NAMES_TOLD, SUSPECTED_AFTER_INTERVALS},
     mark, outline,
     store::{LogView, Page, Span, after_marks, before_marks},
     wire::{self, SecondaryState, Verdict},
@@ -72,6 +72,16 @@ impl MasterCore {
             },
             too_large: progress.too_large,
         })
+    }
+
+    /// Whether an entry is larger than what the bus takes, so that a secondary gets nothing from there on.
+    pub fn is_held_back_by_limit(&self) -> bool {
+        self.progress.iter().any(|progress| progress.too_large.is_some())
+    }
+
+    /// Nodes that ask to join and are not configured.
+    pub fn strangers(&self, now: Moment) -> Vec<NodeName> {
+        self.strangers.now(now)
     }
 
     fn index_of(&self, node: &NodeName) -> Option<usize> {
@@ -166,7 +176,10 @@ impl MasterCore {
         let refused =
             |core: &mut Self, reason| core.notice(Notice::JoinRefused { node: node.clone(), reason });
         let Some(index) = self.index_of(&join.sender.node) else {
-            refused(self, "no secondary of this name is configured here");
+            if self.strangers.on_join(now, &node) {
+                let configured = self.config.secondaries.clone();
+                self.notice(Notice::Stranger { node, configured });
+            }
             return Verdict::Unknown;
         };
         if let Some(foreign) = join.sender.log_id.filter(|id| Some(*id) != self.identity.log_id) {
@@ -220,6 +233,10 @@ impl MasterCore {
             digest: log.digest_at(fork).unwrap_or_default(),
             turn: mark::last_turn(log.marks()).cloned(),
             clean: mark::last_clean(log.marks()).cloned(),
+            secondaries: match verdict {
+                Verdict::Unknown => self.config.secondaries.iter().take(MAX_NAMES_TOLD).cloned().collect(),
+                _ => Vec::new(),
+            },
         }
     }
 

@@ -86,7 +86,6 @@ pub struct Node<S: Store, B> {
     started: Instant,
     swept_at: Instant,
     refused: RefusedCounts,
-    denied: Option<String>,
     effects: Vec<Effect>,
     telemetry: Telemetry,
 }
@@ -120,7 +119,6 @@ impl<S: Store, B: Bus> Node<S, B> {
             started: now,
             swept_at: now,
             refused: RefusedCounts::default(),
-            denied: None,
             effects: Vec::new(),
             telemetry,
         };
@@ -213,6 +211,9 @@ impl<S: Store, B: Bus> Node<S, B> {
         self.sweep_hung_up();
         self.core.on_burst_end(now, self.held.log());
         self.execute(now);
+        if self.core.is_held_back_by_limit() {
+            self.bus.suspect_limit();
+        }
         self.telemetry.on_burst_end(now, self.held.log().durable().length);
         self.show(now);
     }

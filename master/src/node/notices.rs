@@ -1,5 +1,6 @@
 //! The core's notices as log lines.
 
+use replog_shared::NodeName;
 use tracing::{debug, error, info, warn};
 
 use crate::core::events::{NotLeading, Notice};
@@ -37,6 +38,10 @@ pub(super) fn log(notice: &Notice) {
         }
         Notice::Stopped(NotLeading::Recovering { .. }) => {}
         Notice::Admitted { node, length } => info!(secondary = %node, %length, "a secondary joined"),
+        Notice::Stranger { node, configured } => {
+            let configured = configured.iter().map(NodeName::as_str).collect::<Vec<_>>().join(", ");
+            warn!(secondary = %node, configured, "a node asks to join that is not configured here: start it with --name and one of these names, or add its name to --secondaries");
+        }
         Notice::JoinRefused { node, reason } => warn!(secondary = %node, reason, "refused a join"),
         Notice::Rival { node } => {
             error!(master = %node, "another master leads a log of this name: stop one of the two, or give it another --log");

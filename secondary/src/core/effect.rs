@@ -58,6 +58,8 @@ pub enum Notice {
     JoinRefused {
         /// Its word.
         verdict: wire::Verdict,
+        /// The secondaries that it has, where it does not know this one.
+        secondaries: Vec<NodeName>,
     },
     /// Admitted; what is missing is fetched.
     Joined {

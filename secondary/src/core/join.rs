@@ -67,6 +67,7 @@ impl SecondaryCore {
             return self.rejoin_later(now);
         }
         session.length = session.length.max(heartbeat.length);
+        self.faults.on_length(now, heartbeat.length);
         if session.length > log.tip().place.length && session.check_at.is_none() {
             session.check_at = Some(now.plus(PUSH_QUIET));
         }

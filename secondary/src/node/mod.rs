@@ -61,7 +61,6 @@ pub(crate) struct Node<S: Store, B> {
     facts: watch::Sender<Facts>,
     started: Instant,
     bus_is_up: bool,
-    denied: Option<String>,
     /// The most bytes that NATS takes in one packet.
     max_payload: usize,
     telemetry: Telemetry,
@@ -90,7 +89,6 @@ impl<S: Store, B: Bus> Node<S, B> {
             facts,
             started: Instant::now(),
             bus_is_up: false,
-            denied: None,
             max_payload: DEFAULT_MAX_PAYLOAD_BYTES,
             telemetry: Telemetry::new(spans),
         };

@@ -202,6 +202,9 @@ pub struct JoinAnswer {
     /// to go, and is not kept. None if there is none; absent from masters that do not tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clean: Option<Epoch>,
+    /// To a node whose name is not configured: the secondaries that are, at most [`MAX_NAMES_TOLD`](crate::limits::MAX_NAMES_TOLD).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secondaries: Vec<NodeName>,
 }
 
 /// The master's word on a join.

@@ -309,6 +309,33 @@ fn a_name_in_use_is_refused_until_its_process_falls_silent() {
 }
 
 #[test]
+fn a_node_that_is_not_configured_is_told_who_is_and_noted_once() {
+    let mut told = Told::leading();
+    for _ in 0..3 {
+        assert_eq!(told.join("s9", 1), Verdict::Unknown);
+    }
+    assert_eq!(told.join("s1", 11), Verdict::Admitted);
+    let configured = told.core.config.secondaries.clone();
+    let listed: Vec<_> = told
+        .sent
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::JoinAnswer { answer, .. } => Some(answer.secondaries.clone()),
+            _ => None,
+        })
+        .collect();
+    let none = Vec::new();
+    assert_eq!(listed, [&configured, &configured, &configured, &none].map(Vec::clone));
+    let node: NodeName = "s9".parse().unwrap();
+    let expected = Notice::Stranger { node: node.clone(), configured };
+    let is_told = |effect: &&Effect| matches!(effect, Effect::Notice(notice) if *notice == expected);
+    assert_eq!(told.sent.iter().filter(is_told).count(), 1);
+    assert_eq!(told.core.strangers(told.now), [node]);
+    told.pass(60_000);
+    assert_eq!(told.core.strangers(told.now), []);
+}
+
+#[test]
 fn what_is_not_acked_is_pushed_again_and_a_dead_node_delays_nobody() {
     let mut told = Told::leading();
     told.join("s1", 11);

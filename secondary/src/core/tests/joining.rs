@@ -47,7 +47,11 @@ fn a_name_in_use_is_told_and_tried_again() {
     let mut answer = master.answer(&secondary.joins().pop().unwrap());
     answer.verdict = Verdict::NameInUse;
     secondary.event(|core, now, log| core.on_join_answer(now, answer, log));
-    assert!(secondary.notices().contains(&Notice::JoinRefused { verdict: Verdict::NameInUse }));
+    assert!(
+        secondary
+            .notices()
+            .contains(&Notice::JoinRefused { verdict: Verdict::NameInUse, secondaries: Vec::new() })
+    );
     secondary.pass(ANSWER_TIMEOUT + RETRY_MAX);
     assert!(!secondary.joins().is_empty());
 }
@@ -384,4 +388,23 @@ fn a_silent_master_is_not_heard_and_the_session_stays() {
     secondary.pass(HEARTBEAT_INTERVAL * UNHEALTHY_AFTER_INTERVALS);
     let status = secondary.status();
     assert_eq!((status.hears, status.state), (None, SecondaryState::Streaming));
+}
+
+#[test]
+fn a_node_whose_name_the_master_does_not_have_says_which_names_it_has() {
+    let master = Master::with(1);
+    let mut secondary = Secondary::new();
+    secondary.hear(&master.heartbeat());
+    let join = secondary.joins().pop().unwrap();
+    let secondaries = vec!["secondary1".parse().unwrap(), "secondary2".parse().unwrap()];
+    let answer = wire::JoinAnswer {
+        verdict: Verdict::Unknown,
+        secondaries: secondaries.clone(),
+        ..master.answer(&join)
+    };
+    secondary.event(|core, now, log| core.on_join_answer(now, answer, log));
+    let told = Notice::JoinRefused { verdict: Verdict::Unknown, secondaries: secondaries.clone() };
+    assert_eq!(secondary.notices().iter().filter(|notice| **notice == told).count(), 1);
+    let status = secondary.status();
+    assert_eq!((status.join_refused, status.master_secondaries), (Some(Verdict::Unknown), secondaries));
 }

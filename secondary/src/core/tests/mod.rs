@@ -114,6 +114,7 @@ impl Master {
             digest: self.store.digest_at(fork).unwrap(),
             turn: mark::last_turn(self.store.marks()).cloned(),
             clean: mark::last_clean(self.store.marks()).cloned(),
+            secondaries: Vec::new(),
         }
     }
 
