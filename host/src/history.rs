@@ -119,7 +119,7 @@ mod tests {
             let EpochNumber { reign, start } = number.parse().unwrap();
             let (owner, incarnation) = (owner.parse().unwrap(), Incarnation::from_random(1));
             let epoch = Epoch { reign, owner, start, incarnation };
-            let mark = Mark { epoch, kind: *kind, reached: vec![], members: vec![] };
+            let mark = Mark { epoch, kind: *kind, reached: vec![], members: vec![], first: Order::ZERO };
             PlacedMark { mark, at: Order::new(*at), digest: Digest::EMPTY }
         };
         History::of(&marks.iter().map(placed).collect::<Vec<_>>())
@@ -187,7 +187,7 @@ mod tests {
                 start: 0,
                 incarnation: Incarnation::from_random(1),
             };
-            let mark = Mark { epoch, kind: Start, reached: vec![], members: vec![] };
+            let mark = Mark { epoch, kind: Start, reached: vec![], members: vec![], first: Order::ZERO };
             [PlacedMark { mark, at, digest: Digest::EMPTY.extend(&at.get().to_le_bytes()) }]
         };
         let known = History::of(&marks(Order::ZERO));

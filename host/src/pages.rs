@@ -142,6 +142,8 @@ pub struct Shown {
     pub log_id: Option<LogId>,
     /// The epoch of the last mark; none before there is one.
     pub epoch: Option<EpochNumber>,
+    /// The node that opened that epoch. Two nodes can open one number, on two sides of a cut.
+    pub epoch_owner: Option<NodeName>,
     /// All epochs of it.
     pub history: History,
     /// How often the log was cut or emptied. Told before it happens: an answer that began before must not go on.
@@ -156,6 +158,7 @@ pub fn with_epoch(mut response: Response, shown: &Shown) -> Response {
         }
     };
     set("replog-epoch", shown.epoch.map(|epoch| epoch.to_string()));
+    set("replog-epoch-owner", shown.epoch_owner.as_ref().map(ToString::to_string));
     set("replog-log-id", shown.log_id.map(|log_id| log_id.to_string()));
     response
 }

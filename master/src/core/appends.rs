@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use replog_shared::{
-    Applied, EpochNumber, Lines, Mark, Moment, Order, WriteConcern,
+    Applied, EpochNumber, Lines, Moment, Order, WriteConcern,
     entry::{self, EntryHead, EntryLine},
     limits::MAX_BATCH_MESSAGES,
     same_value::same_value,
@@ -61,7 +61,8 @@ impl MasterCore {
             Known::Run(_) if short_of == Shortage::Storage => self.on_append(now, wait, append, log),
             Known::Run(first) => {
                 let (count, w) = (append.messages.len() as u64, append.w);
-                let written = Written { first, count, duplicate: true, w };
+                let through = self.held_with(first.plus(count.saturating_sub(1)), w, log);
+                let written = Written { first, count, through, duplicate: true, w };
                 self.wait_without_room(wait, written, append.deadline, log);
             }
         }
@@ -80,7 +81,9 @@ impl MasterCore {
         if !matches!(self.phase, Phase::Leading(_)) || !is_there {
             return self.on_wait(wait, order, w, deadline, log);
         }
-        self.wait_without_room(wait, Written { first: order, count: 1, duplicate: true, w }, deadline, log);
+        let through = self.held_with(order, w, log);
+        let written = Written { first: order, count: 1, through, duplicate: true, w };
+        self.wait_without_room(wait, written, deadline, log);
     }
 
     /// Lets a caller wait for what w nodes hold already; any other is refused.
@@ -91,7 +94,7 @@ impl MasterCore {
         deadline: Option<Moment>,
         log: &dyn LogView,
     ) {
-        let through = Some(written.first.plus(written.count));
+        let through = Some(written.through);
         let held = self.held_by(log);
         if held[usize::from(written.w.get()) - 1] >= through {
             return self.pending.insert(wait, written, deadline);
@@ -168,10 +171,9 @@ impl MasterCore {
         log: &dyn LogView,
     ) -> Result<Lines, Refusal> {
         let (mut bytes, mut ends) = (Vec::new(), Vec::with_capacity(messages.len()));
-        // Marks that no entry stands behind yet travel with the next one.
-        let (marks, mut order) = (marks_at_tip(log), log.tip().place.length);
+        let mut order = log.tip().place.length;
         let at = self.wall.max(log.tip().at.unwrap_or_default());
-        let mut limit = self.max_line_bytes().saturating_sub(marks);
+        let limit = self.max_line_bytes();
         for (nth, NewMessage { id, message }) in messages.iter().enumerate() {
             let start = bytes.len();
             let head = EntryHead { order, epoch, at, more: nth + 1 < messages.len() };
@@ -181,7 +183,6 @@ impl MasterCore {
             }
             ends.push(bytes.len());
             order = order.next();
-            limit = self.max_line_bytes();
         }
         Ok(Lines::of_entries(Bytes::from(bytes), ends, log.tip()))
     }
@@ -274,13 +275,6 @@ impl MasterCore {
         }
         holders
     }
-}
-
-/// Bytes of the marks at the log's end.
-fn marks_at_tip(log: &dyn LogView) -> usize {
-    let length = log.tip().place.length;
-    let marks = log.marks().iter().rev().take_while(|placed| placed.at == length);
-    marks.map(|placed| Mark::encode(&placed.mark).len()).sum()
 }
 
 /// Looks the ids of an append up.
