@@ -9,7 +9,7 @@ use tracing::warn;
 
 use super::{Node, Waiter, handle::Command, limits::SWEEP_INTERVAL};
 use crate::{
-    core::events::{Shortage, WaitId, WriteOutcome},
+    core::events::{Refusal, Shortage, WaitId, WriteOutcome},
     telemetry::Arrival,
 };
 
