@@ -3,7 +3,8 @@
 use std::{fmt, io, process::ExitCode};
 
 use http::StatusCode;
-use serde::Deserialize;
+use replog_shared::{Applied, Code};
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use crate::{node_url::NodeUrl, output};
@@ -90,13 +91,17 @@ impl Failure {
     /// here and there (a proxy's 502), nothing can be assumed.
     pub(crate) fn of_append(status: StatusCode, body: &[u8]) -> Self {
         let problem = Box::new(Problem::parse(body));
-        match (&problem.applied, status) {
-            (Some(Value::Bool(true)), _) | (None, StatusCode::GATEWAY_TIMEOUT) => Self::NotInTime(problem),
-            (Some(Value::Bool(false)), _) | (None, StatusCode::SERVICE_UNAVAILABLE) => {
+        match (problem.applied, status) {
+            (Some(Applied::Yes), _) | (None, StatusCode::GATEWAY_TIMEOUT) => Self::NotInTime(problem),
+            (Some(Applied::No), _) | (None, StatusCode::SERVICE_UNAVAILABLE) => {
                 Self::Refused { status, problem }
             }
             (None, _) if status.is_client_error() => Self::Refused { status, problem },
-            _ => Self::Unknown(format!("{status}: {problem}")),
+            // The node cannot tell what became of an earlier request with this id, but this one did nothing.
+            (Some(Applied::Unknown), _) if problem.code.is_some_and(Code::stored_nothing) => {
+                Self::Refused { status, problem }
+            }
+            (Some(Applied::Unknown) | None, _) => Self::Unknown(format!("{status}: {problem}")),
         }
     }
 
@@ -104,7 +109,7 @@ impl Failure {
     pub(crate) fn may_pass(&self) -> bool {
         match self {
             Self::Unreachable { .. } | Self::Unknown(_) => true,
-            Self::Refused { status, .. } => *status == StatusCode::SERVICE_UNAVAILABLE,
+            Self::Refused { status, problem } => problem.may_pass(*status),
             _ => false,
         }
     }
@@ -116,6 +121,7 @@ impl Failure {
             Self::Refused { status, problem } => {
                 match problem.line.filter(|line| *line > 0).and_then(number_of) {
                     Some(number) => {
+                        let problem = problem.without_line();
                         Self::Usage(format!("line {number} of the input is refused with {status}: {problem}"))
                     }
                     None => Self::Refused { status, problem },
@@ -154,15 +160,33 @@ impl Failure {
 pub(crate) struct Problem {
     title: Option<String>,
     detail: Option<String>,
-    /// Whether the entry is in the log: `true`, `false` or `"unknown"`.
-    applied: Option<Value>,
+    /// Which refusal it is; none if this program does not know it.
+    #[serde(deserialize_with = "known")]
+    code: Option<Code>,
+    /// Whether the entry is in the log.
+    #[serde(deserialize_with = "known")]
+    applied: Option<Applied>,
+    /// Whether the same request may succeed later.
+    retryable: Option<bool>,
     /// Where the entry is, if it is in the log.
     order: Option<u64>,
     /// Which line of the request is to blame, counted from 1.
     line: Option<usize>,
 }
 
+/// A member whose value this program knows; none for any other, as newer nodes may send it.
+fn known<'de, T: Deserialize<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
+    Ok(T::deserialize(Value::deserialize(deserializer)?).ok())
+}
+
 impl Problem {
+    /// Whether the same request may succeed later: as the node says, else as the code says; something between here
+    /// and the node, such as a proxy, says it by its status.
+    fn may_pass(&self, status: StatusCode) -> bool {
+        let said = self.retryable.or_else(|| self.code.map(Code::is_retryable));
+        said.unwrap_or(status == StatusCode::SERVICE_UNAVAILABLE)
+    }
+
     /// Reads a problem document; what is none becomes a problem whose detail is its first line.
     fn parse(body: &[u8]) -> Self {
         serde_json::from_slice(body).unwrap_or_else(|_| {
@@ -170,6 +194,14 @@ impl Problem {
             let line = text.lines().next().filter(|line| !line.is_empty());
             Self { detail: line.map(|line| line.chars().take(200).collect()), ..Self::default() }
         })
+    }
+
+    /// Without the number of the line at the beginning, which is one of the request and not of the file.
+    fn without_line(self) -> Self {
+        let prefix = self.line.map(|line| format!("Line {line}: ")).unwrap_or_default();
+        let detail =
+            self.detail.map(|detail| detail.strip_prefix(&prefix).map(str::to_owned).unwrap_or(detail));
+        Self { detail, ..self }
     }
 
     /// Adds where the entry with this `id` is.
@@ -204,6 +236,32 @@ mod tests {
         assert_eq!(code(502, "not even JSON"), 5);
         assert_eq!(code(503, r#"{"title": "Stopping", "applied": true, "order": 7}"#), 3);
         assert_eq!(code(503, r#"{"title": "Stopping", "applied": "unknown"}"#), 5);
+    }
+
+    #[test]
+    fn every_code_has_an_exit_code_and_says_whether_to_try_again() {
+        for known in Code::ALL {
+            let status = StatusCode::from_u16(known.status()).unwrap();
+            for (applied, exit_code) in [("false", 1), ("true", 3), ("\"unknown\"", 5)] {
+                let exit_code = if exit_code == 5 && known.stored_nothing() { 1 } else { exit_code };
+                let body = format!(r#"{{"code": "{known}", "applied": {applied}}}"#);
+                let failure = Failure::of_append(status, body.as_bytes());
+                assert_eq!(failure.exit_code(), exit_code, "{body}");
+            }
+            let body = format!(r#"{{"code": "{known}"}}"#);
+            let refused = Failure::Refused { status, problem: Box::new(Problem::parse(body.as_bytes())) };
+            assert_eq!(refused.may_pass(), known.is_retryable(), "{body}");
+            let timed_out = known.status() == 504;
+            let exit_code = Failure::of_answer(status, body.as_bytes()).exit_code();
+            assert_eq!(exit_code, if timed_out { 3 } else { 1 }, "{body}");
+        }
+    }
+
+    #[test]
+    fn what_a_newer_node_says_is_passed_over() {
+        let problem = Problem::parse(br#"{"code": "brand_new", "applied": 7, "detail": "So it is."}"#);
+        assert_eq!((problem.code, problem.applied, problem.to_string()), (None, None, "So it is.".into()));
+        assert!(problem.may_pass(StatusCode::SERVICE_UNAVAILABLE));
     }
 
     #[test]

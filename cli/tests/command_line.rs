@@ -64,6 +64,16 @@ fn append_takes_json_and_lines_of_the_input() {
 }
 
 #[test]
+fn append_passes_over_a_byte_order_mark_before_its_input() {
+    let node = FakeNode::start(&[]);
+    let run = replog_with_input(&node.url(), &["append", "-"], "\u{feff}Msg0\n\u{feff}Msg1\n");
+    assert_eq!((run.code, run.err.as_str()), (0, ""));
+    assert_eq!(node.messages(), ["Msg0", "\u{feff}Msg1"], "further on it is a character like others");
+    let run = replog_with_input(&node.url(), &["append", "--json-message"], "\u{feff}\"Msg2\"\n");
+    assert_eq!((run.code, run.err.as_str()), (0, ""));
+}
+
+#[test]
 fn append_stops_at_a_bad_line_and_names_it() {
     let node = FakeNode::start(&[]);
     let run = replog_with_input(&node.url(), &["append", "--json-message"], "1\n{\n3\n");
@@ -288,6 +298,7 @@ fn read_never_mixes_two_histories() {
     let steady = replog(&paging_node(&[FIRST, ("a", "1.0", r#"{"messages": [3]}"#), END]), &["read"]);
     assert_eq!((steady.code, steady.out.as_str()), (0, "1\n2\n3\n"));
     for pages in [
+        &[FIRST, ("a", "1.0\r\nreplog-epoch-owner: s1", r#"{"messages": ["other"]}"#)],
         &[FIRST, ("a", "1.1", r#"{"messages": ["other"]}"#)],
         &[FIRST, ("b", "1.0", r#"{"messages": ["other"]}"#)],
         &[FIRST, ("a", "1.1", r#"{"messages": []}"#)],

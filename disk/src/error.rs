@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use replog_shared::store::{ReadError, StoreError};
+use replog_shared::store::StoreError;
 
 use crate::format::WalkError;
 
@@ -14,9 +14,6 @@ use crate::format::WalkError;
 pub(crate) enum Failed {
     #[error("{what} {}: {error}", path.display())]
     Io { what: &'static str, path: PathBuf, error: io::Error },
-    /// What is on the disk is not what was written.
-    #[error("{0}")]
-    Damaged(ReadError),
     /// A segment is damaged.
     #[error("{}: {_1}", _0.display())]
     Walk(PathBuf, WalkError),

@@ -15,7 +15,7 @@ use crate::{
 };
 
 /// The version of the file. A program refuses files above its own.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 /// Where the operating system tells which boot this is.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
@@ -33,6 +33,10 @@ pub struct NodeFacts {
     /// Whether the node has once held all that its master held when it joined, since it was created, emptied
     /// or lost its end. Only whole nodes count in a promotion.
     pub whole: bool,
+    /// The epoch of a clean that this node began as master and that may not be done; none while there is none.
+    /// Absent below version 3.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cleaning: Option<Epoch>,
     /// The level at which the log was last written.
     pub durability: Durability,
     /// The boot in which the directory was last in use; empty if the system does not tell.
@@ -120,6 +124,7 @@ impl NodeFile {
             log_id: None,
             fence: None,
             whole: false,
+            cleaning: None,
             durability: level,
             boot_id: boot_id.clone(),
             clean_stop: true,

@@ -62,6 +62,7 @@ impl Keeper {
             facts.log_id = identity.log_id;
             facts.fence.clone_from(&identity.fence);
             facts.whole = identity.whole;
+            facts.cleaning.clone_from(&identity.cleaning);
         })
     }
 
@@ -133,14 +134,15 @@ fn identity(file: &NodeFile, store: &DiskStore) -> anyhow::Result<Identity> {
             "it has a log, and node.json does not say which: restore node.json, or move the directory away and let this node fetch everything anew"
         );
     }
-    Ok(Identity { log_id: facts.log_id, fence: facts.fence.clone().max(last), whole: facts.whole })
+    let fence = facts.fence.clone().max(last);
+    Ok(Identity { log_id: facts.log_id, fence, whole: facts.whole, cleaning: facts.cleaning.clone() })
 }
 
 #[cfg(test)]
 mod tests {
     use std::fs;
 
-    use replog_shared::{Epoch, Incarnation, Lines, LogId, Mark, MarkKind};
+    use replog_shared::{Epoch, Incarnation, Lines, LogId, Mark, MarkKind, Order};
 
     use super::*;
     use crate::held::Held;
@@ -155,7 +157,8 @@ mod tests {
         let mut held = Held::new(open(dir, OpenMode::Strict).unwrap());
         let owner = "node1".parse().unwrap();
         let epoch = Epoch { reign: 1, owner, start: 1, incarnation: Incarnation::from_random(1) };
-        let mark = Mark { epoch, kind: MarkKind::Start, reached: vec![], members: vec![] };
+        let mark =
+            Mark { epoch, kind: MarkKind::Start, reached: vec![], members: vec![], first: Order::ZERO };
         let log_id = Some(LogId::from_random(1));
         held.save(&Identity { log_id, whole: true, ..Identity::default() }).unwrap();
         held.append(&Lines::of_mark(mark, held.log().tip()));
@@ -182,6 +185,30 @@ mod tests {
         drop(storage);
         // Nobody knows any more that something is missing but the node itself.
         assert!(!open(dir.path(), OpenMode::Strict).unwrap().identity.whole);
+    }
+
+    #[test]
+    fn a_clean_under_way_is_known_to_later_starts_until_it_is_done() {
+        let dir = tempfile::tempdir().unwrap();
+        live_once(dir.path());
+        let epoch = || Epoch {
+            reign: 1,
+            owner: "node1".parse().unwrap(),
+            start: 2,
+            incarnation: Incarnation::from_random(1),
+        };
+        let mut storage = open(dir.path(), OpenMode::Strict).unwrap();
+        assert_eq!(storage.identity.cleaning, None);
+        let cleaning = Identity { cleaning: Some(epoch()), ..storage.identity.clone() };
+        storage.keeper.save(&cleaning).unwrap();
+        drop(storage);
+        for _ in 0..2 {
+            assert_eq!(open(dir.path(), OpenMode::Strict).unwrap().identity, cleaning);
+        }
+        let mut storage = open(dir.path(), OpenMode::Strict).unwrap();
+        storage.keeper.save(&Identity { cleaning: None, ..cleaning }).unwrap();
+        drop(storage);
+        assert_eq!(open(dir.path(), OpenMode::Strict).unwrap().identity.cleaning, None);
     }
 
     #[test]

@@ -1,29 +1,37 @@
-//! The words that descriptions are made of.
+//! The list of codes as clients read it.
 
-use std::{collections::BTreeSet, fs, path::Path};
+use std::{env, fmt::Write as _, fs, path::Path};
 
-use replog_host::openapi::problems::ALL;
+use replog_shared::Code;
 
-/// The codes in the README's table of errors, each with its status.
-fn listed() -> BTreeSet<(u16, String)> {
-    let readme = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md"));
-    let readme = readme.expect("there is a README");
-    let (_, errors) = readme.split_once("### Errors").expect("it has a section on errors");
-    let (errors, _) = errors.split_once("\n### ").expect("another section follows");
-    let cells = errors.lines().map(|line| line.split('|').map(str::trim).collect::<Vec<_>>());
-    let rows = cells.filter_map(|cells| Some((cells.get(1)?.parse().ok()?, (*cells.get(2)?).to_owned())));
-    rows.flat_map(|(status, codes): (u16, String)| {
-        let words: Vec<String> = codes.split('`').skip(1).step_by(2).map(str::to_owned).collect();
-        let is_code = |word: &String| word.bytes().all(|byte| byte == b'_' || byte.is_ascii_lowercase());
-        words.into_iter().filter(is_code).map(move |code| (status, code))
-    })
-    .collect()
+const HEAD: &str = "| status | `code` | again | why |\n| --- | --- | --- | --- |\n";
+
+/// The table of errors: one row a code.
+fn table() -> String {
+    let mut table = HEAD.to_owned();
+    for code in Code::ALL {
+        let again = if code.is_retryable() { "later" } else { "–" };
+        writeln!(table, "| {} | `{code}` | {again} | {} |", code.status(), code.why())
+            .expect("a string takes all");
+    }
+    table
 }
 
+/// The README's table of errors is made of the list of codes. `REPLOG_RENEW=1` writes it.
 #[test]
-fn the_readme_and_the_descriptions_know_the_same_codes() {
-    let described: BTreeSet<(u16, String)> =
-        ALL.iter().map(|known| (known.status, known.code.to_owned())).collect();
-    assert_eq!(described.len(), ALL.len(), "no code stands there twice");
-    assert_eq!(listed(), described);
+fn the_readme_has_every_code() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../README.md");
+    let readme = fs::read_to_string(&path).expect("there is a README");
+    let at = readme.find(HEAD).expect("it has a table of errors");
+    let end = readme[at..].find("\n\n").expect("something follows the table") + at + 1;
+    let renewed = [&readme[..at], &table(), &readme[end..]].concat();
+    if env::var_os("REPLOG_RENEW").is_some() {
+        fs::write(&path, &renewed).expect("it can be written");
+    }
+    let committed = fs::read_to_string(&path).expect("there is a README");
+    assert!(
+        committed == renewed,
+        "the table of errors in the README is not the list of codes: renew it by `REPLOG_RENEW=1 cargo nextest run -E \
+         'binary(openapi)'`"
+    );
 }

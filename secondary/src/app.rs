@@ -7,7 +7,8 @@ use replog_disk::OpenMode;
 use replog_host::{
     bus::{Bus, NatsBus},
     console::Snapshots,
-    edge,
+    descriptors,
+    edge::{self, Waits},
     held::HeldFailure,
     reload::Reload,
     spans::Spans,
@@ -102,14 +103,16 @@ async fn start_over<S: Store>(config: Config, storage: Storage<S>, bus: impl Bus
     let spans = Spans::to_any(config.collector.as_ref(), "replog-secondary", &config.log, &config.name)?;
     let (node, handle) = Node::new(core, storage, bus, translator(&config), spans.clone());
     let durability = config.storage.durability;
+    let waits = Waits::new(&config.edge.limits);
     let context = Context {
         node: handle,
         log: config.log.clone(),
         name: config.name.clone(),
         durability,
         allow_faults: config.allow_faults,
-        consoles: Snapshots::default(),
-        tails: Tails::new(&config.edge.limits),
+        consoles: Snapshots::new(waits.clone()),
+        tails: Tails::new(&config.edge.limits, waits.clone()),
+        waits,
         stopping: stop_edge.clone(),
         stopped: stop_node.clone(),
     };
@@ -137,7 +140,8 @@ fn core(config: &Config, identity: Identity) -> SecondaryCore {
 ///
 /// # Errors
 /// What keeps it from starting, or a defect that ended it.
-pub async fn run(config: Config) -> anyhow::Result<()> {
+pub async fn run(mut config: Config) -> anyhow::Result<()> {
+    descriptors::fit(&mut config.edge.limits, 1);
     let reload = Reload::new(config.edge.clone());
     let translator = translator(&config);
     let bus =

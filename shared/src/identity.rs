@@ -18,4 +18,8 @@ pub struct Identity {
     /// Since it was created, wiped or lost its tail, this node has once held all that its master held when it
     /// joined. Only whole nodes count as reached in a promotion.
     pub whole: bool,
+    /// The epoch of a clean that this node began as master: durable before the clean touches the log, so that a
+    /// start after a crash within it finishes it. None while no clean is under way.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cleaning: Option<Epoch>,
 }

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use replog_tests::harness::{Cluster, Options, SOON};
+use replog_tests::harness::{Cluster, Options, SOON, disk::quarantine};
 use serde_json::json;
 
 /// The segments of a node's log, in order.
@@ -104,6 +104,29 @@ async fn a_secondary_with_a_damaged_log_quarantines_and_fetches_again() {
     assert_eq!(cluster.equal_logs(SOON).await.len(), 60);
     assert!(fs::read_dir(directory.join("quarantine")).unwrap().count() > 0);
     assert!(cluster.secondary(1).process.log().contains("went into quarantine"));
+}
+
+#[tokio::test]
+async fn what_a_clean_gives_up_is_kept_on_no_node() {
+    let mut cluster = Cluster::start(Options::on_disk()).await;
+    append(&cluster, 0..50, 3).await;
+    stop(&mut cluster.secondary(2).process).await;
+    cluster.client().post("/clean", json!({"w": 2})).await.expect_ok(2);
+    cluster.secondary(2).start().await;
+    cluster.client().write("new", 3).await;
+    assert_eq!(cluster.equal_logs(SOON).await.len(), 1);
+    for node in ["master", "secondary1", "secondary2"] {
+        assert_eq!(quarantine(&cluster.directory(node)), "", "{node}");
+        assert_eq!(
+            segments(&cluster.directory(node)).iter().filter(|path| is_segment(path)).count(),
+            1,
+            "{node}"
+        );
+    }
+}
+
+fn is_segment(path: &Path) -> bool {
+    path.extension().is_some_and(|extension| extension == "log")
 }
 
 /// Takes the last bytes of a log away, more than the record at its end.

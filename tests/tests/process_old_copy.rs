@@ -2,7 +2,7 @@
 
 use std::{fs, path::Path, process::Command, time::Duration};
 
-use replog_tests::harness::{Cluster, Node, Options, SOON, equal_logs, wait_until};
+use replog_tests::harness::{Cluster, Node, Options, SOON, disk::quarantine, equal_logs, wait_until};
 use serde_json::{Value, json};
 
 fn copy(from: &Path, to: &Path) {
@@ -93,8 +93,7 @@ async fn an_old_copy_that_led_alone_stops_in_words_and_recover_gives_it_up() {
     given_up.client.append_range(20..25, 3).await;
     let others = [cluster.reader(1), cluster.reader(2)];
     assert_eq!(equal_logs(&given_up.client, &others, SOON).await.len(), 25);
-    let quarantine = fs::read_dir(cluster.directory("master").join("quarantine")).unwrap();
-    let kept: String = quarantine.map(|file| fs::read_to_string(file.unwrap().path()).unwrap()).collect();
+    let kept = quarantine(&cluster.directory("master"));
     assert!((10..13).all(|id| kept.contains(&format!("\"m{id}\""))), "{kept}");
 }
 

@@ -19,7 +19,7 @@ use crate::{
     output,
 };
 
-/// Write the log to a file, one entry a line: {"order": …, "epoch": …, "id": …, "message": …}.
+/// Write the log to a file, one entry a line: {"order": …, "epoch": …, "at": …, "id": …, "message": …}.
 ///
 /// Any node can be asked. "replog import" reads such a file. With --resume it goes on behind the last entry of the file,
 /// which must be the same in the log. If the log is emptied or cut by a promotion meanwhile, it stops with exit code 1.
@@ -99,6 +99,7 @@ impl Export {
         bar: &ProgressBar,
     ) -> Result<(), Failure> {
         let answer = client::checked(client.get_lines(&history.full_messages()).await?).await?;
+        history.enter(answer.headers())?;
         let (mut body, mut rest, mut proven) = (answer.into_body(), Vec::new(), history.is_new());
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| Failure::Unknown(format!("the answer broke off: {error}")))?;

@@ -1,13 +1,14 @@
 //! Cuts the end of the log off, durably, so that a crash at any moment leaves the log as it was, as it is to
 //! be, or between the two.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use replog_shared::{Digest, Mark, Order, Place, PlacedMark};
+use replog_shared::{Digest, Mark, Order, Place, PlacedMark, store::Cut};
 
 use super::{
+    quarantine::{Behind, Quarantine},
     segments::Segment,
-    shared::{Shared, write},
+    shared::{Shared, read, write},
 };
 use crate::{
     error::Failed,
@@ -19,11 +20,11 @@ use crate::{
 /// Where a log is cut.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct CutAt {
-    /// What stands behind it goes.
+    /// What follows it goes.
     pub(super) place: Place,
     /// The log's digest there.
     pub(super) digest: Digest,
-    /// How many marks directly before it stand behind the last entry: they have its order and stay.
+    /// How many marks directly before it follow the last entry: they have its order and stay.
     pub(super) marks_that_stay: u32,
     /// The log's length before.
     pub(super) length: Order,
@@ -33,15 +34,10 @@ impl CutAt {
     pub(super) fn new(place: Place, digest: Digest, length: Order, marks: &[PlacedMark]) -> CutAt {
         CutAt { place, digest, marks_that_stay: marks_at_end(&marks[..place.marks as usize], place), length }
     }
-}
 
-/// That the segments behind it go must not take away what they prove of the last one that stays.
-fn close_last_that_stays(files: &dyn Files, segments: &mut [Segment], place: Place) -> Result<(), Failed> {
-    let stay = segments.partition_point(|segment| segment.start() < place);
-    let digest = segments.get(stay).map(|next| next.header.digest);
-    match (digest, segments[..stay].last_mut()) {
-        (Some(digest), Some(last)) => close_segment(files, last, digest),
-        _ => Ok(()),
+    /// How many of the marks that stay directly before the place are in a segment that begins there.
+    fn marks_in(&self, start: Place) -> u32 {
+        self.marks_that_stay.min(self.place.marks - start.marks)
     }
 }
 
@@ -51,35 +47,89 @@ fn marks_at_end(marks: &[PlacedMark], place: Place) -> u32 {
 }
 
 impl Shared {
-    /// Cuts. The log must be sealed. Newest segments go first, one by one, so that there is never a hole.
+    /// Cuts, and returns the files in quarantine. The log must be sealed. Newest segments go first, one by one, so that
+    /// there is never a hole. No lock is held while the disk works: readers and the node go on meanwhile.
     ///
     /// # Errors
     /// The log ends somewhere between the cut and where it ended before.
-    pub(super) fn cut(&self, cut: &CutAt, marks: &[PlacedMark]) -> Result<(), Failed> {
+    pub(super) fn cut(&self, cut: &CutAt, kept: Cut) -> Result<Vec<PathBuf>, Failed> {
         let (files, dir) = (&*self.dir.files, &self.dir.log);
+        let entries_go = cut.place.length < cut.length;
+        let quarantine = match kept {
+            Cut::Quarantine if entries_go => Some(Quarantine::begin(&self.dir)?),
+            Cut::Quarantine | Cut::Drop => None,
+        };
+        self.close_last_that_stays(cut.place)?;
+        let part = self.part_that_stays(cut)?;
+        let (gone, last) = self.forget_from(cut.place, part);
+        let mut moved = Vec::new();
+        for segment in gone.iter().rev() {
+            match &quarantine {
+                Some(quarantine) => moved.push(quarantine.take(&segment.path)?),
+                None => {
+                    files.remove(&segment.path).map_err(Failed::removing(&segment.path))?;
+                    files.sync_dir(dir).map_err(Failed::syncing(dir))?;
+                }
+            }
+        }
+        if let Some((last, behind)) = last.zip(part) {
+            moved.extend(quarantine.map(|to| to.copy(&last, behind, cut)).transpose()?.flatten());
+            // In memory it ends before the record, which is in one of the two files that a reader may have opened.
+            replace_by_prefix(files, dir, &last, behind.from, cut.digest)?;
+        }
+        moved.reverse();
+        Ok(moved)
+    }
+
+    /// That the segments after it go must not take away what they prove of the last one that stays.
+    fn close_last_that_stays(&self, place: Place) -> Result<(), Failed> {
+        let (last, digest) = {
+            let segments = read(&self.segments);
+            let stay = segments.partition_point(|segment| segment.start() < place);
+            (segments[..stay].last().map(Segment::outline), segments.get(stay).map(|next| next.header.digest))
+        };
+        let Some((mut last, digest)) = last.zip(digest) else { return Ok(()) };
+        close_segment(&*self.dir.files, &mut last, digest)?;
         let mut segments = write(&self.segments);
-        close_last_that_stays(files, &mut segments, cut.place)?;
-        while let Some(last) = segments.pop_if(|last| last.start() >= cut.place) {
-            files.remove(&last.path).map_err(Failed::removing(&last.path))?;
-            files.sync_dir(dir).map_err(Failed::syncing(dir))?;
-        }
-        let Some(last) = segments.last_mut() else { return Ok(()) };
-        let in_segment = &marks[last.start().marks as usize..cut.place.marks as usize];
-        let at = self.offset_of(last, cut.place.length, marks_at_end(in_segment, cut.place))?;
-        if at >= last.end {
-            return Ok(());
-        }
-        let end = replace_by_prefix(files, dir, last, at, cut.digest)?;
-        last.end = end;
-        last.index.cut(at);
+        let closed = segments.iter_mut().find(|segment| segment.header == last.header);
+        closed.into_iter().for_each(|segment| segment.end = last.end);
         Ok(())
     }
 
-    /// Where in a segment the first line begins behind `length` entries and `marks` marks after them.
-    fn offset_of(&self, segment: &Segment, length: Order, marks: u32) -> Result<u64, Failed> {
-        let reading = || Failed::reading(&segment.path);
-        let file = self.dir.files.open(&segment.path).map_err(reading())?;
-        let (from, mut at) = segment.seek(length);
+    /// The bytes that go of the last segment that stays; `None` if all of it stays.
+    fn part_that_stays(&self, cut: &CutAt) -> Result<Option<Behind>, Failed> {
+        let (last, seek) = {
+            let segments = read(&self.segments);
+            let stay = segments.partition_point(|segment| segment.start() < cut.place);
+            let Some(last) = segments[..stay].last() else { return Ok(None) };
+            (last.outline(), last.seek(cut.place.length))
+        };
+        let from = self.offset_of(&last, seek, cut.place.length, cut.marks_in(last.start()))?;
+        Ok((from < last.end).then_some(Behind { from, to: last.end }))
+    }
+
+    /// From now on no reader looks for anything after the place. What goes, and the last segment that stays.
+    fn forget_from(&self, place: Place, part: Option<Behind>) -> (Vec<Segment>, Option<Segment>) {
+        let mut segments = write(&self.segments);
+        let stay = segments.partition_point(|segment| segment.start() < place);
+        let gone = segments.split_off(stay);
+        if let Some((last, behind)) = segments.last_mut().zip(part) {
+            // Whether a reader opens the file before it is replaced or after: up to here both are the same.
+            last.end = behind.from;
+            last.index.cut(behind.from);
+        }
+        (gone, segments.last().map(Segment::outline))
+    }
+
+    /// Where in a segment the first line begins after `length` entries and `marks` marks that follow them.
+    fn offset_of(
+        &self,
+        segment: &Segment,
+        (from, mut at): (u64, Order),
+        length: Order,
+        marks: u32,
+    ) -> Result<u64, Failed> {
+        let file = self.dir.files.open(&segment.path).map_err(Failed::reading(&segment.path))?;
         let mut walker =
             Walker::new(Stretch { file, salt: segment.header.salt, from, to: segment.end }, READ_BYTES);
         let (mut passed, mut offset) = (0, from);

@@ -57,6 +57,11 @@ impl Segment {
         self.header.start
     }
 
+    /// The same without its index, for work on its file while others go on with the log.
+    pub(crate) fn outline(&self) -> Segment {
+        Segment { path: self.path.clone(), header: self.header, end: self.end, index: Indexer::default() }
+    }
+
     /// A frame at or before the first line that belongs to `order`, and the order to which it belongs.
     pub(crate) fn seek(&self, order: Order) -> (u64, Order) {
         let entries = order.since(self.start().length);

@@ -118,16 +118,26 @@ impl Shared {
         Ok(Some(at))
     }
 
-    /// Opens the segment, under the lock: a cut that replaces or removes it finds it open, and what was
-    /// opened stays as it is.
+    /// Opens a segment; `None` if there is none, or a cut takes it away at this moment. What was opened stays as it is,
+    /// whatever a cut makes of its name. No lock is held while the disk works.
     fn open(&self, index: usize, from: Order) -> Result<Option<Opened>, ReadError> {
+        let Some(segment) = self.segment(index) else { return Ok(None) };
+        let file = self.dir.files.open(&segment.path);
         let segments = read(&self.segments);
-        let Some(segment) = segments.get(index) else { return Ok(None) };
-        let path = segment.path.clone();
-        let file = self.dir.files.open(&path).map_err(|error| self.damaged(from, &path, &error.into()))?;
-        let (offset, at) = segment.seek(from);
-        let stretch = Stretch { file, salt: segment.header.salt, from: offset, to: segment.end };
-        Ok(Some(Opened { path, stretch, at }))
+        // Where it is not in the list any more, nobody knows whose file was opened.
+        let Some(now) = segments.get(index).filter(|now| now.header == segment.header) else {
+            return Ok(None);
+        };
+        let (offset, at) = now.seek(from);
+        let to = now.end;
+        drop(segments);
+        let path = segment.path;
+        let file = file.map_err(|error| self.damaged(from, &path, &error.into()))?;
+        Ok(Some(Opened { stretch: Stretch { file, salt: segment.header.salt, from: offset, to }, path, at }))
+    }
+
+    fn segment(&self, index: usize) -> Option<Segment> {
+        read(&self.segments).get(index).map(Segment::outline)
     }
 
     fn damaged(&self, order: Order, path: &Path, error: &WalkError) -> ReadError {

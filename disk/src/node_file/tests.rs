@@ -159,3 +159,36 @@ fn a_file_of_version_1_reads_back_and_is_written_anew() {
     let file = open(&data, Durability::Disk, "boot").unwrap();
     assert_eq!((file.facts().whole, file.facts().log_end, file.facts().format), (true, None, FORMAT));
 }
+
+#[test]
+fn a_file_of_version_2_reads_back_and_is_written_anew() {
+    let files = SimulatedFiles::new(1);
+    let data = dir(&files);
+    let old = r#"{"format":2,"node":"secondary1","log_id":null,"fence":null,"whole":true,"durability":"disk","boot_id":"boot","clean_stop":true,"log_end":{"length":0,"marks":0,"digest":"0000000000000000"},"crc32":2186047592}"#;
+    let file = data.files.create(&path_in(&data)).unwrap();
+    write_full(&*file, old.as_bytes(), 0).unwrap();
+    let file = open(&data, Durability::Disk, "boot").unwrap();
+    assert_eq!(
+        (file.facts().whole, file.facts().cleaning.clone(), file.facts().format),
+        (true, None, FORMAT)
+    );
+    assert_eq!(file.facts().log_end, Some(LogEnd::default()));
+}
+
+#[test]
+fn a_clean_under_way_is_on_the_disk_when_update_returns() {
+    let files = SimulatedFiles::new(1);
+    let data = dir(&files);
+    let mut file = open(&data, Durability::Disk, "boot").unwrap();
+    become_whole(&mut file);
+    file.update(|facts| facts.cleaning = Some(fence(1))).unwrap();
+    drop((file, data));
+    files.crash_power();
+    let data = dir(&files);
+    let mut file = open(&data, Durability::Disk, "boot").unwrap();
+    assert_eq!(file.facts().cleaning, Some(fence(1)));
+    file.update(|facts| facts.cleaning = None).unwrap();
+    drop((file, data));
+    files.crash_power();
+    assert_eq!(open(&dir(&files), Durability::Disk, "boot").unwrap().facts().cleaning, None);
+}

@@ -102,13 +102,32 @@ fn a_cut_log_is_the_log_before_at_every_place() {
         model.cut_within(&tip, bytes);
         assert_holds(&log, &model);
         files.crash_power();
-        let quarantined = kept.map(|path| files.content(&root())[&path].clone()).unwrap_or_default();
-        assert!(quarantined == cut, "what was cut is in quarantine, durable");
+        assert!(quarantined(&files) == cut, "what was cut is in quarantine, durable");
         drop(log);
         let mut log = Log::open(&files, STRICT).unwrap();
         assert_holds(&log, &model);
         log.append(2, 10, true);
         log.settle().unwrap();
+    }
+}
+
+#[test]
+fn a_whole_log_is_cut_without_room_for_a_copy() {
+    for kept in [Cut::Quarantine, Cut::Drop] {
+        let files = SimulatedFiles::new(1);
+        let (mut log, model) = filled(&files, STRICT);
+        log.store.close().unwrap();
+        log = Log::open(&files, STRICT).unwrap();
+        let before: usize = segments(&files).iter().map(|(_, content)| content.len()).sum();
+        files.fill_up(0);
+        log.store.truncate(place(0, 0), kept).unwrap();
+        let moved: usize = quarantine(&files).iter().map(|(_, content)| content.len()).sum();
+        files.crash_power();
+        let all = if kept == Cut::Quarantine { (before, model.bytes) } else { (0, Vec::new()) };
+        assert_eq!(moved, all.0, "{kept:?}: as they were");
+        assert!(quarantined(&files) == all.1, "{kept:?}: and nothing twice");
+        drop(log);
+        assert_eq!(Log::open(&files, STRICT).unwrap().store.tip(), &replog_shared::lines::Tip::default());
     }
 }
 

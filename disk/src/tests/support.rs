@@ -8,7 +8,8 @@ use std::{
 
 use bytes::Bytes;
 use replog_shared::{
-    Durability, Epoch, Incarnation, Lines, Mark, MarkKind, Message, MessageId, Order, Place, entry,
+    Durability, Epoch, Incarnation, Lines, Mark, MarkKind, Message, MessageId, Order, Place, WallTime,
+    entry::{self, EntryHead},
     lines::Tip,
     store::{LogView, Reader, Store, StoreError},
 };
@@ -16,6 +17,7 @@ use replog_shared::{
 use crate::{
     DataDir, DiskStore, OpenError, OpenMode, OpenOptions, OpenReport, SegmentSizes,
     files::simulated::SimulatedFiles,
+    format::{Frame, HEADER_BYTES, Header, Stretch, Walker},
 };
 
 /// Segments so small that a few entries fill one.
@@ -41,7 +43,7 @@ pub(super) fn root() -> PathBuf {
 pub(super) fn mark(start: u32) -> Mark {
     let owner = "m".parse().unwrap();
     let epoch = Epoch { reign: 1, owner, start, incarnation: Incarnation::from_random(1) };
-    Mark { epoch, kind: MarkKind::Start, reached: vec![], members: vec![] }
+    Mark { epoch, kind: MarkKind::Start, reached: vec![], members: vec![], first: Order::ZERO }
 }
 
 /// A run of `count` entries that continues `tip`, behind a mark if asked for.
@@ -57,7 +59,8 @@ pub(super) fn run(tip: &Tip, count: u64, size: usize, with_mark: bool) -> Lines 
         let order = tip.place.length.plus(nth);
         let message = Message::from_json(Bytes::from(format!("\"{}\"", "x".repeat(size)))).unwrap();
         let id = id_of(order);
-        entry::encode(&mut bytes, order, number.unwrap(), &id, &message);
+        let head = EntryHead { order, epoch: number.unwrap(), at: WallTime::from_ms(7), more: false };
+        entry::encode(&mut bytes, head, &id, &message);
     }
     Lines::checked(bytes.into(), tip).unwrap()
 }
@@ -234,6 +237,36 @@ pub(super) fn copy(files: &SimulatedFiles) -> SimulatedFiles {
 pub(super) fn segments(files: &SimulatedFiles) -> Vec<(PathBuf, Vec<u8>)> {
     let all = files.content(&root().join("log")).into_iter();
     all.filter(|(path, _)| path.extension().is_some_and(|extension| extension == "log")).collect()
+}
+
+/// The files in quarantine, by name.
+pub(super) fn quarantine(files: &SimulatedFiles) -> Vec<(PathBuf, Vec<u8>)> {
+    files.content(&root().join("quarantine")).into_iter().collect()
+}
+
+/// The lines in quarantine: those of a segment of which the beginning stays, then those of whole segments.
+pub(super) fn quarantined(files: &SimulatedFiles) -> Vec<u8> {
+    let (whole, copied): (Vec<_>, Vec<_>) = quarantine(files)
+        .into_iter()
+        .partition(|(path, _)| path.extension().is_some_and(|extension| extension == "log"));
+    let process = files.process();
+    let lines_of = |path: &PathBuf| {
+        let file = process.open(path).unwrap();
+        let mut header = [0; HEADER_BYTES];
+        file.read_at(&mut header, 0).unwrap();
+        let (salt, to) = (Header::decode(&header).unwrap().salt, file.length().unwrap());
+        let mut walker = Walker::new(Stretch { file, salt, from: HEADER_BYTES as u64, to }, 1_000);
+        let mut lines = Vec::new();
+        // Behind the last frame there may be zeros.
+        while let Ok(Some(frame)) = walker.next() {
+            if let Frame::Line { line, .. } = frame {
+                lines.extend_from_slice(line);
+            }
+        }
+        lines
+    };
+    let copied = copied.into_iter().flat_map(|(_, content)| content);
+    copied.chain(whole.iter().flat_map(|(path, _)| lines_of(path))).collect()
 }
 
 /// Waits until these bytes are in a segment, synced or not.

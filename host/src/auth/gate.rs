@@ -1,9 +1,10 @@
 //! What stands before the routes.
 
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderValue, header};
 
 use super::{Scope, Tokens};
 use crate::edge::Problem;
+use replog_shared::{Applied, Code};
 
 /// How the value of `Authorization` begins, in any case of its letters.
 const BEARER: &str = "bearer ";
@@ -32,9 +33,17 @@ impl Gate {
     /// 401 without a token that is known, 403 with one that lacks the scope.
     pub fn check(&self, headers: &HeaderMap, scope: Scope) -> Result<(), Problem> {
         let Some(tokens) = &self.0 else { return Ok(()) };
-        let entry = tokens.find(bearer(headers)?).ok_or_else(unknown)?;
-        if entry.scopes.contains(scope) { Ok(()) } else { Err(forbidden(&entry.name, scope)) }
+        check(tokens, headers, scope).map_err(|problem| match scope {
+            // A token that is not taken now may have been when an earlier request came with the same id.
+            Scope::Append => problem.applied(Applied::Unknown),
+            Scope::Read | Scope::Admin => problem,
+        })
     }
+}
+
+fn check(tokens: &Tokens, headers: &HeaderMap, scope: Scope) -> Result<(), Problem> {
+    let entry = tokens.find(bearer(headers)?).ok_or_else(unknown)?;
+    if entry.scopes.contains(scope) { Ok(()) } else { Err(forbidden(&entry.name, scope)) }
 }
 
 /// The token of a request.
@@ -66,13 +75,13 @@ fn unknown() -> Problem {
 }
 
 fn unauthenticated(detail: &str, challenge: &'static str) -> Problem {
-    let problem = Problem::new(StatusCode::UNAUTHORIZED, "unauthenticated", detail);
+    let problem = Problem::new(Code::Unauthenticated, detail);
     challenged(problem, HeaderValue::from_static(challenge))
 }
 
 fn forbidden(name: &str, scope: Scope) -> Problem {
     let detail = format!("The token {name:?} may not do this: it lacks the scope `{scope}`.");
-    let problem = Problem::new(StatusCode::FORBIDDEN, "forbidden", detail).with("scope", scope.name());
+    let problem = Problem::new(Code::Forbidden, detail).with("scope", scope.name());
     let challenge = match scope {
         Scope::Append => "Bearer realm=\"replog\", error=\"insufficient_scope\", scope=\"append\"",
         Scope::Read => "Bearer realm=\"replog\", error=\"insufficient_scope\", scope=\"read\"",
@@ -105,9 +114,8 @@ mod tests {
         values.iter().map(|value| (name.clone(), HeaderValue::from_str(value).unwrap())).collect()
     }
 
-    fn refused(gate: &Gate, values: &[&str], scope: Scope) -> (u16, &'static str) {
-        let problem = gate.check(&headers(values), scope).unwrap_err();
-        (problem.status().as_u16(), problem.code())
+    fn refused(gate: &Gate, values: &[&str], scope: Scope) -> Code {
+        gate.check(&headers(values), scope).unwrap_err().code()
     }
 
     #[test]
@@ -122,7 +130,7 @@ mod tests {
         let with_spaces = format!("bEARER  {} ", token.secret());
         assert!(gate.check(&headers(&[&bearer]), Scope::Append).is_ok());
         assert!(gate.check(&headers(&[&with_spaces]), Scope::Read).is_ok());
-        assert_eq!(refused(&gate, &[&bearer], Scope::Admin), (403, "forbidden"));
+        assert_eq!(refused(&gate, &[&bearer], Scope::Admin), Code::Forbidden);
         let problem = gate.check(&headers(&[&bearer]), Scope::Admin).unwrap_err();
         assert_eq!(problem.member("scope"), Some(&"admin".into()));
     }
@@ -144,7 +152,7 @@ mod tests {
             &[&format!("Bearer {}", token.hash())],
             &[&bearer, &bearer],
         ] {
-            assert_eq!(refused(&gate, values, Scope::Read), (401, "unauthenticated"), "{values:?}");
+            assert_eq!(refused(&gate, values, Scope::Read), Code::Unauthenticated, "{values:?}");
             let problem = gate.check(&headers(values), Scope::Read).unwrap_err();
             assert!(!format!("{problem:?}").contains(secret), "{problem:?}");
         }

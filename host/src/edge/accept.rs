@@ -1,10 +1,11 @@
 //! What a client wants to be answered with: the header `Accept`.
 
 use headers_accept::Accept;
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, header};
 use mediatype::{MediaType, Name};
 
 use super::Problem;
+use replog_shared::Code;
 
 /// `application/json`
 pub const JSON: MediaType<'static> = media_type("application", "json");
@@ -42,9 +43,7 @@ fn not_acceptable<T>(offers: &[(MediaType<'static>, T)]) -> Problem {
     let offered: Vec<String> = offers.iter().map(|(media_type, _)| media_type.to_string()).collect();
     let detail =
         format!("None of what the header Accept names is offered here. Offered are {}.", offered.join(", "));
-    Problem::new(StatusCode::NOT_ACCEPTABLE, "not_acceptable", detail)
-        .with("field", "Accept")
-        .with("allowed", offered)
+    Problem::new(Code::NotAcceptable, detail).with("field", "Accept").with("allowed", offered)
 }
 
 #[cfg(test)]

@@ -12,12 +12,12 @@ use std::{
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::StatusCode;
 use http_body::{Body as _, Frame, SizeHint};
 use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::{EdgeLimits, Problem, watch::Watch};
+use replog_shared::{Applied, Code};
 
 /// Why a body could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -33,21 +33,23 @@ pub(super) enum BodyError {
 }
 
 impl BodyError {
+    /// What the client is told. A body that did not come whole has no id that could be looked up.
     pub(super) fn problem(&self) -> Problem {
         match self {
             Self::TooLarge { limit } => too_large(*limit),
             Self::Silent { after } => {
                 let detail = format!("Nothing came for {} s in the middle of the body.", after.as_secs_f64());
-                Problem::new(StatusCode::REQUEST_TIMEOUT, "body_too_slow", detail).retryable()
+                Problem::new(Code::BodyTooSlow, detail).applied(Applied::Unknown)
             }
             Self::Overloaded => {
                 let detail = "Too many large bodies are arriving at one time. Try again a little later.";
-                Problem::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", detail)
+                Problem::new(Code::Overloaded, detail)
+                    .applied(Applied::Unknown)
                     .retry_after(Duration::from_secs(1))
             }
             Self::Broken(error) => {
                 let detail = format!("The body did not come whole: {error}.");
-                Problem::new(StatusCode::BAD_REQUEST, "broken_body", detail)
+                Problem::new(Code::BrokenBody, detail).applied(Applied::Unknown)
             }
         }
     }
@@ -56,7 +58,7 @@ impl BodyError {
 /// The refusal of a body above the limit, announced or sent.
 pub(super) fn too_large(limit: usize) -> Problem {
     let detail = format!("The body is larger than {limit} bytes. Send less at one time.");
-    Problem::new(StatusCode::PAYLOAD_TOO_LARGE, "body_too_large", detail).with("limit", limit)
+    Problem::new(Code::BodyTooLarge, detail).with("limit", limit)
 }
 
 /// Bytes of all bodies that are arriving in pieces.
@@ -170,6 +172,8 @@ pub(super) struct AnswerBody {
     body: Body,
     watch: Arc<Watch>,
     unending: bool,
+    /// All of it was given.
+    ended: bool,
 }
 
 impl AnswerBody {
@@ -177,13 +181,13 @@ impl AnswerBody {
         if unending {
             watch.on_unending();
         }
-        Self { body, watch, unending }
+        Self { body, watch, unending, ended: false }
     }
 }
 
 impl Drop for AnswerBody {
     fn drop(&mut self) {
-        self.watch.on_answered();
+        self.watch.on_answered(self.ended || self.body.is_end_stream());
     }
 }
 
@@ -202,6 +206,7 @@ impl http_body::Body for AnswerBody {
         if self.unending {
             self.watch.on_piece();
         }
+        self.ended = frame.is_none();
         Poll::Ready(frame)
     }
 

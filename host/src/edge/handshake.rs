@@ -2,7 +2,6 @@
 
 use std::{io, net::SocketAddr, sync::Arc};
 
-use http::StatusCode;
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
@@ -12,6 +11,7 @@ use tokio::{
 use tokio_rustls::server::TlsStream;
 
 use super::{EdgeLimits, Problem, ServerTls};
+use replog_shared::Code;
 
 /// The first byte of every TLS connection: a record of the handshake.
 const HANDSHAKE_RECORD: u8 = 22;
@@ -55,7 +55,7 @@ impl Handshakes {
     /// Tells a client that speaks plain HTTP what is spoken here, and closes without a reset.
     async fn answer_in_the_clear(&self, mut socket: TcpStream) -> io::Result<()> {
         let detail = "This port speaks HTTPS, and this request came in the clear. Ask for an https:// URL.";
-        let problem = Problem::new(StatusCode::BAD_REQUEST, "tls_required", detail);
+        let problem = Problem::new(Code::TlsRequired, detail);
         socket.write_all(&problem.to_http1()).await?;
         socket.shutdown().await?;
         let mut scratch = [0; 4096];

@@ -7,9 +7,10 @@ use axum::{
     extract::{FromRequest, OptionalFromRequest, Request},
 };
 use bytes::{Bytes, BytesMut};
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, header};
 use http_body::Body as _;
 use http_body_util::BodyExt;
+use replog_shared::{Applied, Code, byte_order_mark};
 use serde::{
     Deserialize, Deserializer,
     de::{MapAccess, Visitor, value::MapAccessDeserializer},
@@ -62,9 +63,18 @@ impl JsonBody {
     /// # Errors
     /// 400 with the field to blame, where it is one, and the place.
     pub fn parse<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Problem> {
-        let text = std::str::from_utf8(&self.0).map_err(|error| not_utf8(error.valid_up_to()))?;
+        let text =
+            std::str::from_utf8(&self.0).map_err(|error| self.marked(not_utf8(error.valid_up_to())))?;
         let parsed = serde_json::from_str::<Object<T>>(text);
-        parsed.map(|object| object.0).map_err(|error| refuse::<Object<T>>(text, &error))
+        parsed.map(|object| object.0).map_err(|error| self.marked(refuse::<Object<T>>(text, &error)))
+    }
+}
+
+impl JsonBody {
+    /// A refusal, or the one reason for it that nobody sees in an editor. JSON that programs exchange has no byte order
+    /// mark (RFC 8259, 8.1), so it is refused and not passed over.
+    fn marked(&self, refusal: Problem) -> Problem {
+        byte_order_mark::complaint("The body", &self.0).map_or(refusal, |reason| invalid_json(reason + "."))
     }
 }
 
@@ -177,7 +187,7 @@ fn unreadable(error: axum::Error) -> Problem {
         Ok(error) => error.problem(),
         Err(error) => {
             let detail = format!("The body did not come whole: {error}.");
-            Problem::new(StatusCode::BAD_REQUEST, "broken_body", detail)
+            Problem::new(Code::BrokenBody, detail).applied(Applied::Unknown)
         }
     }
 }
@@ -193,7 +203,7 @@ fn check_content_type(headers: &HeaderMap) -> Result<(), Problem> {
         "The Content-Type is {sent}; it must be application/json. \
          With curl, add: -H 'Content-Type: application/json'"
     );
-    let refusal = Problem::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, "unsupported_media_type", detail);
+    let refusal = Problem::new(Code::UnsupportedMediaType, detail);
     Err(refusal.with("allowed", "application/json"))
 }
 
@@ -207,7 +217,7 @@ fn not_utf8(offset: usize) -> Problem {
 }
 
 fn invalid_json(detail: impl Into<String>) -> Problem {
-    Problem::new(StatusCode::BAD_REQUEST, "invalid_json", detail)
+    Problem::new(Code::InvalidJson, detail)
 }
 
 /// Says what is wrong with `text`. Parses it a second time to learn which field it is: that costs only
@@ -220,7 +230,7 @@ fn refuse<'a, T: Deserialize<'a>>(text: &'a str, error: &serde_json::Error) -> P
     let detail = format!("The body has a mistake: {reason}.");
     let field = field_to_blame::<T>(text, &reason).filter(|field| field.len() <= MAX_FIELD_BYTES);
     let problem = match field {
-        None => Problem::new(StatusCode::BAD_REQUEST, "invalid_body", detail),
+        None => Problem::new(Code::InvalidBody, detail),
         Some(field) if reason.contains(&format!("`{field}`")) => Problem::invalid_field(&field, detail),
         Some(field) => Problem::invalid_field(&field, format!("`{field}` has a mistake: {reason}.")),
     };
@@ -327,7 +337,7 @@ mod tests {
     #[track_caller]
     fn refusal(text: impl Into<Bytes>) -> (Option<String>, String) {
         let problem = body(text).parse::<Append>().unwrap_err();
-        assert_eq!(problem.status(), StatusCode::BAD_REQUEST);
+        assert_eq!(problem.status(), 400);
         let document = serde_json::to_value(&problem).unwrap();
         (problem.field().map(str::to_owned), document["detail"].as_str().unwrap().to_owned())
     }
@@ -383,6 +393,21 @@ mod tests {
     }
 
     #[test]
+    fn a_byte_order_mark_is_named() {
+        for (mark, name) in [("\u{feff}", "EF BB BF"), ("\u{feff}x", "EF BB BF")] {
+            let (field, detail) = refusal(format!("{mark}{{\"message\": 1}}"));
+            assert!(
+                field.is_none() && detail.contains("byte order mark") && detail.contains(name),
+                "{detail}"
+            );
+        }
+        let utf_16: Vec<u8> = "\u{feff}{}".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        assert!(refusal(utf_16).1.contains("UTF-16 (FF FE)"));
+        let (_, detail) = refusal("{\"message\": 1}\u{feff}");
+        assert!(!detail.contains("byte order mark"), "{detail}");
+    }
+
+    #[test]
     fn a_wrong_element_is_named() {
         for (element, field) in [
             (r#"{"message": 1, "w": "2"}"#, "messages[1].w"),
@@ -412,9 +437,7 @@ mod tests {
 
     #[test]
     fn broken_json_is_refused_with_its_place() {
-        for text in
-            [r#"{"message": NaN}"#, r#"{"message": 1} {}"#, r#"{"message": "#, "\u{feff}{}", "nonsense"]
-        {
+        for text in [r#"{"message": NaN}"#, r#"{"message": 1} {}"#, r#"{"message": "#, "nonsense"] {
             let (field, detail) = refusal(text);
             assert_eq!(field, None);
             assert!(detail.contains("not valid JSON") && detail.contains("line 1 column"), "{detail}");

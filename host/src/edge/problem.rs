@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue, StatusCode, header};
+use replog_shared::{Applied, Code};
 use serde::{Serialize, Serializer, ser::SerializeMap};
 use serde_json::Value;
 
@@ -13,29 +14,6 @@ pub const MEDIA_TYPE: &str = "application/problem+json";
 /// Members that every problem has; they are set by their own methods.
 const OWN_MEMBERS: [&str; 7] = ["type", "title", "status", "detail", "code", "applied", "retryable"];
 
-/// Whether what the client asked for has happened, in spite of the refusal.
-///
-/// The bug this prevents: a client that takes a time-out for a failure, and appends a second time.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Applied {
-    /// Nothing was stored.
-    No,
-    /// It is in the log and stays there.
-    Yes,
-    /// Cannot be told; ask again with the same id.
-    Unknown,
-}
-
-impl Serialize for Applied {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::No => serializer.serialize_bool(false),
-            Self::Yes => serializer.serialize_bool(true),
-            Self::Unknown => serializer.serialize_str("unknown"),
-        }
-    }
-}
-
 /// A refusal: what went wrong, in words for a person and in a `code` for a program, and what to do.
 ///
 /// Boxed, so that a `Result<T, Problem>` stays small on the path where nothing goes wrong.
@@ -44,12 +22,12 @@ pub struct Problem(Box<Document>);
 
 /// The code of a refusal, beside its answer: for the log.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct ProblemCode(pub(super) &'static str);
+pub(super) struct ProblemCode(pub(super) Code);
 
 #[derive(Clone, Debug, PartialEq)]
 struct Document {
     status: StatusCode,
-    code: &'static str,
+    code: Code,
     detail: String,
     applied: Applied,
     retryable: bool,
@@ -59,16 +37,16 @@ struct Document {
 }
 
 impl Problem {
-    /// A refusal that stored nothing ([`Applied::No`]) and that the same request would meet again.
-    ///
-    /// `code` is stable, in snake_case; `detail` is a sentence that says what to do.
-    pub fn new(status: StatusCode, code: &'static str, detail: impl Into<String>) -> Self {
+    /// A refusal that stored nothing ([`Applied::No`]); `detail` is a sentence that says what to do.
+    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+        // Every status of the list is one: a test holds that.
+        let status = StatusCode::from_u16(code.status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         Self(Box::new(Document {
             status,
             code,
             detail: detail.into(),
             applied: Applied::No,
-            retryable: false,
+            retryable: code.is_retryable(),
             members: Vec::new(),
             headers: Vec::new(),
         }))
@@ -76,19 +54,25 @@ impl Problem {
 
     /// 400 for one field or query parameter, named in the member `field`.
     pub fn invalid_field(field: &str, detail: impl Into<String>) -> Self {
-        Self::new(StatusCode::BAD_REQUEST, "invalid_field", detail).with("field", field)
+        Self::new(Code::InvalidField, detail).with("field", field)
     }
 
-    /// 500 or above: this node has a defect, and whether what was asked for took effect is not known.
-    pub fn internal_error(status: StatusCode) -> Self {
+    /// 500: this node has a defect, and whether what was asked for took effect is not known.
+    pub fn internal_error() -> Self {
         let detail = "This node failed at the request: a bug of ours. Its log says more.";
-        Self::new(status, "internal_error", detail).applied(Applied::Unknown)
+        Self::new(Code::InternalError, detail).applied(Applied::Unknown)
     }
 
     /// 503: this node stops, and what was asked for changes nothing.
     pub fn stopping() -> Self {
         let detail = "This node is stopping. Ask another one, or this one when it is back.";
-        Self::new(StatusCode::SERVICE_UNAVAILABLE, "stopping", detail).retry_after(Duration::from_secs(1))
+        Self::new(Code::Stopping, detail).retry_after(Duration::from_secs(1))
+    }
+
+    /// Gives it the status with which a framework has refused, for want of a code of our own.
+    pub(super) fn with_status(mut self, status: StatusCode) -> Self {
+        self.0.status = status;
+        self
     }
 
     /// Says whether the request took effect all the same.
@@ -98,10 +82,18 @@ impl Problem {
         self
     }
 
-    /// Says that the same request may succeed later.
+    /// Says that the same request may succeed later, although others with this code may not.
     #[must_use]
     pub fn retryable(mut self) -> Self {
         self.0.retryable = true;
+        self
+    }
+
+    /// Says that there is no point in sending the same request again, although others with this code may succeed
+    /// later.
+    #[must_use]
+    pub fn not_retryable(mut self) -> Self {
+        self.0.retryable = false;
         self
     }
 
@@ -160,8 +152,18 @@ impl Problem {
     }
 
     /// The code for programs.
-    pub fn code(&self) -> &'static str {
+    pub fn code(&self) -> Code {
         self.0.code
+    }
+
+    /// Whether the request took effect all the same.
+    pub fn has_applied(&self) -> Applied {
+        self.0.applied
+    }
+
+    /// Whether the same request may succeed later.
+    pub fn is_retryable(&self) -> bool {
+        self.0.retryable
     }
 
     /// A member added by [`Problem::with`].
@@ -185,7 +187,7 @@ impl Problem {
         let body = self.body();
         let mut answer = format!(
             "HTTP/1.1 {}\r\ncontent-type: {MEDIA_TYPE}\r\ncontent-length: {}\r\nconnection: close\r\n",
-            self.0.status,
+            self.status(),
             body.len()
         )
         .into_bytes();
@@ -214,10 +216,10 @@ impl Serialize for Problem {
         let document = &*self.0;
         let mut map = serializer.serialize_map(None)?;
         map.serialize_entry("type", "about:blank")?;
-        map.serialize_entry("title", document.status.canonical_reason().unwrap_or("Error"))?;
+        map.serialize_entry("title", self.status().canonical_reason().unwrap_or("Error"))?;
         map.serialize_entry("status", &document.status.as_u16())?;
         map.serialize_entry("detail", &document.detail)?;
-        map.serialize_entry("code", document.code)?;
+        map.serialize_entry("code", &document.code)?;
         map.serialize_entry("applied", &document.applied)?;
         map.serialize_entry("retryable", &document.retryable)?;
         for (name, value) in &document.members {
@@ -230,7 +232,7 @@ impl Serialize for Problem {
 impl IntoResponse for Problem {
     fn into_response(mut self) -> Response {
         let mut response = Response::new(self.body().into());
-        *response.status_mut() = self.0.status;
+        *response.status_mut() = self.status();
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(MEDIA_TYPE));
         headers.extend(std::mem::take(&mut self.0.headers));
@@ -245,7 +247,7 @@ mod tests {
 
     #[test]
     fn the_document_carries_what_programs_need() {
-        let problem = Problem::new(StatusCode::GATEWAY_TIMEOUT, "unconfirmed", "It lives on.")
+        let problem = Problem::new(Code::Unconfirmed, "It lives on.")
             .applied(Applied::Yes)
             .with("order", 6)
             .with("order", 7)
@@ -263,15 +265,25 @@ mod tests {
     }
 
     #[test]
-    fn unknown_is_a_word_and_nothing_applied_is_the_default() {
-        assert_eq!(serde_json::to_value(Applied::Unknown).unwrap(), "unknown");
+    fn nothing_applied_is_the_default() {
         let document = serde_json::to_value(Problem::invalid_field("w", "No.")).unwrap();
         assert_eq!((&document["applied"], &document["field"]), (&Value::Bool(false), &Value::from("w")));
     }
 
     #[test]
+    fn every_code_has_a_status_of_a_refusal_and_says_whether_it_may_pass() {
+        for code in Code::ALL {
+            let document = serde_json::to_value(Problem::new(*code, "So it is.")).unwrap();
+            assert!((400..600).contains(&code.status()), "{code}");
+            assert_eq!(document["status"], code.status());
+            assert_eq!(document["retryable"], code.is_retryable());
+            assert_ne!(document["title"], "Error", "{code}");
+        }
+    }
+
+    #[test]
     fn retry_after_is_never_zero() {
-        let problem = Problem::new(StatusCode::SERVICE_UNAVAILABLE, "overloaded", "Later.");
+        let problem = Problem::new(Code::Overloaded, "Later.");
         let response = problem.retry_after(Duration::ZERO).into_response();
         assert_eq!(response.headers()[header::RETRY_AFTER], "1");
     }

@@ -3,9 +3,10 @@
 use std::{borrow::Cow, ops::RangeInclusive};
 
 use axum::extract::FromRequestParts;
-use http::{StatusCode, request::Parts};
+use http::request::Parts;
 
 use super::{Problem, limits::MAX_QUERY_PARAMETERS};
+use replog_shared::Code;
 
 /// Extracts a route's query parameters.
 ///
@@ -96,7 +97,7 @@ impl<'q> Params<'q> {
             let (name, value) = (unescape(name)?, unescape(value)?);
             if rest.iter().any(|(present, _)| *present == name) {
                 let detail = format!("The query parameter `{name}` is given more than once.");
-                return Err(invalid(&name, "repeated_parameter", detail));
+                return Err(invalid(&name, Code::RepeatedParameter, detail));
             }
             if rest.len() == MAX_QUERY_PARAMETERS {
                 return Err(too_many());
@@ -134,7 +135,7 @@ impl<'q> Params<'q> {
             format!("It takes: {}.", known.join(", "))
         };
         let detail = format!("This route has no query parameter `{unknown}`. {allowed}");
-        Err(invalid(unknown, "unknown_parameter", detail).with("allowed", known))
+        Err(invalid(unknown, Code::UnknownParameter, detail).with("allowed", known))
     }
 }
 
@@ -150,6 +151,18 @@ pub fn number_in(name: &str, text: &str, range: RangeInclusive<u64>) -> Result<u
     }
 }
 
+/// 400 for a parameter whose text is not what is `allowed`.
+pub fn not_allowed(name: &str, text: &str, allowed: &str) -> Problem {
+    let detail = format!("The query parameter `{name}` is `{text}`; it must be {allowed}.");
+    invalid(name, Code::InvalidParameter, detail).with("allowed", allowed)
+}
+
+/// 400 for a parameter that says something only beside another one.
+pub fn only_with(name: &str, other: &str) -> Problem {
+    let detail = format!("The query parameter `{name}` goes with `{other}`, which is not given.");
+    invalid(name, Code::InvalidParameter, detail).with("allowed", format!("only together with `{other}`"))
+}
+
 /// A range in words, as the member `allowed` of a refusal shows it.
 pub fn whole_number(range: &RangeInclusive<u64>) -> String {
     match (*range.start(), *range.end()) {
@@ -160,17 +173,15 @@ pub fn whole_number(range: &RangeInclusive<u64>) -> String {
 
 fn too_many() -> Problem {
     let detail = format!("A query has at most {MAX_QUERY_PARAMETERS} parameters.");
-    Problem::new(StatusCode::BAD_REQUEST, "too_many_parameters", detail).with("limit", MAX_QUERY_PARAMETERS)
+    Problem::new(Code::TooManyParameters, detail).with("limit", MAX_QUERY_PARAMETERS)
 }
 
 fn not_in_range(name: &str, text: &str, range: &RangeInclusive<u64>) -> Problem {
-    let allowed = whole_number(range);
-    let detail = format!("The query parameter `{name}` is `{text}`; it must be {allowed}.");
-    invalid(name, "invalid_parameter", detail).with("allowed", allowed)
+    not_allowed(name, text, &whole_number(range))
 }
 
-fn invalid(name: &str, code: &'static str, detail: String) -> Problem {
-    Problem::new(StatusCode::BAD_REQUEST, code, detail).with("field", name)
+fn invalid(name: &str, code: Code, detail: String) -> Problem {
+    Problem::new(code, detail).with("field", name)
 }
 
 /// Decodes `%41` and `+`, and accepts no broken escape.
@@ -183,7 +194,7 @@ fn unescape(text: &str) -> Result<Cow<'_, str>, Problem> {
     decoded.map(Cow::Owned).ok_or_else(|| {
         let detail =
             format!("`{text}` in the query is not percent-encoded UTF-8. A percent sign is sent as %25.");
-        Problem::new(StatusCode::BAD_REQUEST, "invalid_query", detail)
+        Problem::new(Code::InvalidQuery, detail)
     })
 }
 
@@ -229,7 +240,7 @@ mod tests {
     fn assert_refused(query: &str, field: Option<&str>, words: &str) {
         let problem = parse::<Page>(query).unwrap_err();
         let document = serde_json::to_value(&problem).unwrap();
-        assert_eq!((problem.status(), problem.field()), (StatusCode::BAD_REQUEST, field), "{document}");
+        assert_eq!((problem.code().status(), problem.field()), (400, field), "{document}");
         assert!(document["detail"].as_str().unwrap().contains(words), "{document}");
     }
 
@@ -266,9 +277,9 @@ mod tests {
     #[test]
     fn a_query_of_too_many_is_refused_before_they_are_compared() {
         let names = |count: usize| (0..count).map(|nth| format!("{nth:x}")).collect::<Vec<_>>().join("&");
-        assert_eq!(parse::<Page>(&names(MAX_QUERY_PARAMETERS)).unwrap_err().code(), "unknown_parameter");
+        assert_eq!(parse::<Page>(&names(MAX_QUERY_PARAMETERS)).unwrap_err().code(), Code::UnknownParameter);
         let many = parse::<Page>(&names(20_000)).unwrap_err();
-        assert_eq!((many.status(), many.code()), (StatusCode::BAD_REQUEST, "too_many_parameters"));
+        assert_eq!(many.code(), Code::TooManyParameters);
     }
 
     #[test]

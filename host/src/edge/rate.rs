@@ -7,9 +7,9 @@ use std::{
 };
 
 use governor::{DefaultKeyedRateLimiter, Quota, RateLimiter, clock::Clock as _};
-use http::StatusCode;
 
 use super::Problem;
+use replog_shared::Code;
 
 /// After so many requests, addresses that have been quiet are forgotten: so many are kept too long at most.
 const REQUESTS_PER_SWEEP: u32 = 1_024;
@@ -39,7 +39,7 @@ impl Rate {
             let limit = self.per_second.get();
             let detail =
                 format!("This node takes {limit} requests a second from one address. Ask more slowly.");
-            Problem::new(StatusCode::TOO_MANY_REQUESTS, "too_many_requests", detail)
+            Problem::new(Code::TooManyRequests, detail)
                 .with("limit", limit)
                 .retry_after(early.wait_time_from(self.limiter.clock().now()))
         })
@@ -68,7 +68,7 @@ mod tests {
         for client in ["10.0.0.1", "10.0.0.2", "2001:db8::1"] {
             assert!(rate.check(address(client)).is_ok() && rate.check(address(client)).is_ok());
             let problem = rate.check(address(client)).unwrap_err();
-            assert_eq!((problem.status().as_u16(), problem.code()), (429, "too_many_requests"));
+            assert_eq!(problem.code(), Code::TooManyRequests);
         }
     }
 

@@ -10,13 +10,15 @@ use hyper::body::Incoming;
 use tower_service::Service as _;
 
 use super::{
-    Applied, ClientAddress, EdgeLimits, Problem,
+    ClientAddress, EdgeLimits, Problem,
     body::{AnswerBody, Arriving, RequestBody, too_large},
     problem::ProblemCode,
     rate::Rate,
+    site::Sites,
     stream::Unending,
     watch::Watch,
 };
+use replog_shared::{Applied, Code};
 
 /// Of a text that explains a refusal, and of a path that is repeated in one, no more than this.
 const MAX_QUOTED_BYTES: usize = 1_024;
@@ -27,12 +29,13 @@ pub(super) struct Service {
     limits: Arc<EdgeLimits>,
     arriving: Arriving,
     rate: Option<Rate>,
+    sites: Sites,
 }
 
 impl Service {
-    pub(super) fn new(router: Router, limits: Arc<EdgeLimits>) -> Self {
+    pub(super) fn new(router: Router, limits: Arc<EdgeLimits>, sites: Sites) -> Self {
         let rate = limits.max_requests_per_second.map(Rate::new);
-        Self { router, limits, arriving: Arriving::default(), rate }
+        Self { router, limits, arriving: Arriving::default(), rate, sites }
     }
 
     pub(super) fn limits(&self) -> &Arc<EdgeLimits> {
@@ -46,7 +49,8 @@ impl Service {
         watch: Arc<Watch>,
     ) -> Result<Response<AnswerBody>, Infallible> {
         let asked = Asked::of(&request);
-        let response = match self.check(&request, &watch) {
+        let version = request.version();
+        let mut response = match self.check(&request, &watch) {
             Ok(()) => self.route(request, &watch).await,
             Err(problem) => {
                 watch.on_unread();
@@ -56,6 +60,15 @@ impl Service {
         };
         note_refusal(asked, &response);
         let unending = response.extensions().get::<Unending>().is_some();
+        let until_close = version < Version::HTTP_11 && response.body().size_hint().exact().is_none();
+        if until_close {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            watch.on_until_close();
+        }
+        if version < Version::HTTP_11 && response.headers().contains_key(header::CONNECTION) {
+            // To a later version hyper adds `keep-alive`, and closes all the same.
+            *response.version_mut() = Version::HTTP_10;
+        }
         Ok(response.map(|body| AnswerBody::new(body, watch, unending)))
     }
 
@@ -71,6 +84,13 @@ impl Service {
         if announced > limit as u64 { Err(too_large(limit)) } else { Ok(()) }
     }
 
+    fn check_client(&self, request: &Request<RequestBody>) -> Result<(), Problem> {
+        let client = request.extensions().get();
+        let unread = applied_if_unread(request.method());
+        self.check_rate(client).map_err(|problem| problem.applied(unread))?;
+        self.sites.check(request.method(), request.headers(), client)
+    }
+
     fn check_rate(&self, client: Option<&ClientAddress>) -> Result<(), Problem> {
         match (&self.rate, client) {
             (Some(rate), Some(ClientAddress(client))) => rate.check(client.ip()),
@@ -82,7 +102,7 @@ impl Service {
         let asked = (request.method().clone(), request.uri().clone());
         let arriving = self.arriving.clone();
         let request = request.map(|body| RequestBody::new(body, Arc::clone(watch), arriving));
-        if let Err(problem) = self.check_rate(request.extensions().get()) {
+        if let Err(problem) = self.check_client(&request) {
             return problem.into_response();
         }
         let routed = self.router.clone().call(request);
@@ -114,7 +134,7 @@ fn note_refusal(asked: Option<Asked>, response: &Response<Body>) {
     let status = response.status();
     let refused = status.is_client_error() || status == StatusCode::SERVICE_UNAVAILABLE;
     if let Some(Asked { client, method, uri }) = asked.filter(|_| refused) {
-        let code = response.extensions().get::<ProblemCode>().map(|code| code.0);
+        let code = response.extensions().get::<ProblemCode>().map(|code| code.0.word());
         let (client, path) = (client.map(|client| tracing::field::display(client.0)), quoted(uri.path()));
         tracing::debug!(client, %method, path, status = status.as_u16(), code, "refused a request");
     }
@@ -128,7 +148,7 @@ fn check_host(version: Version, headers: &HeaderMap) -> Result<(), Problem> {
         (Some(_), Some(_)) => false,
     };
     let detail = "A request has exactly one Host header.";
-    if fine { Ok(()) } else { Err(Problem::new(StatusCode::BAD_REQUEST, "invalid_host", detail)) }
+    if fine { Ok(()) } else { Err(Problem::new(Code::InvalidHost, detail)) }
 }
 
 fn check_one_length(content_lengths: Option<usize>) -> Result<(), Problem> {
@@ -137,7 +157,7 @@ fn check_one_length(content_lengths: Option<usize>) -> Result<(), Problem> {
         Some(_) => "Both Content-Length and Transfer-Encoding are given. Send one of them.",
         None => "It is not known where this chunked request begins. Send it on a new connection.",
     };
-    Err(Problem::new(StatusCode::BAD_REQUEST, "ambiguous_length", detail))
+    Err(Problem::new(Code::AmbiguousLength, detail))
 }
 
 /// hyper's own answer to a head it cannot parse, as a problem.
@@ -146,10 +166,10 @@ pub(super) fn unparsable(status: StatusCode, limits: &EdgeLimits) -> Problem {
     match status {
         StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE => {
             let detail = format!("The head is larger than {limit} bytes, or has more than 100 lines.");
-            Problem::new(status, "head_too_large", detail).with("limit", limit)
+            Problem::new(Code::HeadTooLarge, detail).with("limit", limit)
         }
-        StatusCode::URI_TOO_LONG => Problem::new(status, "uri_too_long", "The request's target is too long."),
-        _ => Problem::new(status, "invalid_head", "This is not the head of an HTTP/1.1 request."),
+        StatusCode::URI_TOO_LONG => Problem::new(Code::UriTooLong, "The request's target is too long."),
+        _ => Problem::new(Code::InvalidHead, "This is not the head of an HTTP/1.1 request."),
     }
 }
 
@@ -186,35 +206,35 @@ fn bare_problem(status: StatusCode, method: &Method, uri: &Uri, headers: &Header
     match status {
         StatusCode::NOT_FOUND => {
             let detail = format!("There is nothing at {path}. GET /docs shows what there is.");
-            Problem::new(status, "not_found", detail)
+            Problem::new(Code::NotFound, detail)
         }
         StatusCode::METHOD_NOT_ALLOWED => {
             let allowed = headers.get(header::ALLOW).and_then(|allow| allow.to_str().ok()).unwrap_or("none");
             let detail = format!("{path} does not take {method}. It takes: {allowed}.");
-            Problem::new(status, "method_not_allowed", detail).with("allowed", allowed)
+            Problem::new(Code::MethodNotAllowed, detail).with("allowed", allowed)
         }
-        StatusCode::PAYLOAD_TOO_LARGE => Problem::new(status, "body_too_large", "The body is too large."),
+        StatusCode::PAYLOAD_TOO_LARGE => Problem::new(Code::BodyTooLarge, "The body is too large."),
         StatusCode::SERVICE_UNAVAILABLE => {
-            Problem::new(status, "unavailable", "This node cannot answer that now. Try again.")
-                .applied(applied_if_failed(method))
-                .retryable()
+            Problem::new(Code::Unavailable, "This node cannot answer that now. Try again.")
+                .applied(applied_if_unread(method))
         }
-        _ if status.is_server_error() => internal_error(status, method),
-        _ => Problem::new(status, "bad_request", format!("{method} {path} was refused.")),
+        _ if status.is_server_error() => internal_error(method).with_status(status),
+        _ => Problem::new(Code::BadRequest, format!("{method} {path} was refused.")).with_status(status),
     }
 }
 
 fn on_panic((method, uri): &(Method, Uri)) -> Response<Body> {
     tracing::error!(%method, path = uri.path(), "a route panicked: a bug, please report it");
-    internal_error(StatusCode::INTERNAL_SERVER_ERROR, method).into_response()
+    internal_error(method).into_response()
 }
 
-fn internal_error(status: StatusCode, method: &Method) -> Problem {
-    Problem::internal_error(status).applied(applied_if_failed(method))
+fn internal_error(method: &Method) -> Problem {
+    Problem::internal_error().applied(applied_if_unread(method))
 }
 
-/// Whether a request that failed somewhere inside may have taken effect.
-fn applied_if_failed(method: &Method) -> Applied {
+/// Whether a request of which nothing was read, or that failed somewhere inside, may have taken effect: by itself, or by
+/// an earlier one with the same id.
+fn applied_if_unread(method: &Method) -> Applied {
     if method.is_safe() { Applied::No } else { Applied::Unknown }
 }
 

@@ -97,14 +97,14 @@ impl<'a> Exposition<'a> {
     ///
     /// # Errors
     /// The text takes no more.
-    pub fn states<const N: usize>(
+    pub fn states(
         &mut self,
         name: &'static str,
         help: &str,
-        states: [&'static str; N],
+        states: impl IntoIterator<Item = &'static str>,
         now: &str,
     ) -> fmt::Result {
-        let values = states.map(|state| ([("state", state)], u64::from(state == now)));
+        let values = states.into_iter().map(|state| ([("state", state)], u64::from(state == now)));
         self.gauges(name, help, values)
     }
 

@@ -16,7 +16,7 @@ mod node;
 use std::fmt;
 
 use axum::{body::Body, response::Response};
-use http::{HeaderValue, StatusCode, header};
+use http::{HeaderValue, header};
 use prometheus_client::{
     collector::Collector,
     encoding::{DescriptorEncoder, prometheus_text},
@@ -24,6 +24,7 @@ use prometheus_client::{
 };
 
 use crate::edge::Problem;
+use replog_shared::Code;
 
 pub use bus::BusFigures;
 pub use exposition::Exposition;
@@ -68,5 +69,5 @@ pub fn answer(figures: impl Figures) -> Result<Response, Problem> {
 
 fn unwritable() -> Problem {
     let detail = "The metrics could not be written: a bug of ours, please report it.";
-    Problem::new(StatusCode::INTERNAL_SERVER_ERROR, "internal_error", detail)
+    Problem::new(Code::InternalError, detail)
 }

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde_json::{Value, json};
 
 use super::{Answer, Operation, Schemas, Tag, document::tidy};
+use replog_shared::Code;
 
 /// The answer of a probe.
 #[derive(JsonSchema)]
@@ -28,7 +29,7 @@ pub fn livez(schemas: &mut Schemas) -> Operation {
 pub fn readyz(schemas: &mut Schemas) -> Operation {
     let about = "About this node alone: its log is there, NATS is connected, and a master leads. No absent node and no \
                  lag makes it say no.";
-    probe("readyz", "Can the node do its work?", schemas).about(about).refuses(&["not_ready"])
+    probe("readyz", "Can the node do its work?", schemas).about(about).refuses(&[Code::NotReady])
 }
 
 /// `GET /metrics`.
@@ -37,7 +38,7 @@ pub fn metrics(_: &mut Schemas) -> Operation {
     let answer = Answer::new("Prometheus text.").text(crate::metrics::MEDIA_TYPE, example);
     Operation::new(Tag::Operations, "metrics", "Read what the node has counted")
         .answers(answer)
-        .refuses(&["stopping"])
+        .refuses(&[Code::Stopping])
 }
 
 /// `GET /events`: `snapshot` is the schema of one event's data, and `example` some of one.
@@ -89,7 +90,9 @@ pub(super) fn docs_script(_: &mut Schemas) -> Operation {
 
 /// `GET /openapi.json`.
 pub(super) fn openapi(_: &mut Schemas) -> Operation {
-    let answer = Answer::new("OpenAPI 3.1.")
-        .json(json!({"type": "object", "required": ["openapi", "paths"]}), json!({"openapi": "3.1.1"}));
+    let answer = Answer::new("OpenAPI 3.1.").json(
+        json!({"type": "object", "required": ["openapi", "paths"]}),
+        json!({"openapi": "3.1.1", "paths": {}}),
+    );
     Operation::new(Tag::Pages, "openapi", "This description").answers(answer)
 }

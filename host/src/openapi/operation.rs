@@ -2,10 +2,12 @@
 
 use std::ops::RangeInclusive;
 
+use http::Method;
 use serde_json::{Map, Value, json};
 
 use super::{Answer, Schemas, parameters, problems};
 use crate::edge::{Access, ndjson, query::QueryParams};
+use replog_shared::Code;
 
 /// Describes a route, with what it needs of schemas.
 pub type Describe = fn(&mut Schemas) -> Operation;
@@ -57,7 +59,7 @@ pub struct Operation {
     body: Map<String, Value>,
     body_required: bool,
     answer: Option<Answer>,
-    codes: Vec<&'static str>,
+    codes: Vec<Code>,
 }
 
 impl Operation {
@@ -136,19 +138,22 @@ impl Operation {
 
     /// Refuses with these codes, besides those of the edge.
     #[must_use]
-    pub fn refuses(mut self, codes: &[&'static str]) -> Operation {
+    pub fn refuses(mut self, codes: &[Code]) -> Operation {
         self.codes.extend(codes);
         self
     }
 
-    /// As it stands in the description. What a body, a query or a scope adds to the refusals is added here.
-    pub(super) fn into_value(mut self, access: Access) -> Value {
+    /// As it stands in the description. What a method, a body, a query or a scope adds to the refusals is added here.
+    pub(super) fn into_value(mut self, method: &Method, access: Access) -> Value {
         self.codes.extend(problems::OF_EVERY_ROUTE);
+        if !method.is_safe() {
+            self.codes.push(Code::CrossSite);
+        }
         if !self.body.is_empty() {
             self.codes.extend(problems::OF_A_BODY);
         }
         if self.parameters.iter().any(|parameter| parameter["in"] == "query") {
-            self.codes.push("invalid_parameter");
+            self.codes.push(Code::InvalidParameter);
         }
         if let Access::Needs(_) = access {
             self.codes.extend(problems::OF_A_SCOPE);
@@ -174,10 +179,10 @@ impl Operation {
     }
 }
 
-/// The token that a route asks for, from its declaration.
+/// The token that a route asks for, from its declaration. It may be left out where the node knows no tokens.
 fn security(access: Access) -> Value {
     match access {
         Access::Open => json!([]),
-        Access::Needs(scope) => json!([{ super::document::SECURITY_SCHEME: [scope.name()] }]),
+        Access::Needs(scope) => json!([{}, { super::document::SECURITY_SCHEME: [scope.name()] }]),
     }
 }

@@ -1,150 +1,67 @@
-//! Every refusal: the codes of problem documents, and what stands in them.
+//! Refusals in the description: the codes that a route may answer with, and the members of problem documents.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use http::StatusCode;
-use replog_shared::{MessageId, NodeName, Order, WriteConcern};
+use replog_shared::{Code, MessageId, NodeName, Order, WriteConcern};
 use serde_json::{Map, Value, json};
 
 use super::Schemas;
 use crate::edge::problem::MEDIA_TYPE;
 
-/// One code of problem documents.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ProblemCode {
-    /// The status that it comes with.
-    pub status: u16,
-    /// The code.
-    pub code: &'static str,
-    /// Why a request meets it, as a part of a sentence.
-    pub why: &'static str,
-}
-
-const fn code(status: u16, code: &'static str, why: &'static str) -> ProblemCode {
-    ProblemCode { status, code, why }
-}
-
-/// All codes of both kinds of node.
-pub const ALL: [ProblemCode; 49] = [
-    code(400, "ambiguous_length", "two lengths are given, or where a chunked request begins is in doubt"),
-    code(400, "bad_request", "something else is wrong with the request; `detail` says what"),
-    code(400, "broken_body", "the body broke off"),
-    code(400, "invalid_body", "the body is JSON, and not what is taken here"),
-    code(400, "invalid_field", "`field` has a value that is not `allowed`, is unknown, or is missing"),
-    code(400, "invalid_head", "this is not the head of an HTTP/1.1 request"),
-    code(400, "invalid_host", "there is not exactly one Host header"),
-    code(400, "invalid_json", "the body is empty, not UTF-8 or not JSON"),
-    code(400, "invalid_parameter", "the query parameter `field` has a value that is not `allowed`"),
-    code(400, "invalid_query", "the query is not percent-encoded UTF-8"),
-    code(400, "repeated_parameter", "the query parameter `field` is given twice"),
-    code(400, "tls_required", "this port speaks HTTPS"),
-    code(400, "unknown_parameter", "there is no query parameter `field` here"),
-    code(401, "unauthenticated", "no token, or one that this node does not know"),
-    code(403, "clean_not_allowed", "the node was started without `--allow-clean`"),
-    code(403, "faults_not_allowed", "the node was started without `--allow-faults`"),
-    code(403, "forbidden", "the token lacks the `scope`"),
-    code(404, "no_faults_here", "a master has no faults: ask one of the `secondaries`"),
-    code(404, "no_such_order", "the log ends before this order"),
-    code(404, "not_found", "there is nothing at this path"),
-    code(405, "method_not_allowed", "the path does not take this method"),
-    code(406, "not_acceptable", "the header Accept names nothing that is offered; `allowed` lists what is"),
-    code(408, "body_too_slow", "too long a silence inside the body"),
-    code(409, "cleaned", "the log was emptied while the write waited"),
-    code(409, "conflict", "the `id` stands at `order` with another message, or in another batch"),
-    code(412, "unexpected_order", "the next order is `length`, and not `expect_order`"),
-    code(413, "body_too_large", "the body has more than `limit` bytes"),
-    code(413, "message_too_large", "the entry does not fit into one envelope of the NATS server"),
-    code(414, "uri_too_long", "the request's target is too long"),
-    code(415, "unsupported_media_type", "the Content-Type is none of those `allowed`"),
-    code(421, "not_the_master", "this node is a secondary: ask the `master`"),
-    code(429, "too_many_requests", "more than `limit` requests a second from this address"),
-    code(431, "head_too_large", "the head has more than `limit` bytes, or too many lines"),
-    code(500, "internal_error", "a defect of the node; its log says more"),
-    code(500, "unreadable", "the entry is in the log, but this node's store does not give it"),
-    code(503, "diverged", "the `secondary` holds what this log lacks: an operator must decide"),
-    code(503, "dry_run", "the node was only asked what a promotion would do"),
-    code(503, "fenced", "another `master` reigns"),
-    code(503, "not_promoted", "the promotion that was asked for did not happen"),
-    code(503, "not_ready", "NATS is not connected, or the master does not lead"),
-    code(503, "overloaded", "more is under way than the node takes in for a while"),
-    code(503, "read_only", "no majority of the nodes is healthy, and the node was told to refuse then"),
-    code(503, "recovering", "the master has started and does not lead yet"),
-    code(503, "stopping", "the node is stopping"),
-    code(503, "too_many_connections", "all `limit` connections are taken"),
-    code(503, "too_many_tails", "all `limit` places to follow the node are taken"),
-    code(503, "unavailable", "the node cannot answer that now"),
-    code(504, "not_shown_yet", "`min_order` was not shown in time; the node is at `length`"),
-    code(504, "unconfirmed", "`w` nodes did not hold it in time; it is in the log all the same"),
-];
-
 /// What the edge refuses, whatever the route.
-pub(super) const OF_EVERY_ROUTE: [&str; 16] = [
-    "ambiguous_length",
-    "bad_request",
-    "invalid_head",
-    "invalid_host",
-    "invalid_query",
-    "repeated_parameter",
-    "tls_required",
-    "unknown_parameter",
-    "body_too_large",
-    "uri_too_long",
-    "too_many_requests",
-    "head_too_large",
-    "internal_error",
-    "overloaded",
-    "too_many_connections",
-    "unavailable",
+pub(super) const OF_EVERY_ROUTE: [Code; 17] = [
+    Code::AmbiguousLength,
+    Code::BadRequest,
+    Code::InvalidHead,
+    Code::InvalidHost,
+    Code::InvalidQuery,
+    Code::RepeatedParameter,
+    Code::TlsRequired,
+    Code::TooManyParameters,
+    Code::UnknownParameter,
+    Code::BodyTooLarge,
+    Code::UriTooLong,
+    Code::TooManyRequests,
+    Code::HeadTooLarge,
+    Code::InternalError,
+    Code::Overloaded,
+    Code::TooManyConnections,
+    Code::Unavailable,
 ];
 
 /// What is refused of a body.
-pub(super) const OF_A_BODY: [&str; 6] = [
-    "broken_body",
-    "invalid_body",
-    "invalid_field",
-    "invalid_json",
-    "body_too_slow",
-    "unsupported_media_type",
+pub(super) const OF_A_BODY: [Code; 6] = [
+    Code::BrokenBody,
+    Code::InvalidBody,
+    Code::InvalidField,
+    Code::InvalidJson,
+    Code::BodyTooSlow,
+    Code::UnsupportedMediaType,
 ];
 
 /// What is refused where a scope is asked for.
-pub(super) const OF_A_SCOPE: [&str; 2] = ["unauthenticated", "forbidden"];
-
-/// Why a master takes no appends now, or what may become of a wait there.
-pub const OF_A_MASTER: [&str; 6] =
-    ["recovering", "fenced", "not_promoted", "dry_run", "diverged", "stopping"];
+pub(super) const OF_A_SCOPE: [Code; 2] = [Code::Unauthenticated, Code::Forbidden];
 
 /// The responses with these codes, by status: each status with the codes that it may have.
-///
-/// # Panics
-/// There is no such code: a defect, which a test finds.
-pub(super) fn responses(codes: &[&str]) -> Map<String, Value> {
-    let mut by_status: BTreeMap<u16, Vec<ProblemCode>> = BTreeMap::new();
-    for wanted in codes {
-        let known = ALL.iter().find(|known| known.code == *wanted);
-        let known = *known.unwrap_or_else(|| panic!("the code {wanted} is not known"));
-        let same = by_status.entry(known.status).or_default();
-        if !same.contains(&known) {
-            same.push(known);
-        }
+pub(super) fn responses(codes: &[Code]) -> Map<String, Value> {
+    let mut by_status: BTreeMap<u16, BTreeSet<Code>> = BTreeMap::new();
+    for code in codes {
+        by_status.entry(code.status()).or_default().insert(*code);
     }
-    by_status.iter_mut().map(|(status, codes)| (status.to_string(), response(*status, codes))).collect()
+    by_status.iter().map(|(status, codes)| (status.to_string(), response(*status, codes))).collect()
 }
 
-fn response(status: u16, codes: &mut [ProblemCode]) -> Value {
-    codes.sort_by_key(|code| code.code);
+fn response(status: u16, codes: &BTreeSet<Code>) -> Value {
     let reason = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
-    let lines: Vec<String> = codes.iter().map(|code| format!("- `{}`: {}", code.code, code.why)).collect();
-    let names: Vec<&str> = codes.iter().map(|code| code.code).collect();
-    let schema = json!({
-        "allOf": [
-            {"$ref": "#/components/schemas/Problem"},
-            {"properties": {"status": {"const": status}, "code": {"enum": names}}},
-        ],
-    });
+    let lines: Vec<String> = codes.iter().map(|code| format!("- `{code}`: {}", code.why())).collect();
+    let names: Vec<&str> = codes.iter().map(|code| code.word()).collect();
+    // One type for all of them: a client knows a refusal by its code, and a code may be added.
+    let schema = json!({"$ref": "#/components/schemas/Problem"});
     let mut value = json!({
         "description": format!("{}\n\n{}", reason.unwrap_or("Refused"), lines.join("\n")),
         "content": {MEDIA_TYPE: {"schema": schema}},
+        "x-codes": names,
     });
     if let Some((name, header)) = header_of(status) {
         value["headers"] = json!({name: header});
@@ -184,7 +101,7 @@ pub(super) fn schema(schemas: &mut Schemas) -> Value {
             "code": {"type": "string", "pattern": "^[a-z_]+$", "description": "What went wrong, for programs."},
             "applied": {
                 "description": "Whether what was asked for has happened all the same. `unknown`: ask again with the same id.",
-                "enum": [false, true, "unknown"],
+                "oneOf": [{"type": "boolean"}, {"const": "unknown"}],
             },
             "retryable": {"type": "boolean", "description": "Whether the same request may succeed later."},
             "field": {"type": "string", "description": "The field, parameter or header that is to blame."},

@@ -17,8 +17,8 @@ mod turns;
 use std::{sync::Arc, time::Duration};
 
 use axum::{body::Body, response::Response};
-use http::{HeaderMap, HeaderValue, StatusCode, header};
-use replog_shared::store::Reader;
+use http::{HeaderMap, HeaderValue, header};
+use replog_shared::{Code, store::Reader};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 
@@ -26,7 +26,7 @@ pub use request::TailQuery;
 
 use self::{follower::Follower, request::Wanted, turns::Turns};
 use crate::{
-    edge::{EdgeLimits, Problem, stream::Unending},
+    edge::{EdgeLimits, Problem, Waits, stream::Unending, waits::WaitPlace},
     pages::{Shown, SteadyReader, with_epoch},
     reads::Reads,
 };
@@ -38,8 +38,17 @@ pub struct Tails(Arc<All>);
 #[derive(Debug)]
 struct All {
     seats: Arc<Semaphore>,
+    /// A follower holds its connection for as long as it likes.
+    waits: Waits,
     max: usize,
     turns: Turns,
+}
+
+/// What a follower holds while it follows.
+#[derive(Debug)]
+struct Seat {
+    _seat: OwnedSemaphorePermit,
+    _place: WaitPlace,
 }
 
 /// The log that is followed.
@@ -57,10 +66,10 @@ pub struct Source<R> {
 
 impl Tails {
     /// Nobody follows yet.
-    pub fn new(limits: &EdgeLimits) -> Tails {
-        let max = limits.max_tails.min(Semaphore::MAX_PERMITS);
+    pub fn new(limits: &EdgeLimits, waits: Waits) -> Tails {
+        let max = limits.max_tails.min(waits.limit());
         let turns = Turns::new(limits.max_tail_bytes_per_second);
-        Tails(Arc::new(All { seats: Arc::new(Semaphore::new(max)), max, turns }))
+        Tails(Arc::new(All { seats: Arc::new(Semaphore::new(max)), waits, max, turns }))
     }
 
     /// Answers with the entries from where the client wants to begin, and goes on with each that is shown, until the
@@ -78,7 +87,6 @@ impl Tails {
         let began = source.shown.borrow().clone();
         let wanted = Wanted::of(query, headers, began.length)?;
         let seat = self.seat()?;
-        let seen_more = source.is_whole && wanted.resumes && wanted.from > began.length;
         let reader = SteadyReader::new(source.reads, source.shown.clone());
         let content_type = wanted.format.content_type();
         let follower = Follower {
@@ -86,7 +94,8 @@ impl Tails {
             shown: source.shown,
             format: wanted.format,
             at: wanted.from,
-            cut: seen_more,
+            seen: wanted.seen,
+            is_whole: source.is_whole,
             all: Arc::clone(&self.0),
             stopping: source.stopping,
             seat,
@@ -94,14 +103,15 @@ impl Tails {
         Ok(unending(with_epoch(Response::new(Body::from_stream(follower.pieces())), &began), content_type))
     }
 
-    fn seat(&self) -> Result<OwnedSemaphorePermit, Problem> {
-        Arc::clone(&self.0.seats).try_acquire_owned().map_err(|_| {
+    fn seat(&self) -> Result<Seat, Problem> {
+        let seat = Arc::clone(&self.0.seats).try_acquire_owned().ok();
+        let seat = seat.and_then(|seat| Some(Seat { _seat: seat, _place: self.0.waits.take()? }));
+        seat.ok_or_else(|| {
             let max = self.0.max;
-            let detail =
-                format!("{max} clients follow the log of this node, and no more may. Follow another node.");
-            Problem::new(StatusCode::SERVICE_UNAVAILABLE, "too_many_tails", detail)
-                .with("limit", max)
-                .retry_after(Duration::from_secs(5))
+            let detail = format!(
+                "{max} clients may follow the log of this node, fewer while others wait here; now no more may. Follow another node."
+            );
+            Problem::new(Code::TooManyTails, detail).with("limit", max).retry_after(Duration::from_secs(5))
         })
     }
 }

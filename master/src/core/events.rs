@@ -1,7 +1,7 @@
 //! What a caller asks of the core, and what it is told.
 
 use replog_shared::{
-    EpochNumber, LogId, Message, MessageId, Moment, NodeName, Order, OrderRange, WriteConcern,
+    Applied, Code, EpochNumber, LogId, Message, MessageId, Moment, NodeName, Order, OrderRange, WriteConcern,
 };
 
 /// Which waiting caller an outcome is for. Given by the node, opaque to the core.
@@ -65,10 +65,28 @@ pub struct Written {
     pub first: Order,
     /// How many entries it has; 0 for a clean.
     pub count: u64,
+    /// Exclusive end of what a node must hold to hold the run: its end, or that of the batch of which it is a part.
+    pub through: Order,
     /// Whether an earlier append had put it there.
     pub duplicate: bool,
     /// What was asked for.
     pub w: WriteConcern,
+}
+
+impl Written {
+    /// Its last order: who waits for that one waits for all of it.
+    pub fn last(&self) -> Order {
+        Order::new(self.first.get() + self.count.saturating_sub(1))
+    }
+}
+
+/// What this node may be short of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shortage {
+    /// More waits to become durable than its storage takes in for a while.
+    Storage,
+    /// As many callers wait for other nodes as may.
+    Waits,
 }
 
 /// How an append, or a wait for one, ends.
@@ -118,13 +136,19 @@ pub enum Interruption {
 pub enum Refusal {
     /// The id belongs to another message.
     Conflict {
+        /// Which message of the append, counted from 0.
+        nth: usize,
         /// The id.
         id: MessageId,
         /// The order of the entry that carries it.
         order: Order,
+        /// Whether the entry's message is the same value in other words.
+        same_value: bool,
     },
     /// Of a batch, some ids are in the log and do not form this batch.
     PartlyKnown {
+        /// Which message of the append, counted from 0.
+        nth: usize,
         /// An id that is in the log.
         id: MessageId,
         /// The order of the entry that carries it.
@@ -137,6 +161,10 @@ pub enum Refusal {
     },
     /// The entry does not fit into one envelope.
     TooLarge {
+        /// Which message of the append, counted from 0.
+        nth: usize,
+        /// Its id.
+        id: MessageId,
         /// The most bytes that its line may have.
         limit: usize,
     },
@@ -147,8 +175,15 @@ pub enum Refusal {
         /// Configured nodes.
         nodes: usize,
     },
-    /// More waits to become durable than this node's storage can take in for a while.
-    Overloaded,
+    /// There is no room for it now.
+    Overloaded {
+        /// What is short.
+        short_of: Shortage,
+        /// Whether it is in the log all the same, by an earlier append.
+        applied: Applied,
+        /// Where, if it is.
+        known: Option<Written>,
+    },
     /// No entry has this order.
     NoSuchOrder {
         /// How long the log is.
@@ -156,6 +191,26 @@ pub enum Refusal {
     },
     /// This node does not lead.
     NotLeading(NotLeading),
+}
+
+impl Refusal {
+    /// No room, and nothing in the log.
+    pub const fn no_room(short_of: Shortage) -> Refusal {
+        Refusal::Overloaded { short_of, applied: Applied::No, known: None }
+    }
+
+    /// The code of its answer.
+    pub const fn code(&self) -> Code {
+        match self {
+            Refusal::Conflict { .. } | Refusal::PartlyKnown { .. } => Code::Conflict,
+            Refusal::UnexpectedOrder { .. } => Code::UnexpectedOrder,
+            Refusal::TooLarge { .. } => Code::MessageTooLarge,
+            Refusal::ReadOnly { .. } => Code::ReadOnly,
+            Refusal::Overloaded { .. } => Code::Overloaded,
+            Refusal::NoSuchOrder { .. } => Code::NoSuchOrder,
+            Refusal::NotLeading(why) => why.code(),
+        }
+    }
 }
 
 /// Why this node takes no appends.
@@ -191,15 +246,19 @@ pub enum NotLeading {
 }
 
 impl NotLeading {
-    /// The word for it in answers and metrics.
-    pub const fn code(&self) -> &'static str {
+    /// Every code that a master which does not lead may answer with.
+    pub const CODES: [Code; 6] =
+        [Code::Recovering, Code::Fenced, Code::Diverged, Code::NotPromoted, Code::DryRun, Code::Stopping];
+
+    /// The code for it in answers, `/health` and metrics.
+    pub const fn code(&self) -> Code {
         match self {
-            NotLeading::Recovering { .. } => "recovering",
-            NotLeading::Fenced { .. } => "fenced",
-            NotLeading::NotPromoted { .. } => "not_promoted",
-            NotLeading::DryRun { .. } => "dry_run",
-            NotLeading::Diverged { .. } => "diverged",
-            NotLeading::Stopping => "stopping",
+            NotLeading::Recovering { .. } => Code::Recovering,
+            NotLeading::Fenced { .. } => Code::Fenced,
+            NotLeading::NotPromoted { .. } => Code::NotPromoted,
+            NotLeading::DryRun { .. } => Code::DryRun,
+            NotLeading::Diverged { .. } => Code::Diverged,
+            NotLeading::Stopping => Code::Stopping,
         }
     }
 }
@@ -220,6 +279,13 @@ pub enum Notice {
     NewLog {
         /// The nodes that did not answer. What they may hold is another log then.
         silent: Vec<NodeName>,
+    },
+    /// The log in which this node leads has nothing in it and gives way to that of a node which was silent before.
+    GivesWay {
+        /// The node.
+        node: NodeName,
+        /// Its log.
+        log_id: Option<LogId>,
     },
     /// Another node's log ranks highest: what this one lacks is fetched from there.
     Adopting {
@@ -249,6 +315,13 @@ pub enum Notice {
         /// How long its log is after the cut.
         length: Order,
     },
+    /// A node asks to join that is not configured.
+    Stranger {
+        /// Its name.
+        node: NodeName,
+        /// The names that are.
+        configured: Vec<NodeName>,
+    },
     /// A join was refused.
     JoinRefused {
         /// Which node.
@@ -270,6 +343,18 @@ pub enum Notice {
         /// The most bytes that its line may have.
         limit: usize,
     },
+    /// A secondary speaks an older version than this master: it is refused until it is upgraded.
+    Outdated {
+        /// Which node.
+        node: NodeName,
+        /// Its version.
+        version: u8,
+    },
+    /// The log ended within a batch: the beginning of that is given up where the new epoch begins.
+    BatchCut {
+        /// The orders of the entries that are given up.
+        orders: OrderRange,
+    },
     /// An ack whose digest is not this log's.
     DigestMismatch {
         /// Which node.
@@ -277,4 +362,29 @@ pub enum Notice {
         /// Where.
         through: Order,
     },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// One of each, from a match that the compiler holds complete.
+    fn after(why: &NotLeading) -> Option<NotLeading> {
+        let node = || -> NodeName { "a".parse().unwrap() };
+        Some(match why {
+            NotLeading::Recovering { .. } => NotLeading::Fenced { by: node() },
+            NotLeading::Fenced { .. } => NotLeading::Diverged { node: node() },
+            NotLeading::Diverged { .. } => NotLeading::NotPromoted { reason: String::new() },
+            NotLeading::NotPromoted { .. } => NotLeading::DryRun { report: String::new() },
+            NotLeading::DryRun { .. } => NotLeading::Stopping,
+            NotLeading::Stopping => return None,
+        })
+    }
+
+    #[test]
+    fn the_codes_of_a_master_that_does_not_lead_are_complete() {
+        let first = NotLeading::Recovering { waits_for: String::new() };
+        let all = std::iter::successors(Some(first), after);
+        assert_eq!(all.map(|why| why.code()).collect::<Vec<_>>(), NotLeading::CODES);
+    }
 }

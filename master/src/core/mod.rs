@@ -13,6 +13,7 @@
 //! | `recovery` | what happens between a start and the first epoch |
 //! | `promise` | what another master is told, and what ends this one's reign |
 //! | `health` | what silence means |
+//! | `versions` | which nodes are too old to take part |
 //!
 //! Invariants: an order is given once in an epoch; an entry leaves only when it is durable here; an ack
 //! counts only from an admitted process in this epoch, with this log's digest; nodes are counted, never acks.
@@ -28,17 +29,19 @@ mod progress;
 mod promise;
 mod recovery;
 mod secondaries;
+mod strangers;
+mod versions;
 
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use replog_shared::{
-    Epoch, Identity, Incarnation, Lines, LogId, Mark, MarkKind, Moment, NodeName, Order, Place,
-    limits::{DEFAULT_MAX_PAYLOAD_BYTES, ENVELOPE_OVERHEAD_BYTES, UNHEALTHY_AFTER_INTERVALS},
+    Epoch, Identity, Incarnation, Lines, LogId, Mark, MarkKind, Moment, NodeName, Order, Place, WallTime,
+    limits::{DEFAULT_MAX_PAYLOAD_BYTES, ENVELOPE_OVERHEAD_BYTES, UNHEALTHY_AFTER_INTERVALS, outline_marks},
     lines::Tip,
-    store::LogView,
+    store::{Cut, LogView, Span},
     wire,
 };
 
@@ -48,9 +51,10 @@ use mutant::Mutant;
 use pending_writes::PendingWrites;
 use progress::Progress;
 use recovery::Recovery;
+use strangers::Strangers;
 
 pub use health::Health;
-pub use progress::{Push, PushLimits, Stage};
+pub use progress::{PushLimits, Stage};
 pub use promise::ReadAnswer;
 pub use recovery::StartTerms;
 pub use secondaries::{AckOutcome, SecondaryView};
@@ -87,8 +91,8 @@ pub enum Effect {
     Save(Identity),
     /// Append a run to the log.
     Append(Lines),
-    /// Cut the log behind a place.
-    Truncate(Place),
+    /// Cut the log behind a place, and keep or drop what is cut.
+    Truncate(Place, Cut),
     /// A caller's wait is over.
     Answer {
         /// Whose.
@@ -101,7 +105,7 @@ pub enum Effect {
         /// Its place in the configuration.
         secondary: usize,
         /// Which lines.
-        push: Push,
+        push: Span,
         /// The fetch that is answered, and where to; none: pushed.
         answer: Option<(u64, String)>,
     },
@@ -159,9 +163,18 @@ pub struct MasterCore {
     rival: Option<(NodeName, Moment)>,
     /// When a master of another log of this name was last heard.
     rival_log: Option<Moment>,
+    /// The nodes that had not answered when this one began to lead: what they hold may be another log.
+    silent: Vec<NodeName>,
+    strangers: Strangers,
     /// The question whether a higher epoch is known, and until when it is not asked again.
     inquiry: Option<(u64, Moment)>,
     heartbeat_at: Moment,
+    /// The time of day, as the node last told it.
+    wall: WallTime,
+    /// Secondaries that speak an older version, and which.
+    outdated: BTreeMap<NodeName, u8>,
+    /// When the nodes that have not joined are asked whether they speak an older version.
+    call_at: Moment,
     bus_is_up: bool,
     max_payload: usize,
     random: fastrand::Rng,
@@ -183,8 +196,13 @@ impl MasterCore {
             held: HeldAppends::default(),
             rival: None,
             rival_log: None,
+            silent: Vec::new(),
+            strangers: Strangers::default(),
             inquiry: None,
             heartbeat_at: now,
+            wall: WallTime::default(),
+            outdated: BTreeMap::new(),
+            call_at: now,
             bus_is_up: false,
             max_payload: DEFAULT_MAX_PAYLOAD_BYTES,
             random,
@@ -196,6 +214,11 @@ impl MasterCore {
     /// What is to be done, oldest first.
     pub fn take_effects(&mut self, into: &mut Vec<Effect>) {
         into.append(&mut self.effects);
+    }
+
+    /// The time of day. It is what entries say of when they were appended, and decides nothing.
+    pub const fn on_wall_clock(&mut self, wall: WallTime) {
+        self.wall = wall;
     }
 
     /// The bus connected, and takes payloads of at most `max_payload` bytes.
@@ -340,7 +363,11 @@ impl MasterCore {
     pub fn not_leading(&self) -> Option<NotLeading> {
         match &self.phase {
             Phase::Recovering(recovery) => {
-                Some(NotLeading::Recovering { waits_for: recovery.waits_for(&self.config.secondaries) })
+                let mut waits_for = recovery.waits_for(&self.config.secondaries);
+                if let Some(reason) = self.outdated_nodes() {
+                    waits_for = format!("{waits_for}; {reason}");
+                }
+                Some(NotLeading::Recovering { waits_for })
             }
             Phase::Leading(_) => None,
             Phase::Stopped(why) => Some(why.clone()),
@@ -370,6 +397,11 @@ impl MasterCore {
     /// The most bytes that an entry's line may have here.
     pub const fn max_line_bytes(&self) -> usize {
         self.max_payload.saturating_sub(ENVELOPE_OVERHEAD_BYTES)
+    }
+
+    /// How many marks one envelope tells of.
+    fn outline_marks(&self) -> usize {
+        outline_marks(self.config.outline_marks, self.max_payload)
     }
 
     /// Bytes of a page of the log that another master reads.
@@ -410,7 +442,7 @@ impl MasterCore {
         let mut members = vec![self.config.node.clone()];
         members.extend(self.config.secondaries.iter().cloned());
         self.remember(|identity| identity.fence = Some(epoch.clone()));
-        let mark = Mark { epoch: epoch.clone(), kind, reached, members };
+        let mark = Mark { epoch: epoch.clone(), kind, reached, members, first: Order::ZERO };
         self.effect(Effect::Append(Lines::of_mark(mark, tip)));
         let (log_id, length) = (self.identity.log_id, tip.place.length);
         self.notice(Notice::Leading { epoch: epoch.number(), log_id, length });
@@ -456,9 +488,10 @@ impl MasterCore {
         self.interrupt_all(&Interruption::Cleaned);
         // A crash between the two leaves a node that has lost its log, not one that has cleaned it.
         self.remember(|identity| identity.whole = false);
-        self.effect(Effect::Truncate(Place::START));
+        self.effect(Effect::Truncate(Place::START, Cut::Drop));
         self.open(now, epoch, MarkKind::Clean, Vec::new(), &Tip::default());
-        let written = Written { first: Order::ZERO, count: 0, duplicate: false, w: append.w };
+        let (first, count, through) = (Order::ZERO, 0, Order::ZERO);
+        let written = Written { first, count, through, duplicate: false, w: append.w };
         self.pending.insert(wait, written, append.deadline);
     }
 }

@@ -1,6 +1,6 @@
 //! Answers to another master that starts or is promoted, and what this one makes of a higher epoch.
 
-use replog_shared::{Epoch, Moment, NodeName, Order, store::LogView, wire};
+use replog_shared::{Epoch, Moment, NodeName, Place, store::LogView, wire};
 
 use super::{
     Effect, MasterCore, Phase,
@@ -19,8 +19,8 @@ pub struct ReadAnswer {
     pub request: u64,
     /// The epoch that was promised.
     pub epoch: Epoch,
-    /// The first order of the page; marks there are included.
-    pub from: Order,
+    /// Where the page begins.
+    pub from: Place,
 }
 
 impl MasterCore {
@@ -29,20 +29,24 @@ impl MasterCore {
         if ask.sender.incarnation == self.config.incarnation {
             return;
         }
-        let state = Box::new(self.told_state(ask.request, None, now, log));
+        let version = ask.answer_version();
+        let state = Box::new(self.told_state(version, ask.request, None, now, log));
         self.effect(Effect::State { reply, state });
     }
 
     /// Promise this epoch: from then on this node takes and acks nothing older, and does not lead.
     pub fn on_promise(&mut self, now: Moment, promise: &wire::Promise, reply: String, log: &dyn LogView) {
         let hears_master = matches!(self.phase, Phase::Leading(_)) || self.rival(now).is_some();
-        let given = promise.may_be_given(&self.identity, hears_master);
+        let twice =
+            promise.is_of_a_reign_already_promised(&self.identity) && !mutant::is(Mutant::TwoPromisesAReign);
+        let given = promise.may_be_given(&self.identity, hears_master) && !twice;
         if given {
             self.remember(|identity| identity.fence = Some(promise.epoch.clone()));
             self.fenced(promise.sender.node.clone());
         }
         let promised = given.then(|| promise.epoch.clone());
-        let state = Box::new(self.told_state(promise.request, promised, now, log));
+        let version = promise.sender.v;
+        let state = Box::new(self.told_state(version, promise.request, promised, now, log));
         self.effect(Effect::State { reply, state });
     }
 
@@ -50,7 +54,7 @@ impl MasterCore {
     pub fn on_read(&mut self, read: wire::Read, reply: String) {
         let wire::Read { sender, request, epoch, from } = read;
         if self.identity.fence.as_ref() == Some(&epoch) && sender.log_id == self.identity.log_id {
-            let (sender, from) = (self.sender(&self.config.node), from.length);
+            let sender = wire::Sender { v: sender.v, ..self.sender(&self.config.node) };
             self.effect(Effect::ReadAnswer(ReadAnswer { reply, sender, request, epoch, from }));
         }
     }
@@ -73,7 +77,7 @@ impl MasterCore {
         let request = self.random.u64(..);
         self.inquiry = Some((request, now.plus(self.config.heartbeat_interval)));
         let sender = self.sender(&self.config.node);
-        self.effect(Effect::Ask(wire::Ask { sender, request }));
+        self.effect(Effect::Ask(wire::Ask::new(sender, request)));
     }
 
     pub(super) fn on_state_while_leading(&mut self, state: &wire::State) {

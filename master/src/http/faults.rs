@@ -1,9 +1,8 @@
 //! `/faults`: on a master there are none.
 
 use axum::extract::State as Extract;
-use http::StatusCode;
 use replog_host::edge::Problem;
-use replog_shared::store::Reader;
+use replog_shared::{Code, store::Reader};
 
 use super::State;
 
@@ -12,10 +11,10 @@ use super::State;
 pub(super) async fn elsewhere<R: Reader>(Extract(context): State<R>) -> Problem {
     if !context.allow_faults {
         let detail = "Faults are not allowed on this node, and a master has none: ask a secondary.";
-        return Problem::new(StatusCode::FORBIDDEN, "faults_not_allowed", detail);
+        return Problem::new(Code::FaultsNotAllowed, detail);
     }
     let detail =
         "A master has no faults to inject: send this to a secondary that was started with --allow-faults.";
     let secondaries: Vec<&str> = context.nodes.secondaries.iter().map(|node| node.as_str()).collect();
-    Problem::new(StatusCode::NOT_FOUND, "no_faults_here", detail).with("secondaries", secondaries)
+    Problem::new(Code::NoFaultsHere, detail).with("secondaries", secondaries)
 }

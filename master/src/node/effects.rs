@@ -7,7 +7,7 @@ use replog_host::{
 use replog_shared::{
     Lines, Moment, Place,
     entry::EntryLine,
-    store::{Cut, Store},
+    store::{Cut, Span, Store},
     trace::{Trace, TraceParent},
     wire,
 };
@@ -17,7 +17,7 @@ use super::{Node, NodeFailure, notices};
 use crate::{
     bus::Translator,
     core::{
-        Effect, Push, ReadAnswer,
+        Effect, ReadAnswer,
         events::{NotLeading, Notice},
     },
 };
@@ -54,7 +54,7 @@ impl<S: Store, B: Bus> Node<S, B> {
                 self.held.append(&lines);
                 self.telemetry.on_appended(&lines);
             }
-            Effect::Truncate(place) => self.truncate(now, place),
+            Effect::Truncate(place, cut) => self.truncate(now, place, cut),
             Effect::Answer { wait, outcome } => self.answer(now, wait, outcome),
             Effect::Entries { secondary, push, answer } => self.send_entries(secondary, push, answer),
             Effect::JoinAnswer { reply, answer } => self.send(self.translator.join_answer(reply, &answer)),
@@ -74,23 +74,21 @@ impl<S: Store, B: Bus> Node<S, B> {
         }
     }
 
-    fn truncate(&mut self, now: Moment, place: Place) {
-        // What a clean or a fold cuts is wanted to go; what a takeover cuts may be missed.
-        let wanted = self.core.epoch().is_some();
-        let cut = self.held.truncate(place, if wanted { Cut::Drop } else { Cut::Quarantine });
+    fn truncate(&mut self, now: Moment, place: Place, cut: Cut) {
+        let cut = self.held.truncate(place, cut);
         self.stop_unless(cut);
         self.telemetry.on_cut(now, place.length, self.held.log().figures().bytes);
     }
 
-    fn send_entries(&mut self, secondary: usize, push: Push, answer: Option<(u64, String)>) {
+    fn send_entries(&mut self, secondary: usize, push: Span, answer: Option<(u64, String)>) {
         let (request, reply) = answer.map_or((None, None), |(request, reply)| (Some(request), Some(reply)));
-        let Some(page) = self.held.page(push.from, push.to, usize::MAX) else { return };
+        let Some((push, page)) = self.held.part(push) else { return };
         let length = self.held.log().durable().length;
         if request.is_none() {
             self.telemetry.on_pushed(push);
         }
         if let Some(mut header) = self.core.entries_header(secondary, push, request, &page, length) {
-            header.traces = self.telemetry.traces(push.from, page.to);
+            header.traces = self.telemetry.traces(push.from.length, page.to);
             note_traces(&header);
             self.send(self.translator.entries(&header, &page.bytes, reply));
         }
@@ -98,11 +96,10 @@ impl<S: Store, B: Bus> Node<S, B> {
 
     fn answer_read(&mut self, answer: ReadAnswer) {
         let ReadAnswer { reply, sender, request, epoch, from } = answer;
-        let (length, bytes) = (self.held.log().durable().length, self.core.page_bytes());
-        let Some(page) = self.held.page(from, length, bytes) else { return };
-        let (count, digest, request) = (page.to.since(from), page.digest, Some(request));
-        let header =
-            wire::EntriesHeader { sender, epoch, from, count, length, digest, request, traces: Vec::new() };
+        let (durable, bytes) = (self.held.log().durable(), self.core.page_bytes());
+        let span = Span::fitting(self.held.log(), from, durable, bytes);
+        let Some((span, page)) = self.held.part(span) else { return };
+        let header = wire::EntriesHeader::of(sender, epoch, span, &page, durable.length, Some(request));
         let payload = wire::encode_entries(&header, &page.bytes);
         self.send(Outgoing { subject: reply, reply: None, payload });
     }

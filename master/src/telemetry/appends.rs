@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, VecDeque, vec_deque};
 
-use replog_shared::{Histogram, Lines, Moment, Order};
+use replog_shared::{Code, Histogram, Lines, Moment, Order};
 
 use super::Arrival;
-use crate::core::events::{Refusal, WriteOutcome, Written};
+use crate::core::events::{WriteOutcome, Written};
 
 /// How an append ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +67,7 @@ pub(super) struct AppendFigures {
     /// By w - 1.
     pub(super) by_w: Vec<OfW>,
     /// By why.
-    pub(super) refused: BTreeMap<&'static str, u64>,
+    pub(super) refused: BTreeMap<Code, u64>,
     /// Of those that were met, the ones whose messages were in the log already.
     pub(super) duplicates: u64,
     pub(super) entries: u64,
@@ -111,26 +111,13 @@ impl AppendFigures {
                 of_w.met.observe_time(now.since(arrival.at));
                 self.duplicates += u64::from(*duplicate);
             }
-            WriteOutcome::Refused(refusal) => *self.refused.entry(reason(refusal)).or_default() += 1,
+            WriteOutcome::Refused(refusal) => *self.refused.entry(refusal.code()).or_default() += 1,
             WriteOutcome::Unconfirmed { .. } | WriteOutcome::Interrupted { .. } => {}
         }
     }
 
     pub(super) fn on_hung_up(&mut self, arrival: Arrival) {
         self.by_w[usize::from(arrival.w.get()) - 1].outcomes[Outcome::HungUp as usize] += 1;
-    }
-}
-
-/// Why an append was refused, in the words of its answer's `code`.
-pub(super) const fn reason(refusal: &Refusal) -> &'static str {
-    match refusal {
-        Refusal::Conflict { .. } | Refusal::PartlyKnown { .. } => "conflict",
-        Refusal::UnexpectedOrder { .. } => "unexpected_order",
-        Refusal::TooLarge { .. } => "message_too_large",
-        Refusal::ReadOnly { .. } => "read_only",
-        Refusal::Overloaded => "overloaded",
-        Refusal::NoSuchOrder { .. } => "no_such_order",
-        Refusal::NotLeading(why) => why.code(),
     }
 }
 

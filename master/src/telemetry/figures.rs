@@ -3,18 +3,24 @@
 use std::fmt;
 
 use replog_host::metrics::{Exposition, NodeFigures, NodeLabels};
-use replog_shared::{Histogram, Moment, Order};
+use replog_shared::{Code, Histogram, Moment, Order};
 
 use super::{Telemetry, appends::AppendFigures};
-use crate::node::{HealthReport, SecondaryReport};
+use crate::{
+    core::events::NotLeading,
+    node::{HealthReport, SecondaryReport},
+};
 
-/// What [`HealthReport::not_leading`] may be, and leading.
-const STATES: [&str; 7] =
-    ["leading", "recovering", "fenced", "diverged", "not_promoted", "dry_run", "stopping"];
+/// The state of a master that leads; any other state is the code of why it does not.
+const LEADING: &str = "leading";
 
 const STATUSES: [&str; 3] = ["healthy", "suspected", "unhealthy"];
 
 const STAGES: [&str; 6] = ["absent", "syncing", "streaming", "probing", "foreign", "diverged"];
+
+fn states() -> impl Iterator<Item = &'static str> {
+    std::iter::once(LEADING).chain(NotLeading::CODES.map(Code::word))
+}
 
 /// A master at one moment.
 #[derive(Clone, Debug)]
@@ -82,9 +88,9 @@ impl MasterFigures {
 
     fn expose_state(&self, out: &mut Exposition<'_>) -> fmt::Result {
         let health = &self.health;
-        let state = health.not_leading.as_ref().map_or("leading", |why| why.code());
+        let state = health.not_leading.as_ref().map_or(LEADING, |why| why.code().word());
         out.switch("replog_leading", "Whether this node leads", health.not_leading.is_none())?;
-        out.states("replog_state", "What the node is about", STATES, state)?;
+        out.states("replog_state", "What the node is about", states(), state)?;
         out.gauge("replog_nodes", "Configured nodes", self.secondaries.len() as u64 + 1)?;
         out.gauge("replog_healthy_nodes", "Nodes that are healthy and hold this log", health.healthy_nodes)?;
         out.switch(
@@ -101,7 +107,8 @@ impl MasterFigures {
             of_w.outcomes().map(move |(outcome, count)| (label(outcome.as_str()), count))
         });
         out.counters("replog_appends_total", "Appends by how they ended and by w", outcomes)?;
-        let refused = self.appends.refused.iter().map(|(reason, count)| ([("reason", *reason)], *count));
+        let refused =
+            self.appends.refused.iter().map(|(reason, count)| ([("reason", reason.word())], *count));
         out.counters("replog_appends_refused_total", "Appends of which nothing was stored", refused)?;
         out.counter(
             "replog_append_duplicates_total",

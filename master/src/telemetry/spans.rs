@@ -3,10 +3,7 @@
 use replog_host::spans::{Span, SpanKind};
 use replog_shared::Order;
 
-use super::{
-    Arrival,
-    appends::{Outcome, reason},
-};
+use super::{Arrival, appends::Outcome};
 use crate::core::events::{WriteOutcome, Written};
 
 /// An append, from its arrival until its caller was answered.
@@ -17,7 +14,7 @@ pub(super) fn answered(arrival: Arrival, outcome: &WriteOutcome) -> Span {
         WriteOutcome::Unconfirmed { written, .. } | WriteOutcome::Interrupted { written, .. } => {
             placed(append(arrival, became), written).failed(became.as_str())
         }
-        WriteOutcome::Refused(refusal) => append(arrival, became).failed(reason(refusal)),
+        WriteOutcome::Refused(refusal) => append(arrival, became).failed(refusal.code().word()),
     }
 }
 

@@ -1,18 +1,18 @@
 //! The master's word on a join: what is kept, what is cut, when a log is diverged or foreign.
 
 use replog_shared::{
-    LogId, Moment, Order, OrderRange, Outline, Place,
+    LogId, Moment, NodeName, Order, OrderRange, Outline, Place,
     lines::Tip,
     mark,
-    store::LogView,
+    store::{Cut, LogView, tip_of_cut},
     wire::{JoinAnswer, Verdict},
 };
 
 use super::{
-    SecondaryCore, acks,
+    SecondaryCore,
     effect::{Effect, Notice},
     mutant::{self, Mutant},
-    state::{Attempt, Session, State},
+    state::{Attempt, JoinRefused, Session, State},
 };
 
 impl SecondaryCore {
@@ -32,15 +32,17 @@ impl SecondaryCore {
             Verdict::Admitted => self.on_admitted(now, &answer, log),
             Verdict::Foreign => self.stay_foreign(theirs),
             Verdict::OlderMarks => self.on_older_marks_wanted(now, log),
-            Verdict::NameInUse | Verdict::Unknown => self.on_join_refused(answer.verdict),
+            Verdict::NameInUse | Verdict::Unknown => self.on_join_refused(answer.verdict, answer.secondaries),
         }
     }
 
-    fn on_join_refused(&mut self, verdict: Verdict) {
+    fn on_join_refused(&mut self, verdict: Verdict, secondaries: Vec<NodeName>) {
         let Some(attempt) = self.state.attempt_mut() else { return };
         attempt.request = None;
-        if attempt.refused.replace(verdict) != Some(verdict) {
-            self.effects.push(Effect::Notice(Notice::JoinRefused { verdict }));
+        let refused = JoinRefused { verdict, secondaries: secondaries.clone() };
+        if attempt.refused.as_ref() != Some(&refused) {
+            attempt.refused = Some(refused);
+            self.effects.push(Effect::Notice(Notice::JoinRefused { verdict, secondaries }));
         }
     }
 
@@ -79,8 +81,10 @@ impl SecondaryCore {
             return self.diverge(behind);
         }
         self.follow(answer);
-        self.cut(fork, behind);
-        let tip = Tip { place: fork, digest: answer.digest, epoch: acks::epoch_at(fork, log) };
+        // What a clean gave up was wanted to go.
+        let is_cleaned = mark::explains(answer.clean.as_ref(), tip.epoch.as_ref());
+        self.cut(fork, behind, if is_cleaned { Cut::Drop } else { Cut::Quarantine });
+        let tip = tip_of_cut(log, fork, answer.digest);
         self.open_session(now, answer, &tip);
     }
 
@@ -97,16 +101,16 @@ impl SecondaryCore {
         self.follow(answer);
         self.counters.damaged += 1;
         self.effects.push(Effect::Notice(Notice::Damaged { orders }));
-        self.effects.push(Effect::Truncate(Place::START));
+        self.effects.push(Effect::Truncate(Place::START, Cut::Quarantine));
         self.open_session(now, answer, &Tip::default());
     }
 
-    fn cut(&mut self, fork: Place, orders: OrderRange) {
+    fn cut(&mut self, fork: Place, orders: OrderRange, cut: Cut) {
         self.counters.cut += orders.count();
         if !orders.is_empty() {
             self.effects.push(Effect::Notice(Notice::Cut { orders }));
         }
-        self.effects.push(Effect::Truncate(fork));
+        self.effects.push(Effect::Truncate(fork, cut));
     }
 
     /// Nothing older than this master's epoch is accepted from now on; saved before the log is touched.
@@ -121,7 +125,8 @@ impl SecondaryCore {
     fn open_session(&mut self, now: Moment, answer: &JoinAnswer, tip: &Tip) {
         let epoch = answer.epoch.clone();
         self.follow(answer);
-        self.leave(State::Joined(Session::new(epoch.clone(), now, answer.length)));
+        self.leave(State::Joined(Session::new(epoch.clone(), answer.sender.v, now, answer.length)));
+        self.faults.on_session(now, answer.length);
         self.ack_due = true;
         let missing = OrderRange::new(tip.place.length, answer.length);
         self.effects.push(Effect::Notice(Notice::Joined { epoch, missing }));
@@ -152,7 +157,7 @@ impl SecondaryCore {
         }
         if mutant::is(Mutant::ForeignCut) {
             self.remember(|identity| identity.log_id = None);
-            self.effects.push(Effect::Truncate(Place::START));
+            self.effects.push(Effect::Truncate(Place::START, Cut::Quarantine));
         }
         self.leave(State::Foreign { theirs, attempt });
         self.ack_due = true;

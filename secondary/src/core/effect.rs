@@ -1,6 +1,6 @@
 //! What a core wants done, and what it has to tell.
 
-use replog_shared::{Epoch, Identity, Lines, LogId, NodeName, Order, OrderRange, Place, wire};
+use replog_shared::{Epoch, Identity, Lines, LogId, NodeName, Order, OrderRange, Place, store::Cut, wire};
 
 /// Something to do. The node does all of them, in order, before it brings the next event.
 #[derive(Clone, Debug)]
@@ -9,8 +9,9 @@ pub enum Effect {
     Save(Identity),
     /// Append this run: it was checked against the log's tip.
     Append(Lines),
-    /// Cut the log behind this place: nothing is lost, or the master's history explains it.
-    Truncate(Place),
+    /// Cut the log behind this place, and keep or drop what is cut: nothing is lost, or the master's history explains
+    /// it.
+    Truncate(Place, Cut),
     /// Ask to be admitted.
     Join(wire::Join),
     /// Ask for a range.
@@ -41,8 +42,8 @@ pub struct ReadAnswer {
     pub request: u64,
     /// The epoch that was promised.
     pub epoch: Epoch,
-    /// The first order of the page; marks there are included.
-    pub from: Order,
+    /// Where the page begins.
+    pub from: Place,
 }
 
 /// A change that an operator wants to know of.
@@ -57,6 +58,8 @@ pub enum Notice {
     JoinRefused {
         /// Its word.
         verdict: wire::Verdict,
+        /// The secondaries that it has, where it does not know this one.
+        secondaries: Vec<NodeName>,
     },
     /// Admitted; what is missing is fetched.
     Joined {
@@ -89,6 +92,11 @@ pub enum Notice {
     Damaged {
         /// What is cut.
         orders: OrderRange,
+    },
+    /// This node's log has nothing in it and gives way to the master's.
+    GivesWay {
+        /// The master's log.
+        theirs: Option<LogId>,
     },
     /// The master has another log; this one is kept.
     Foreign {

@@ -1,9 +1,9 @@
 //! From the first heartbeat to the question for admission.
 
 use replog_shared::{
-    Epoch, Moment, Outline,
+    Epoch, Moment, Order, Outline, Place,
     limits::{ANSWER_TIMEOUT, UNHEALTHY_AFTER_INTERVALS},
-    store::LogView,
+    store::{Cut, LogView},
     wire::{Heartbeat, Join},
 };
 
@@ -27,7 +27,7 @@ impl SecondaryCore {
         if Some(&heartbeat.epoch) < self.identity.fence.as_ref() {
             self.counters.stale += 1;
             // The ack carries the fence: so the old master learns that it is no longer followed.
-            return self.send_ack(log);
+            return self.send_ack(heartbeat.sender.v, log);
         }
         if self.prefers_other(now, &heartbeat.epoch) {
             self.counters.stale += 1;
@@ -42,7 +42,7 @@ impl SecondaryCore {
             State::Joining(attempt) | State::Diverged { attempt, .. } if attempt.epoch == heartbeat.epoch => {
                 self.on_awaited_heartbeat();
             }
-            _ => self.begin_join(now, heartbeat.epoch.clone(), log),
+            _ => self.begin_join(now, heartbeat, log),
         }
     }
 
@@ -59,7 +59,7 @@ impl SecondaryCore {
         // A heartbeat from just before the admission may come just after it.
         if !admitted && now.since(session.since) >= self.settings.heartbeat_interval {
             self.effects.push(Effect::Notice(Notice::NotAdmitted));
-            return self.begin_join(now, heartbeat.epoch.clone(), log);
+            return self.begin_join(now, heartbeat, log);
         }
         let tip = log.tip();
         if session.streaming && heartbeat.length == tip.place.length && heartbeat.digest != tip.digest {
@@ -67,6 +67,7 @@ impl SecondaryCore {
             return self.rejoin_later(now);
         }
         session.length = session.length.max(heartbeat.length);
+        self.faults.on_length(now, heartbeat.length);
         if session.length > log.tip().place.length && session.check_at.is_none() {
             session.check_at = Some(now.plus(PUSH_QUIET));
         }
@@ -81,7 +82,7 @@ impl SecondaryCore {
             Some(suitor) if suitor.epoch > heartbeat.epoch => self.counters.stale += 1,
             suitor => {
                 let epoch = heartbeat.epoch.clone();
-                *suitor = Some(Attempt::new(epoch.clone(), now));
+                *suitor = Some(Attempt::new(epoch.clone(), heartbeat.sender.v, now));
                 self.effects.push(Effect::Notice(Notice::Joining { epoch }));
                 self.send_join(now, log);
             }
@@ -109,28 +110,48 @@ impl SecondaryCore {
         if self.hears(now).is_some() {
             return;
         }
+        if heartbeat.length > Order::ZERO && self.gives_way_to(&heartbeat.epoch, log) {
+            return self.drop_own_log(now, heartbeat);
+        }
         match &mut self.state {
             State::Foreign { theirs: known, attempt } if *known == theirs => {
                 attempt.epoch = heartbeat.epoch.clone();
+                attempt.version = heartbeat.sender.v;
             }
             _ => {
-                self.become_foreign(theirs, Attempt::new(heartbeat.epoch.clone(), now));
+                self.become_foreign(theirs, Attempt::new(heartbeat.epoch.clone(), heartbeat.sender.v, now));
                 self.send_join(now, log);
             }
         }
     }
 
-    /// Asks the master of `epoch` for admission; the session before it, if any, is over.
-    fn begin_join(&mut self, now: Moment, epoch: Epoch, log: &dyn LogView) {
+    /// Whether this node's log has nothing in it that anybody could miss: it gives way to a log that has.
+    fn gives_way_to(&self, epoch: &Epoch, log: &dyn LogView) -> bool {
+        let above_fence = Some(epoch) >= self.identity.fence.as_ref();
+        above_fence && Outline::of(log.marks(), log.tip().place, usize::MAX).is_bare()
+    }
+
+    /// Drops the log, in which there is nothing, and asks for admission as a blank node, once the log is gone.
+    fn drop_own_log(&mut self, now: Moment, heartbeat: &Heartbeat) {
+        self.effects.push(Effect::Notice(Notice::GivesWay { theirs: heartbeat.sender.log_id }));
+        self.remember(|identity| identity.whole = false);
+        self.effects.push(Effect::Truncate(Place::START, Cut::Drop));
+        self.remember(|identity| identity.log_id = None);
+        self.leave(State::Joining(Attempt::new(heartbeat.epoch.clone(), heartbeat.sender.v, now)));
+    }
+
+    /// Asks the master of this heartbeat for admission; the session before it, if any, is over.
+    fn begin_join(&mut self, now: Moment, heartbeat: &Heartbeat, log: &dyn LogView) {
+        let epoch = heartbeat.epoch.clone();
         self.effects.push(Effect::Notice(Notice::Joining { epoch: epoch.clone() }));
-        self.leave(State::Joining(Attempt::new(epoch, now)));
+        self.leave(State::Joining(Attempt::new(epoch, heartbeat.sender.v, now)));
         self.send_join(now, log);
     }
 
     /// Ends the session and joins anew, a little later: what this event appended is in the log by then.
     pub(super) fn rejoin_later(&mut self, now: Moment) {
         let State::Joined(session) = &self.state else { return };
-        let mut attempt = Attempt::new(session.epoch.clone(), now);
+        let mut attempt = Attempt::new(session.epoch.clone(), session.version, now);
         attempt.retry_at = now.plus(attempt.backoff.next_delay(&mut self.random));
         self.leave(State::Joining(attempt));
     }
@@ -151,9 +172,11 @@ impl SecondaryCore {
     }
 
     pub(super) fn send_join(&mut self, now: Moment, log: &dyn LogView) {
-        let (request, sender) = (self.next_request(), self.sender());
+        let Some(version) = self.state.attempt().map(|attempt| attempt.version) else { return };
+        let (request, sender) = (self.next_request(), self.sender(version));
+        let most = self.outline_marks();
         let Some(attempt) = self.state.attempt_mut() else { return };
-        let outline = Outline::of(log.marks(), attempt.told_of(log), self.settings.outline_marks);
+        let outline = Outline::of(log.marks(), attempt.told_of(log), most);
         attempt.request = Some(request);
         (attempt.asked_at, attempt.marks_before) = (log.tip().place, outline.marks_before);
         attempt.retry_at = now.plus(ANSWER_TIMEOUT + attempt.backoff.next_delay(&mut self.random));

@@ -5,13 +5,14 @@ use replog_shared::{Epoch, LogId, Moment, store::LogView, wire};
 use super::{
     SecondaryCore,
     effect::{Effect, Notice, ReadAnswer},
+    mutant::{self, Mutant},
     state::State,
 };
 
 impl SecondaryCore {
     /// What do you hold? Never refused.
     pub fn on_ask(&mut self, now: Moment, ask: &wire::Ask, reply: String, log: &dyn LogView) {
-        let state = self.wire_state(now, ask.request, None, log);
+        let state = self.wire_state(now, ask.answer_version(), ask.request, None, log);
         self.effects.push(Effect::State { reply, state });
     }
 
@@ -23,13 +24,15 @@ impl SecondaryCore {
         if granted {
             self.fence_for(&promise);
         }
-        let promised = granted.then_some(promise.epoch);
-        let state = self.wire_state(now, promise.request, promised, log);
+        let (promised, version) = (granted.then_some(promise.epoch), promise.sender.v);
+        let state = self.wire_state(now, version, promise.request, promised, log);
         self.effects.push(Effect::State { reply, state });
     }
 
     fn may_promise(&self, now: Moment, promise: &wire::Promise) -> bool {
-        promise.may_be_given(&self.identity, self.hears(now).is_some())
+        let twice =
+            promise.is_of_a_reign_already_promised(&self.identity) && !mutant::is(Mutant::TwoPromisesAReign);
+        promise.may_be_given(&self.identity, self.hears(now).is_some()) && !twice
     }
 
     fn fence_for(&mut self, promise: &wire::Promise) {
@@ -57,8 +60,8 @@ impl SecondaryCore {
             self.counters.stale += 1;
             return;
         }
-        let wire::Read { request, epoch, from, .. } = read;
-        let answer = ReadAnswer { reply, sender: self.sender(), request, epoch, from: from.length };
+        let wire::Read { request, epoch, from, sender } = read;
+        let answer = ReadAnswer { reply, sender: self.sender(sender.v), request, epoch, from };
         self.effects.push(Effect::ReadAnswer(answer));
     }
 
@@ -70,12 +73,13 @@ impl SecondaryCore {
     fn wire_state(
         &self,
         now: Moment,
+        version: u8,
         request: u64,
         promised: Option<Epoch>,
         log: &dyn LogView,
     ) -> wire::State {
         let hears = self.hears(now).cloned();
-        let most = self.settings.outline_marks;
-        wire::State::of(self.sender(), request, promised, &self.identity, log, hears, most)
+        let most = self.outline_marks();
+        wire::State::of(self.sender(version), request, promised, &self.identity, log, hears, most)
     }
 }

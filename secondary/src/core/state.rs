@@ -1,11 +1,11 @@
 //! Where a secondary stands with its master.
 
 use replog_shared::{
-    Epoch, LogId, Moment, Order, OrderRange, Place,
+    Epoch, LogId, Moment, NodeName, Order, OrderRange, Place,
     backoff::Backoff,
     lines::Tip,
     store::LogView,
-    wire::{SecondaryState, Verdict},
+    wire::{SecondaryState, VERSION, Verdict},
 };
 
 /// Where a secondary stands with its master, and what it knows there.
@@ -56,6 +56,14 @@ impl State {
         }
     }
 
+    /// The version in which the master is spoken to.
+    pub(super) fn version(&self) -> u8 {
+        match self {
+            State::Joined(session) => session.version,
+            other => other.attempt().map_or(VERSION, |attempt| attempt.version),
+        }
+    }
+
     /// Whether the master is told regularly what this node holds.
     pub(super) const fn acks(&self) -> bool {
         matches!(self, State::Joined(_) | State::Diverged { .. } | State::Foreign { .. })
@@ -73,11 +81,21 @@ impl State {
     }
 }
 
+/// A master's refusal to admit this node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct JoinRefused {
+    pub(super) verdict: Verdict,
+    /// The secondaries that the master has, where it does not know this one.
+    pub(super) secondaries: Vec<NodeName>,
+}
+
 /// The tries to join one epoch.
 #[derive(Clone, Debug)]
 pub(super) struct Attempt {
     /// The epoch of the master that is asked.
     pub(super) epoch: Epoch,
+    /// The version that this master speaks.
+    pub(super) version: u8,
     /// The request whose answer is taken; none while none is outstanding.
     pub(super) request: Option<u64>,
     /// The log's end when that was asked.
@@ -91,7 +109,7 @@ pub(super) struct Attempt {
     /// When that master was last heard.
     pub(super) heard: Moment,
     /// The master's last refusal, so that it is told once and not at each try.
-    pub(super) refused: Option<Verdict>,
+    pub(super) refused: Option<JoinRefused>,
     pub(super) backoff: Backoff,
 }
 
@@ -103,10 +121,11 @@ impl Attempt {
     }
 
     /// The first try, due at `retry_at`.
-    pub(super) fn new(epoch: Epoch, retry_at: Moment) -> Attempt {
+    pub(super) fn new(epoch: Epoch, version: u8, retry_at: Moment) -> Attempt {
         let heard = retry_at;
         Attempt {
             epoch,
+            version,
             request: None,
             asked_at: Place::START,
             marks_before: 0,
@@ -123,6 +142,8 @@ impl Attempt {
 #[derive(Clone, Debug)]
 pub(super) struct Session {
     pub(super) epoch: Epoch,
+    /// The version that the master speaks.
+    pub(super) version: u8,
     pub(super) since: Moment,
     /// How long the master's log is, as far as it told.
     pub(super) length: Order,
@@ -144,9 +165,10 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) fn new(epoch: Epoch, now: Moment, length: Order) -> Session {
+    pub(super) fn new(epoch: Epoch, version: u8, now: Moment, length: Order) -> Session {
         Session {
             epoch,
+            version,
             since: now,
             length,
             goal: length,

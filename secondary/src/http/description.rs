@@ -1,7 +1,7 @@
 //! The routes of a secondary in words, for `/openapi.json`.
 
 use replog_host::openapi::{Answer, Info, Operation, Schemas, Tag, chores};
-use replog_shared::limits::MAX_SECONDARIES;
+use replog_shared::{Code, limits::MAX_SECONDARIES};
 use serde_json::{Value, json};
 
 use super::{console::Snapshot, faults::FaultsBody, health::Health};
@@ -21,7 +21,7 @@ pub(super) const INFO: Info = Info {
 fn elsewhere(tag: Tag, id: &'static str) -> Operation {
     Operation::new(tag, id, "Refused: only the master does this")
         .about("Whatever is sent, the answer is 421, with the URL of the master in `master` if it told one.")
-        .refuses(&["not_the_master"])
+        .refuses(&[Code::NotTheMaster])
 }
 
 /// `POST /messages`.
@@ -36,7 +36,7 @@ pub(super) fn append_batch(_: &mut Schemas) -> Operation {
 
 /// `GET /messages/{order}`.
 pub(super) fn one(schemas: &mut Schemas) -> Operation {
-    elsewhere(Tag::Writes, "readHeld").path_order(schemas).refuses(&["not_found"])
+    elsewhere(Tag::Writes, "readHeld").path_order(schemas).refuses(&[Code::NotFound])
 }
 
 /// `POST /clean`.
@@ -49,7 +49,7 @@ fn faults(id: &'static str, summary: &'static str, schemas: &mut Schemas) -> Ope
     Operation::new(Tag::Operations, id, summary)
         .about("Only with `--allow-faults`. They hold for what comes from now on.")
         .answers(answer)
-        .refuses(&["faults_not_allowed", "stopping"])
+        .refuses(&[Code::FaultsNotAllowed, Code::Stopping])
 }
 
 fn some_faults() -> Value {
@@ -70,7 +70,7 @@ pub(super) fn set_faults(schemas: &mut Schemas) -> Operation {
 fn health_example() -> Value {
     json!({
         "status": "ok", "role": "secondary", "node": "secondary1", "state": "streaming",
-        "log_id": "6d5f7b0a-3c1e-4f7a-9d2b-8e4c1a2b3c4d", "epoch": "1.0",
+        "log_id": "6d5f7b0a-3c1e-4f7a-9d2b-8e4c1a2b3c4d", "epoch": "1.0", "epoch_owner": "master",
         "fence": {"epoch": "1.0", "owner": "master", "opened_by": "00000000000000ab"},
         "length": 4, "digest": "8715fe6ea205c38d", "durability": "disk", "lag": 0, "whole": true,
         "nats_connected": true, "master": {"hears": "master", "length": 4, "http": null}, "buffered_bytes": 0,
@@ -90,7 +90,7 @@ pub(super) fn health(schemas: &mut Schemas) -> Operation {
         .json(schemas.answer::<Health>(), health_example());
     Operation::new(Tag::Operations, "health", "See how the secondary is")
         .answers(answer)
-        .refuses(&["stopping"])
+        .refuses(&[Code::Stopping])
 }
 
 /// `GET /events`.

@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use ::http::StatusCode;
 use axum::{Json, extract::State};
 use replog_host::edge::{
     Problem,
@@ -12,7 +11,7 @@ use replog_host::edge::{
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use replog_shared::store::Reader;
+use replog_shared::{Code, store::Reader};
 
 use super::Context;
 use crate::{config::MAX_FAULT_DELAY_MS, core::Faults};
@@ -93,5 +92,5 @@ fn allowed<R>(context: &Context<R>) -> Result<(), Problem> {
         return Ok(());
     }
     let detail = "Faults are not allowed on this node. Start it with --allow-faults.";
-    Err(Problem::new(StatusCode::FORBIDDEN, "faults_not_allowed", detail))
+    Err(Problem::new(Code::FaultsNotAllowed, detail))
 }

@@ -12,13 +12,19 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::limits::ENVELOPE_OVERHEAD_BYTES;
+use crate::store::{Page, Span};
 use crate::trace::Trace;
 use crate::{Digest, Durability, Epoch, Incarnation, LogId, NodeName, Order, Outline, Place};
 
 pub use state::Rank;
 
-/// The version that this code writes and reads.
-pub const VERSION: u8 = 1;
+/// The version that this code writes, and the newest that it reads. Version 2 has the same envelopes as version 1;
+/// what it says is that its sender reads and writes lines of format 2.
+pub const VERSION: u8 = 2;
+
+/// The oldest version that this code reads. Secondaries are upgraded before their master: a secondary speaks to a
+/// master of an older version in that one's version, and a master refuses secondaries of an older one.
+pub const OLDEST_VERSION: u8 = 1;
 
 /// Bytes of the first line of an envelope of entries: what is longer only takes memory.
 pub const MAX_ENTRIES_HEADER_BYTES: usize = ENVELOPE_OVERHEAD_BYTES;
@@ -40,7 +46,7 @@ pub enum WireError {
 /// The members with which every envelope begins.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sender {
-    /// [`VERSION`].
+    /// The version of the envelope: [`VERSION`], or the older one of the node it is for.
     pub v: u8,
     /// The log; none from a node that holds none yet.
     pub log_id: Option<LogId>,
@@ -61,6 +67,10 @@ pub struct EntriesHeader {
     pub epoch: Epoch,
     /// The order at which the lines begin.
     pub from: Order,
+    /// How many marks are before the lines; none from a node that does not tell, whose lines begin with the marks at
+    /// `from`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub marks_before: Option<u32>,
     /// How many entries follow; marks are not counted.
     pub count: u64,
     /// How long the sender's log is.
@@ -73,6 +83,35 @@ pub struct EntriesHeader {
     /// Traces that some of the entries belong to, for what is logged of them. Decides nothing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub traces: Vec<Trace>,
+}
+
+impl EntriesHeader {
+    /// The header of an envelope that carries `page`, the lines of `span`.
+    pub fn of(
+        sender: Sender,
+        epoch: Epoch,
+        span: Span,
+        page: &Page,
+        length: Order,
+        request: Option<u64>,
+    ) -> EntriesHeader {
+        EntriesHeader {
+            sender,
+            epoch,
+            from: span.from.length,
+            marks_before: Some(span.from.marks),
+            count: span.entries(),
+            length,
+            digest: page.digest,
+            request,
+            traces: Vec::new(),
+        }
+    }
+
+    /// Where the lines begin, as far as it is told.
+    pub fn begins_at(&self) -> Place {
+        Place::new(self.from, self.marks_before.unwrap_or(0))
+    }
 }
 
 /// Secondary to master: I hold `0..through`.
@@ -159,6 +198,13 @@ pub struct JoinAnswer {
     /// The newest epoch of the master's log that a promotion or a clean opened: it explains why what is older
     /// than itself is given up behind the fork. None if there is none.
     pub turn: Option<Epoch>,
+    /// The newest epoch of the master's log that a clean opened: what is older and given up behind the fork was wanted
+    /// to go, and is not kept. None if there is none; absent from masters that do not tell.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clean: Option<Epoch>,
+    /// To a node whose name is not configured: the secondaries that are, at most [`MAX_NAMES_TOLD`](crate::limits::MAX_NAMES_TOLD).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secondaries: Vec<NodeName>,
 }
 
 /// The master's word on a join.
@@ -191,6 +237,9 @@ pub struct Fetch {
     pub epoch: Epoch,
     /// The first order wanted.
     pub from: Order,
+    /// How many marks are before what is wanted; none: the marks at `from` are wanted, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub marks_before: Option<u32>,
     /// The first order not wanted. The answer may end before it.
     pub to: Order,
 }
@@ -227,11 +276,26 @@ pub struct Admitted {
 /// Starting or promoting master to all, request: what do you hold?
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ask {
-    /// Who asks.
+    /// Who asks, in the oldest version: a node that is too old to take part answers, too, and so is known.
     #[serde(flatten)]
     pub sender: Sender,
     /// The number that the answer repeats.
     pub request: u64,
+    /// The newest version that the sender reads; none from one of version 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reads: Option<u8>,
+}
+
+impl Ask {
+    /// The question of a node that speaks [`VERSION`].
+    pub fn new(sender: Sender, request: u64) -> Ask {
+        Ask { sender: Sender { v: OLDEST_VERSION, ..sender }, request, reads: Some(VERSION) }
+    }
+
+    /// The version in which this node answers it.
+    pub fn answer_version(&self) -> u8 {
+        self.reads.unwrap_or(self.sender.v).min(VERSION)
+    }
 }
 
 /// Promoting master to one node, request: accept and ack nothing older than this epoch.
@@ -304,7 +368,7 @@ pub fn decode<T: DeserializeOwned>(payload: &[u8]) -> Result<T, WireError> {
         v: u8,
     }
     match serde_json::from_slice::<Version>(payload)?.v {
-        VERSION => Ok(serde_json::from_slice::<T>(payload)?),
+        OLDEST_VERSION..=VERSION => Ok(serde_json::from_slice::<T>(payload)?),
         v => Err(WireError::Version(v)),
     }
 }

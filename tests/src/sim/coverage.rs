@@ -39,6 +39,8 @@ pub enum Path {
     PromotionRunAgain,
     /// A master that had led learned that another one reigns.
     DeposedMasterTold,
+    /// A promoted node gave up the beginning of a batch whose end nobody held that it reached.
+    BatchCut,
     /// A promoted node gave up its own suffix for a log that ranks higher.
     OwnSuffixGivenUp,
     /// A secondary that hears nobody had itself promoted.
@@ -81,11 +83,15 @@ pub enum Path {
     OlderMarksWanted,
     /// A promotion halted, because nobody could tell what another node held.
     UnknownHalt,
+    /// A secondary gave a log up that had nothing in it, …
+    GaveWay,
+    /// … and a leading master stepped back from one.
+    LedLogGaveWay,
 }
 
 impl Path {
     /// All of them.
-    pub const ALL: [Path; 39] = [
+    pub const ALL: [Path; 42] = [
         Path::GapFilled,
         Path::DuplicateDropped,
         Path::StaleEpochRefused,
@@ -104,6 +110,7 @@ impl Path {
         Path::PromotionAbandoned,
         Path::PromotionRunAgain,
         Path::DeposedMasterTold,
+        Path::BatchCut,
         Path::OwnSuffixGivenUp,
         Path::TimerFired,
         Path::SuffixCutAfterPromotion,
@@ -125,6 +132,8 @@ impl Path {
         Path::RotRefused,
         Path::OlderMarksWanted,
         Path::UnknownHalt,
+        Path::GaveWay,
+        Path::LedLogGaveWay,
     ];
 }
 

@@ -52,17 +52,28 @@ pub const LIVENESS: Duration = Duration::from_secs(60);
 pub enum Focus {
     /// Three nodes, each cut off in turn.
     CutInTurn,
+    /// The same, with cleans, also by masters that another one has replaced.
+    Cleans,
     /// Masters that start over an old copy, or without what a power loss took, while others are cut off.
     DisksGoBack,
     /// Nodes that lose everything while what they said is still on its way.
     LateAcks,
     /// A master that starts again and again, mostly without an append in between.
     Restarts,
+    /// Two secondaries that do not hear each other are promoted at the same time, over the third node.
+    Rivals,
 }
 
 impl Focus {
     /// All of them.
-    pub const ALL: [Focus; 4] = [Focus::CutInTurn, Focus::DisksGoBack, Focus::LateAcks, Focus::Restarts];
+    pub const ALL: [Focus; 6] = [
+        Focus::CutInTurn,
+        Focus::Cleans,
+        Focus::DisksGoBack,
+        Focus::LateAcks,
+        Focus::Restarts,
+        Focus::Rivals,
+    ];
 }
 
 /// How to run a seed.

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use async_nats::rustls::crypto::{CryptoProvider, ring};
 use async_nats::{ConnectOptions, ServerAddr};
+use replog_shared::byte_order_mark;
 
+use super::cause::Terms;
 use super::url::NatsUrl;
 
 /// How a NATS server is reached. Secrets come from files, so that no process list or log shows them.
@@ -51,6 +53,7 @@ impl NatsSetupError {
 pub(super) struct ReadyOptions {
     pub(super) servers: Vec<ServerAddr>,
     pub(super) options: ConnectOptions,
+    pub(super) terms: Terms,
 }
 
 impl NatsOptions {
@@ -74,9 +77,18 @@ impl NatsOptions {
         let options = self.login(&mut problems);
         let options = self.tls(options, &mut problems);
         if problems.is_empty() {
-            Ok(ReadyOptions { servers, options })
+            let terms = self.terms();
+            Ok(ReadyOptions { servers, options, terms })
         } else {
             Err(NatsSetupError { problems })
+        }
+    }
+
+    const fn terms(&self) -> Terms {
+        Terms {
+            own_ca: self.tls_ca_file.is_some(),
+            own_certificate: self.tls_cert_file.is_some(),
+            login: self.credentials_file.is_some() || self.nkey_file.is_some() || self.user.is_some(),
         }
     }
 
@@ -142,8 +154,11 @@ fn use_ring_for_tls() {
     }
 }
 
+/// The text of a file, without a byte order mark before it.
 fn read(path: &Path) -> Result<String, String> {
-    fs::read_to_string(path).map_err(|error| format!("{} cannot be read: {error}", path.display()))
+    let text =
+        fs::read_to_string(path).map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
+    Ok(byte_order_mark::skip(&text).to_owned())
 }
 
 fn credentials(path: &Path) -> Result<ConnectOptions, String> {

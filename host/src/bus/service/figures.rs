@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use replog_shared::Code;
+
 /// Counts since this process started; `nats micro stats` shows them.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(in super::super) struct Figures {
@@ -18,20 +20,25 @@ pub(in super::super) struct Figures {
 }
 
 impl Figures {
-    /// A request was answered after so long: by what was asked for, or by an error of this status and code.
-    pub(in super::super) fn on_answered(&mut self, after: Duration, error: Option<(u16, &str)>) {
+    /// A request was answered after so long: by what was asked for, or by a refusal with this code.
+    pub(in super::super) fn on_answered(&mut self, after: Duration, refused: Option<Code>) {
         self.requests += 1;
         self.processing += after;
-        if let Some((status, code)) = error {
-            self.errors += 1;
-            self.last_error = format!("{status}:{code}");
+        if let Some(code) = refused {
+            self.on_error(code.status(), code.word());
         }
+    }
+
+    fn on_error(&mut self, status: u16, word: &str) {
+        self.errors += 1;
+        self.last_error = format!("{status}:{word}");
     }
 
     /// A request came whose sender cannot be told anything.
     pub(in super::super) fn on_ignored(&mut self) {
         self.ignored += 1;
-        self.on_answered(Duration::ZERO, Some((400, "no_reply_subject")));
+        self.on_answered(Duration::ZERO, None);
+        self.on_error(400, "no_reply_subject");
     }
 
     pub(super) fn average(&self) -> Duration {
@@ -49,7 +56,7 @@ mod tests {
         let mut figures = Figures::default();
         assert_eq!(figures.average(), Duration::ZERO);
         figures.on_answered(Duration::from_millis(2), None);
-        figures.on_answered(Duration::from_millis(4), Some((400, "invalid_field")));
+        figures.on_answered(Duration::from_millis(4), Some(Code::InvalidField));
         figures.on_answered(Duration::from_millis(6), None);
         assert_eq!((figures.requests, figures.errors, figures.average().as_millis()), (3, 1, 4));
         assert_eq!(figures.last_error, "400:invalid_field");

@@ -156,6 +156,7 @@ impl<'a> About<'a> {
 mod tests {
     use std::time::Duration;
 
+    use replog_shared::Code;
     use serde_json::{Value, json};
 
     use super::*;
@@ -198,7 +199,7 @@ mod tests {
 
         let mut figures = Figures::default();
         figures.on_answered(Duration::from_nanos(7), None);
-        figures.on_answered(Duration::from_nanos(3), Some((409, "conflict")));
+        figures.on_answered(Duration::from_nanos(3), Some(Code::Conflict));
         let endpoint = json!({
             "name": "append", "subject": "replog.main.append", "queue_group": "", "num_requests": 2,
             "num_errors": 1, "last_error": "409:conflict", "processing_time": 10, "average_processing_time": 5,

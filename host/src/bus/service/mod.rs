@@ -14,7 +14,7 @@ mod micro;
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use replog_shared::trace::TraceParent;
+use replog_shared::{Code, trace::TraceParent};
 
 use super::nats::Asker;
 
@@ -63,10 +63,8 @@ pub struct Answer {
 /// What headers say of a request that was not served.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Refusal {
-    /// `Nats-Service-Error-Code`: the HTTP status.
-    pub status: u16,
-    /// `Nats-Service-Error`: one word for programs.
-    pub code: &'static str,
+    /// `Nats-Service-Error`, and by its HTTP status `Nats-Service-Error-Code`.
+    pub code: Code,
     /// `Retry-After`: the seconds after which the same request may be served; none: nothing is said.
     pub retry_after: Option<String>,
 }

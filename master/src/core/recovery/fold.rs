@@ -1,7 +1,11 @@
 //! The next epoch of the own reign, whose mark replaces one that no entry followed: a master that starts again
 //! and again without an append would else fill its log with marks.
 
-use replog_shared::{Epoch, MarkKind, Moment, Place, PlacedMark, lines::Tip, store::LogView};
+use replog_shared::{
+    Epoch, MarkKind, Moment, Place, PlacedMark,
+    lines::Tip,
+    store::{Cut, LogView, tip_of_cut},
+};
 
 use crate::core::{
     Effect, MasterCore,
@@ -14,6 +18,7 @@ impl MasterCore {
     /// The fence is saved before the log is touched: after a crash between the cut and the new mark this node
     /// still outranks whoever holds the mark that was cut, and leads on alone.
     pub(super) fn lead_on(&mut self, now: Moment, epoch: Epoch, log: &dyn LogView) {
+        self.note_silent();
         self.remember(|identity| identity.fence = Some(epoch.clone()));
         let tip = self.fold(log).unwrap_or_else(|| log.tip().clone());
         self.open(now, epoch, MarkKind::Start, Vec::new(), &tip);
@@ -22,10 +27,8 @@ impl MasterCore {
     /// Cuts the log's last mark if it holds nothing. Returns where the log ends then.
     fn fold(&mut self, log: &dyn LogView) -> Option<Tip> {
         let place = before_fold(log.marks(), log.tip().place)?;
-        let last = log.marks()[..place.marks as usize].last();
-        let epoch = last.map(|placed| placed.mark.epoch.clone());
-        let tip = Tip { place, digest: log.digest_at(place)?, epoch };
-        self.effect(Effect::Truncate(place));
+        let tip = tip_of_cut(log, place, log.digest_at(place)?);
+        self.effect(Effect::Truncate(place, Cut::Drop));
         Some(tip)
     }
 }
@@ -49,7 +52,7 @@ mod tests {
     fn mark(start: u32, kind: MarkKind, at: u64) -> PlacedMark {
         let owner = "m".parse().unwrap();
         let epoch = Epoch { reign: 1, owner, start, incarnation: Incarnation::from_random(1) };
-        let mark = Mark { epoch, kind, reached: vec![], members: vec![] };
+        let mark = Mark { epoch, kind, reached: vec![], members: vec![], first: Order::ZERO };
         PlacedMark { mark, at: Order::new(at), digest: Digest::EMPTY }
     }
 

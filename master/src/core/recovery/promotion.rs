@@ -5,7 +5,8 @@ use std::{collections::BTreeMap, time::Duration};
 use bytes::Bytes;
 use replog_shared::{
     Epoch, Lines, LogId, MarkKind, Moment, NodeName, OrderRange, Outline, Place, lines, outline,
-    store::LogView, wire,
+    store::{Cut, LogView, tip_of_cut},
+    wire,
 };
 
 use super::{Step, choice::Choice, keep_higher};
@@ -31,8 +32,6 @@ pub(super) struct Promotion {
     /// What they held when they promised.
     promised: BTreeMap<NodeName, wire::State>,
     fetch: Option<Fetch>,
-    /// This node held nothing before: what it has fetched is worth nothing unless all of it comes.
-    began_empty: bool,
     give_up_at: Moment,
 }
 
@@ -41,6 +40,8 @@ pub(super) struct Promotion {
 struct Fetch {
     from: NodeName,
     best: wire::State,
+    /// Where this node's own log ended.
+    began_at: Place,
 }
 
 impl Promotion {
@@ -51,9 +52,14 @@ impl Promotion {
         required: usize,
         counts_itself: bool,
     ) -> Promotion {
-        let (promised, give_up_at) = (BTreeMap::new(), now.plus(STEP_TIMEOUT));
-        let (fetch, began_empty) = (None, false);
-        Promotion { epoch, ask, required, counts_itself, promised, fetch, began_empty, give_up_at }
+        let promised = BTreeMap::new();
+        let give_up_at = now.plus(STEP_TIMEOUT);
+        Promotion { epoch, ask, required, counts_itself, promised, fetch: None, give_up_at }
+    }
+
+    /// This node stood still for so long: that was not the others' silence.
+    pub(super) fn excuse(&mut self, stood_still: Duration) {
+        self.give_up_at = self.give_up_at.plus(stood_still);
     }
 
     /// Reached: whole, and fenced with the rank that it told.
@@ -74,6 +80,9 @@ impl MasterCore {
     /// Fences this node first, then asks the others for their promises.
     pub(super) fn promote(&mut self, log_id: LogId, promotion: Promotion) {
         let epoch = promotion.epoch.clone();
+        if self.identity.log_id.is_some_and(|own| own != log_id) {
+            self.drop_own_log();
+        }
         self.remember(|identity| {
             identity.log_id = Some(log_id);
             identity.fence = Some(epoch);
@@ -84,6 +93,12 @@ impl MasterCore {
             recovery.take_answers_for_promises();
         }
         self.ask_for_promises();
+    }
+
+    /// The own log has nothing in it and gives way to another one: its marks must not rank in that one's promotion.
+    fn drop_own_log(&mut self) {
+        self.remember(|identity| identity.whole = false);
+        self.effect(Effect::Truncate(Place::START, Cut::Drop));
     }
 
     fn promotion(&self) -> Option<&Promotion> {
@@ -127,11 +142,10 @@ impl MasterCore {
         self.abandon(now, reason.to_owned());
     }
 
-    /// Ends this attempt. What was promised stays promised: the next one opens a higher reign.
+    /// Ends this attempt. What was promised stays promised: the next one opens a higher reign. What was fetched stays,
+    /// too: it is the beginning of a log that others hold, verified page by page, and the next attempt goes on behind
+    /// it.
     fn abandon(&mut self, now: Moment, reason: String) {
-        if self.promotion().is_some_and(|promotion| promotion.began_empty) {
-            self.effect(Effect::Truncate(Place::START));
-        }
         if self.config.start.promote {
             let reason =
                 format!("{reason}; the nodes that promised take nothing older any more: run it again");
@@ -182,7 +196,8 @@ impl MasterCore {
         }
         let best = choice.best.clone();
         if best.sender.node == own.sender.node || mutant::is(Mutant::OpenWithoutFetch) {
-            return self.open_promotion(now, log.tip());
+            let tip = self.cut_batch(log.tip(), log);
+            return self.open_promotion(now, &tip);
         }
         self.begin_fetch(now, best, log);
     }
@@ -197,15 +212,16 @@ impl MasterCore {
         if let Some(log_id) = log_id {
             self.notice(Notice::Adopting { log_id, from: from.clone(), length });
         }
-        // Until all is fetched this log is none to rely on.
-        self.remember(|identity| identity.whole = false);
+        // A log that only grows lacks nothing that it ever held: an attempt that breaks off leaves it whole.
+        if fork != tip || mutant::is(Mutant::FetchIsALoss) {
+            self.remember(|identity| identity.whole = false);
+        }
         if fork != tip {
             self.notice(Notice::Cut { orders: OrderRange::new(fork.length, tip.length) });
-            self.effect(Effect::Truncate(fork));
+            self.effect(Effect::Truncate(fork, Cut::Quarantine));
         }
         let Some(promotion) = self.promotion_mut() else { return };
-        promotion.began_empty = fork == Place::START;
-        promotion.fetch = Some(Fetch { from, best });
+        promotion.fetch = Some(Fetch { from, best, began_at: fork });
         promotion.give_up_at = now.plus(STEP_TIMEOUT);
         self.read_on(fork);
     }
@@ -229,12 +245,12 @@ impl MasterCore {
     ) {
         let request = self.request();
         let Some(promotion) = self.promotion_mut() else { return };
-        let Some(Fetch { from, best }) = &promotion.fetch else { return };
+        let Some(Fetch { from, best, began_at }) = &promotion.fetch else { return };
         if header.request != Some(request) || header.sender.node != *from || header.epoch != promotion.epoch {
             return;
         }
         let end = best.outline.end();
-        let Some(unseen) = lines::unseen(bytes, header.from, log.tip()) else { return };
+        let Some(unseen) = lines::unseen(bytes, header.begins_at(), log.tip()) else { return };
         let Ok(page) = Lines::checked(unseen.clone(), log.tip()) else { return };
         let checks = !mutant::is(Mutant::ReadUnchecked);
         if page.is_empty() && log.tip().place != end || page.tip().digest != header.digest && checks {
@@ -244,16 +260,64 @@ impl MasterCore {
         let whole_log = lines.tip().place == end;
         if whole_log && lines.tip().digest != best.digest && checks {
             let reason = format!("what {from} sent is not the log that it promised");
-            return self.abandon(now, reason);
+            let began_at = *began_at;
+            return self.give_back(now, began_at, reason);
         }
         promotion.give_up_at = now.plus(STEP_TIMEOUT);
-        let tip = lines.tip().clone();
-        self.effect(Effect::Append(lines));
         if whole_log {
+            let tip = self.append_last(lines, log);
             self.open_promotion(now, &tip);
         } else {
-            self.read_on(tip.place);
+            let place = lines.tip().place;
+            self.effect(Effect::Append(lines));
+            self.read_on(place);
         }
+    }
+
+    /// Ends this attempt, and gives up what it fetched: that is not the log that was promised. A node that is not
+    /// whole has fetched perhaps the same in an attempt before, so it begins at nothing the next time.
+    fn give_back(&mut self, now: Moment, began_at: Place, reason: String) {
+        let kept = if self.identity.whole { began_at } else { Place::START };
+        self.effect(Effect::Truncate(kept, Cut::Quarantine));
+        self.abandon(now, reason);
+    }
+
+    /// Appends the last of the lines that are taken over, without those of a batch that they do not complete.
+    /// Returns where the log ends then.
+    fn append_last(&mut self, lines: Lines, log: &dyn LogView) -> lines::Tip {
+        let Some(batch) = lines.tip().batch.filter(|_| !mutant::is(Mutant::BatchLeftOpen)) else {
+            let tip = lines.tip().clone();
+            self.effect(Effect::Append(lines));
+            return tip;
+        };
+        let begin = Place::new(batch, lines.tip().place.marks);
+        if batch < log.tip().place.length {
+            return self.cut_batch(log.tip(), log);
+        }
+        let orders = OrderRange::new(batch, lines.tip().place.length);
+        self.notice(Notice::BatchCut { orders });
+        match Lines::checked_before(lines.bytes().clone(), log.tip(), begin) {
+            Ok(before) => {
+                let tip = before.tip().clone();
+                self.effect(Effect::Append(before));
+                tip
+            }
+            // The beginning of checked lines is sound.
+            Err(_) => log.tip().clone(),
+        }
+    }
+
+    /// Cuts the beginning of a batch with which the log ends at `tip`: nobody that promised holds its end, so nobody was
+    /// told that it is held, and a retry of it has to find all of it or nothing. Returns where the log ends then.
+    fn cut_batch(&mut self, tip: &lines::Tip, log: &dyn LogView) -> lines::Tip {
+        let begin = tip.batch.map(|batch| Place::new(batch, tip.place.marks));
+        let begin = begin.filter(|_| !mutant::is(Mutant::BatchLeftOpen));
+        let Some((place, digest)) = begin.and_then(|place| Some((place, log.digest_at(place)?))) else {
+            return tip.clone();
+        };
+        self.notice(Notice::BatchCut { orders: OrderRange::new(place.length, tip.place.length) });
+        self.effect(Effect::Truncate(place, Cut::Quarantine));
+        tip_of_cut(log, place, digest)
     }
 
     fn open_promotion(&mut self, now: Moment, tip: &lines::Tip) {

@@ -54,6 +54,16 @@ fn a_leading_master_promises_only_what_is_forced_and_then_leads_no_more() {
 }
 
 #[test]
+fn a_master_promises_a_reign_to_one_node_only() {
+    let mut told = Told::leading();
+    assert_eq!(told.promise(&higher(), true).promised, Some(higher()));
+    let rival = Epoch { owner: name("s3"), ..higher() };
+    assert!(rival > higher());
+    assert_eq!(told.promise(&rival, true).promised, None);
+    assert_eq!(told.promise(&higher(), true).promised, Some(higher()), "a lost answer is given again");
+}
+
+#[test]
 fn the_log_is_read_by_whom_it_was_promised() {
     let mut told = Told::leading();
     let read = |told: &Told, epoch: &Epoch| wire::Read {
@@ -122,11 +132,11 @@ fn a_join_from_above_the_own_epoch_changes_nothing() {
 #[test]
 fn its_own_question_is_not_answered() {
     let mut told = Told::leading();
-    let ask = wire::Ask { sender: told.sender("master", 1), request: 7 };
+    let ask = wire::Ask::new(told.sender("master", 1), 7);
     told.core.on_ask(told.now, &ask, "inbox".into(), &told.log);
     told.settle();
     assert!(!told.sent.iter().any(|effect| matches!(effect, Effect::State { .. })));
-    let other = wire::Ask { sender: told.sender("other", 2), request: 7 };
+    let other = wire::Ask::new(told.sender("other", 2), 7);
     told.core.on_ask(told.now, &other, "inbox".into(), &told.log);
     told.settle();
     assert_eq!(told.last_state().hears, Some(name("master")));

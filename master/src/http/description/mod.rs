@@ -2,8 +2,8 @@
 
 mod shapes;
 
-use replog_host::openapi::{Answer, Info, Operation, Schemas, Tag, chores, problems::OF_A_MASTER};
-use replog_shared::limits::MAX_BATCH_MESSAGES;
+use replog_host::openapi::{Answer, Info, Operation, Schemas, Tag, chores};
+use replog_shared::{Code, limits::MAX_BATCH_MESSAGES};
 use serde_json::{Value, json};
 
 use self::shapes::{AppendedShape, BatchAppendedShape, CleanedShape, HeldEntryShape};
@@ -12,7 +12,10 @@ use super::{
     console::Snapshot,
     health::HealthAnswer,
 };
-use crate::requests::{AppendBody, CleanBody, WaitQuery};
+use crate::{
+    core::events::NotLeading,
+    requests::{AppendBody, CleanBody, WaitQuery},
+};
 
 const ABOUT: &str = "Takes appends, gives each message its place in one total order, and replicates it to the secondaries. \
     A caller is answered once `w` nodes hold what it appended.\n\nRefusals are problem documents (RFC 9457). Unknown and \
@@ -30,7 +33,7 @@ pub(super) fn append(schemas: &mut Schemas) -> Operation {
         schemas.answer::<AppendedShape>(),
         json!({
             "status": "ok", "message_id": "my-id", "order": 1, "w": 2, "nodes": ["master", "secondary1"],
-            "kept_if_reached": 2, "duplicate": false, "epoch": "1.0",
+            "kept_if_reached": 2, "duplicate": false, "epoch": "1.0", "epoch_owner": "master",
         }),
     );
     let answer = answer.link("/order", "readHeld", "order");
@@ -43,7 +46,7 @@ pub(super) fn append(schemas: &mut Schemas) -> Operation {
         .header("traceparent", json!({"type": "string"}), TRACEPARENT, json!(TRACEPARENT_EXAMPLE))
         .json(schemas.request::<AppendBody<'_>>(), example)
         .answers(answer)
-        .refuses(&OF_A_MASTER)
+        .refuses(&NotLeading::CODES)
         .refuses(&OF_AN_APPEND)
 }
 
@@ -51,8 +54,14 @@ const TRACEPARENT: &str = "W3C Trace Context: the nodes' log lines about this ap
 const TRACEPARENT_EXAMPLE: &str = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
 
 /// What an append is refused with, beside what any write is.
-const OF_AN_APPEND: [&str; 6] =
-    ["conflict", "cleaned", "unexpected_order", "message_too_large", "read_only", "unconfirmed"];
+const OF_AN_APPEND: [Code; 6] = [
+    Code::Conflict,
+    Code::Cleaned,
+    Code::UnexpectedOrder,
+    Code::MessageTooLarge,
+    Code::ReadOnly,
+    Code::Unconfirmed,
+];
 
 /// `POST /messages/batch`.
 pub(super) fn append_batch(schemas: &mut Schemas) -> Operation {
@@ -62,7 +71,7 @@ pub(super) fn append_batch(schemas: &mut Schemas) -> Operation {
         json!({
             "status": "ok", "first_order": 7, "count": 2,
             "message_ids": ["id1", "01a20831-7215-7f6e-8d1e-3b0f5f2f9d10"], "w": 1, "nodes": ["master"],
-            "kept_if_reached": 3, "duplicate": false, "epoch": "1.0",
+            "kept_if_reached": 3, "duplicate": false, "epoch": "1.0", "epoch_owner": "master",
         }),
     );
     let answer = answer.link("/first_order", "readHeld", "order");
@@ -81,7 +90,7 @@ pub(super) fn append_batch(schemas: &mut Schemas) -> Operation {
             json!([{"message": "Msg1", "id": "id1"}, {"message": "Msg2"}]),
         )
         .answers(answer)
-        .refuses(&OF_A_MASTER)
+        .refuses(&NotLeading::CODES)
         .refuses(&OF_AN_APPEND)
 }
 
@@ -90,7 +99,10 @@ pub(super) fn one(schemas: &mut Schemas) -> Operation {
     let answer = Answer::new("The entry, and the nodes that hold it.")
         .json(
             schemas.answer::<HeldEntryShape>(),
-            json!({"order": 0, "epoch": "1.0", "id": "my-id", "message": "Msg1", "nodes": ["master", "secondary1"]}),
+            json!({
+                "order": 0, "epoch": "1.0", "at": 1_764_412_800_123_u64, "id": "my-id", "message": "Msg1",
+                "nodes": ["master", "secondary1"],
+            }),
         )
         .with_epoch(schemas);
     Operation::new(Tag::Writes, "readHeld", "Read one entry and who holds it")
@@ -98,8 +110,8 @@ pub(super) fn one(schemas: &mut Schemas) -> Operation {
         .path_order(schemas)
         .query::<WaitQuery>(schemas)
         .answers(answer)
-        .refuses(&OF_A_MASTER)
-        .refuses(&["cleaned", "invalid_field", "no_such_order", "not_found", "unreadable", "unconfirmed"])
+        .refuses(&NotLeading::CODES)
+        .refuses(&[Code::Cleaned, Code::InvalidField, Code::NoSuchOrder, Code::NotFound, Code::Unreadable, Code::Unconfirmed])
 }
 
 /// `POST /clean`.
@@ -108,7 +120,7 @@ pub(super) fn clean(schemas: &mut Schemas) -> Operation {
         schemas.answer::<CleanedShape>(),
         json!({
             "status": "ok", "w": 3, "nodes": ["master", "secondary1", "secondary2"], "kept_if_reached": 1,
-            "duplicate": false, "epoch": "1.1",
+            "duplicate": false, "epoch": "1.1", "epoch_owner": "master",
         }),
     );
     Operation::new(Tag::Operations, "clean", "Empty the log on every node")
@@ -119,14 +131,14 @@ pub(super) fn clean(schemas: &mut Schemas) -> Operation {
         .json(schemas.request::<CleanBody>(), json!({"w": 1, "timeout_ms": 5_000}))
         .body_optional()
         .answers(answer)
-        .refuses(&OF_A_MASTER)
-        .refuses(&["clean_not_allowed", "cleaned", "unconfirmed"])
+        .refuses(&NotLeading::CODES)
+        .refuses(&[Code::CleanNotAllowed, Code::Cleaned, Code::Unconfirmed])
 }
 
 fn no_faults(id: &'static str) -> Operation {
     Operation::new(Tag::Operations, id, "Refused: a master has no faults")
         .about("Faults are injected on secondaries. Where the node takes `--allow-faults`, it names them.")
-        .refuses(&["faults_not_allowed", "no_faults_here"])
+        .refuses(&[Code::FaultsNotAllowed, Code::NoFaultsHere])
 }
 
 /// `GET /faults`.
@@ -142,7 +154,7 @@ pub(super) fn set_faults(_: &mut Schemas) -> Operation {
 fn health_example() -> Value {
     json!({
         "status": "degraded", "reason": "secondary2 is suspected", "role": "master", "node": "master",
-        "log_id": "6d5f7b0a-3c1e-4f7a-9d2b-8e4c1a2b3c4d", "epoch": "1.0", "length": 4, "digest": "8715fe6ea205c38d",
+        "log_id": "6d5f7b0a-3c1e-4f7a-9d2b-8e4c1a2b3c4d", "epoch": "1.0", "epoch_owner": "master", "length": 4, "digest": "8715fe6ea205c38d",
         "durability": "disk", "nodes": 3, "healthy_nodes": 2, "pending_writes": 1, "nats_connected": true,
         "secondaries": {
             "secondary1": {"status": "healthy", "stage": "streaming", "acked_through": 4, "lag": 0, "retries": 0},
@@ -158,7 +170,7 @@ pub(super) fn health(schemas: &mut Schemas) -> Operation {
         .json(schemas.answer::<HealthAnswer>(), health_example());
     Operation::new(Tag::Operations, "health", "See how the master and its secondaries are")
         .answers(answer)
-        .refuses(&["stopping"])
+        .refuses(&[Code::Stopping])
 }
 
 /// `GET /events`.

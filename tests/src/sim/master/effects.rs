@@ -6,13 +6,13 @@ use replog_host::bus::Outgoing;
 use replog_master::{
     bus::Translator,
     core::{
-        Effect, Push, ReadAnswer,
+        Effect, ReadAnswer,
         events::{NotLeading, Notice, WaitId, WriteOutcome},
     },
 };
 use replog_shared::{
     Lines, MarkKind, Place,
-    store::{self, LogView, Reader, Store},
+    store::{self, LogView, Span, Store},
     wire::{self, Verdict},
 };
 
@@ -39,12 +39,14 @@ impl Master {
             effects.iter().any(opens)
         };
         let (cleans, starts) = (appends(MarkKind::Clean), appends(MarkKind::Start));
-        let outranked = effects.iter().any(|effect| matches!(effect, Effect::Notice(Notice::Cut { .. })));
+        let outranked = effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::Notice(Notice::Cut { .. } | Notice::BatchCut { .. })));
         for effect in effects {
             if hub.crashed {
                 return;
             }
-            if let Effect::Truncate(place) = effect {
+            if let Effect::Truncate(place, _) = effect {
                 let cut = match (cleans, outranked, starts) {
                     (true, _, _) => Cut::Cleaned,
                     (_, true, _) => Cut::Outranked,
@@ -79,7 +81,7 @@ impl Master {
             Effect::State { reply, state } => hub.sent.push(Translator::state(reply, &state)),
             Effect::ReadAnswer(answer) => self.answer_read(answer, hub),
             Effect::Append(lines) => self.append(&lines, hub),
-            Effect::Truncate(_) => {}
+            Effect::Truncate(..) => {}
             Effect::Answer { wait, outcome } => self.answer(wait, &outcome, hub),
             Effect::Entries { secondary, push, answer } => self.send_entries(secondary, push, answer, hub),
             Effect::JoinAnswer { reply, answer } => {
@@ -107,7 +109,9 @@ impl Master {
         hub.story.tell(|| format!("n{index} notes {notice:?}"));
         match notice {
             Notice::Adopting { .. } => hub.coverage.hit(Path::LogAdopted),
+            Notice::BatchCut { .. } => hub.coverage.hit(Path::BatchCut),
             Notice::Cut { .. } => hub.coverage.hit(Path::OwnSuffixGivenUp),
+            Notice::GivesWay { .. } => hub.coverage.hit(Path::LedLogGaveWay),
             Notice::Stopped(NotLeading::Fenced { .. }) if self.has_led => {
                 hub.coverage.hit(Path::DeposedMasterTold);
             }
@@ -201,33 +205,35 @@ impl Master {
     fn answer_read(&self, read: ReadAnswer, hub: &mut Hub) {
         let ReadAnswer { reply, sender, request, epoch, from } = read;
         let store = &self.disk.store;
-        let length = store.durable().length;
-        let page = match store.reader().read(from, length, self.core.page_bytes()) {
-            Ok(page) => page,
+        let durable = store.durable();
+        let span = Span::fitting(store, from, durable, self.core.page_bytes());
+        let (span, page) = match store.part(span) {
+            Ok(part) => part,
             Err(failure) => return hub.oracle.found(|| failure.to_string()),
         };
-        let (count, digest, request) = (page.to.since(from), page.digest, Some(request));
-        let header =
-            wire::EntriesHeader { sender, epoch, from, count, length, digest, request, traces: Vec::new() };
+        let header = wire::EntriesHeader::of(sender, epoch, span, &page, durable.length, Some(request));
         let payload = wire::encode_entries(&header, &page.bytes);
         hub.sent.push(Outgoing { subject: reply, reply: None, payload });
     }
 
-    fn send_entries(&mut self, secondary: usize, push: Push, answer: Option<(u64, String)>, hub: &mut Hub) {
-        if answer.is_none() && hub.is(Mutant::RetryGivesUp) && !self.sent_once.insert((secondary, push.from))
+    fn send_entries(&mut self, secondary: usize, push: Span, answer: Option<(u64, String)>, hub: &mut Hub) {
+        if answer.is_none()
+            && hub.is(Mutant::RetryGivesUp)
+            && !self.sent_once.insert((secondary, push.from.length))
         {
             return;
         }
         let (request, reply) = answer.map_or((None, None), |(request, reply)| (Some(request), Some(reply)));
-        let page = match self.disk.store.reader().read(push.from, push.to, usize::MAX) {
-            Ok(page) => page,
+        let (push, page) = match self.disk.store.part(push) {
+            Ok(part) => part,
             Err(failure) => return hub.oracle.found(|| failure.to_string()),
         };
         let length = self.disk.store.durable().length;
         let Some(header) = self.core.entries_header(secondary, push, request, &page, length) else { return };
         let (to, kind) = (page.to, if request.is_some() { "answers a fetch of" } else { "pushes" });
-        hub.story
-            .tell(|| format!("n{} {kind} {}..{to} to n{}", self.index, push.from, self.peers[secondary]));
+        hub.story.tell(|| {
+            format!("n{} {kind} {}..{to} to n{}", self.index, push.from.length, self.peers[secondary])
+        });
         hub.sent.push(self.translator.entries(&header, &page.bytes, reply));
     }
 }
