@@ -10,6 +10,7 @@ pub mod held;
 mod limits;
 pub mod metrics;
 pub mod openapi;
+pub mod outbox;
 pub mod pages;
 pub mod probes;
 pub mod reads;

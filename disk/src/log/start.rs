@@ -8,7 +8,7 @@ use std::{
 use replog_shared::{
     PlacedMark,
     lines::Tip,
-    store::{IdIndex, LineChunks},
+    store::{IdIndex, LineChunks, Ticket},
 };
 
 use super::{
@@ -43,7 +43,17 @@ impl DiskStore {
             pipe: Pipe::new(options.level, durable, wake),
         });
         let threads = start_threads(&shared, &spares, options, log_bytes);
-        DiskStore { shared, marks: parts.marks, tip: parts.tip, durable, ids: parts.ids, spares, threads }
+        DiskStore {
+            shared,
+            marks: parts.marks,
+            tip: parts.tip,
+            durable,
+            pending_bytes: 0,
+            done: Ticket::NONE,
+            ids: parts.ids,
+            spares,
+            threads,
+        }
     }
 }
 

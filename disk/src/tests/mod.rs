@@ -6,4 +6,5 @@ mod crashes;
 mod damage;
 mod errors;
 mod hostile;
+mod order;
 mod support;

@@ -1,13 +1,11 @@
 //! A node's disk: its name, its identity and its log, of which a crash may keep only a part.
 
-use std::path::PathBuf;
-
 use bytes::Bytes;
 use fastrand::Rng;
 use replog_shared::{
     Digest, Durability, Identity, Lines, MessageId, NodeName, Order, Place, PlacedMark,
     lines::Tip,
-    store::{Cut, LogView, MemoryStore, Reader, Store, StoreError, StoreFigures},
+    store::{Chore, Cut, LogView, MemoryStore, Reader, Store, StoreError, StoreFigures, Ticket},
 };
 
 /// A log whose lines become durable some time after they were appended.
@@ -173,6 +171,10 @@ impl LogView for SimStore {
         }
     }
 
+    fn pending_bytes(&self) -> usize {
+        self.log.size(self.durable.length, self.tip().place.length)
+    }
+
     fn marks(&self) -> &[PlacedMark] {
         self.log.marks()
     }
@@ -214,7 +216,7 @@ impl Store for SimStore {
     }
 
     /// Durable when it returns, with all that is left.
-    fn truncate(&mut self, place: Place, cut: Cut) -> Result<Option<PathBuf>, StoreError> {
+    fn truncate(&mut self, place: Place, cut: Cut) -> Result<Ticket, StoreError> {
         let cut = self.log.truncate(place, cut);
         self.seal();
         cut
@@ -229,8 +231,12 @@ impl Store for SimStore {
         None
     }
 
-    fn pending_bytes(&self) -> usize {
-        0
+    fn run(&mut self, chore: Chore) -> Ticket {
+        self.log.run(chore)
+    }
+
+    fn done(&self) -> Ticket {
+        self.log.done()
     }
 
     fn figures(&self) -> StoreFigures {

@@ -4,7 +4,9 @@ use std::{collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
 use replog_shared::{
-    Epoch, Lines, LogId, MarkKind, Moment, NodeName, OrderRange, Outline, Place, lines, outline,
+    Epoch, Lines, LogId, MarkKind, Moment, NodeName, OrderRange, Outline, Place,
+    limits::PULL_PENDING_BYTES,
+    lines, outline,
     store::{Cut, LogView},
     wire,
 };
@@ -34,6 +36,8 @@ pub(super) struct Promotion {
     fetch: Option<Fetch>,
     /// This node held nothing before: what it has fetched is worth nothing unless all of it comes.
     began_empty: bool,
+    /// The next range is not asked for before the own disk has come further.
+    waits_for_disk: bool,
     give_up_at: Moment,
 }
 
@@ -53,8 +57,18 @@ impl Promotion {
         counts_itself: bool,
     ) -> Promotion {
         let (promised, give_up_at) = (BTreeMap::new(), now.plus(STEP_TIMEOUT));
-        let (fetch, began_empty) = (None, false);
-        Promotion { epoch, ask, required, counts_itself, promised, fetch, began_empty, give_up_at }
+        let (fetch, began_empty, waits_for_disk) = (None, false, false);
+        Promotion {
+            epoch,
+            ask,
+            required,
+            counts_itself,
+            promised,
+            fetch,
+            began_empty,
+            waits_for_disk,
+            give_up_at,
+        }
     }
 
     /// Reached: whole, and fenced with the rank that it told.
@@ -115,7 +129,7 @@ impl MasterCore {
         let Some(promotion) = self.promotion() else { return };
         if now < promotion.give_up_at {
             return if promotion.fetch.is_some() {
-                self.read_on(log.tip().place);
+                self.read_on_unless_behind(now, log.tip().place, log.pending_bytes());
             } else {
                 self.ask_for_promises();
                 self.choose(now, log);
@@ -253,7 +267,27 @@ impl MasterCore {
         if whole_log {
             self.open_promotion(now, &tip);
         } else {
-            self.read_on(tip.place);
+            self.read_on_unless_behind(now, tip.place, log.pending_bytes() + bytes.len());
+        }
+    }
+
+    /// Reads on from `place`, but not while the own disk has more to do than it may: the other node does not stand
+    /// still then, so no time passes for it.
+    fn read_on_unless_behind(&mut self, now: Moment, place: Place, pending_bytes: usize) {
+        let behind = pending_bytes >= PULL_PENDING_BYTES;
+        let Some(promotion) = self.promotion_mut() else { return };
+        promotion.waits_for_disk = behind;
+        if behind {
+            promotion.give_up_at = now.plus(STEP_TIMEOUT);
+        } else {
+            self.read_on(place);
+        }
+    }
+
+    /// The disk has come further: a takeover that waited for it reads on.
+    pub(in crate::core) fn read_on_behind_disk(&mut self, now: Moment, log: &dyn LogView) {
+        if self.promotion().is_some_and(|promotion| promotion.waits_for_disk) {
+            self.read_on_unless_behind(now, log.tip().place, log.pending_bytes());
         }
     }
 

@@ -2,6 +2,7 @@
 
 mod faults;
 mod joining;
+mod pacing;
 mod promises;
 mod replication;
 
@@ -13,7 +14,7 @@ use replog_shared::{
     NodeName, Order, Outline, Place, entry,
     limits::{HEARTBEAT_INTERVAL, OUTLINE_MARKS},
     mark, outline,
-    store::{Cut, LogView, MemoryStore, Reader, Store},
+    store::{Cut, LogView, MemoryStore, Reader, Store, Ticket},
     wire::{self, SecondaryState, Verdict},
 };
 
@@ -187,7 +188,7 @@ impl Secondary {
                 Effect::Save(identity) => self.saved = identity,
                 Effect::Append(lines) => assert!(self.store.append(&lines)),
                 Effect::Truncate(place, cut) => {
-                    assert_eq!(self.store.truncate(place, cut), Ok(None));
+                    assert_eq!(self.store.truncate(place, cut), Ok(Ticket::NONE));
                     self.cuts.push(cut);
                 }
                 other => self.said.push(other),
