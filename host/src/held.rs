@@ -111,7 +111,8 @@ impl<S: Store> Held<S> {
         (self.store.done() < self.last).then_some(self.last)
     }
 
-    /// Waits until all saves and cuts so far are durable: for a node that stops, and says what waits for them.
+    /// Waits until all saves, cuts and appends so far are durable: for a node that stops, and then says what became of
+    /// them.
     ///
     /// # Errors
     /// The storage failed.
@@ -120,7 +121,7 @@ impl<S: Store> Held<S> {
             let news = self.news.clone();
             let notified = news.notified();
             self.refresh()?;
-            if self.open().is_none() {
+            if self.open().is_none() && self.store.durable() == self.store.tip().place {
                 return Ok(());
             }
             notified.await;

@@ -174,10 +174,11 @@ impl<S: Store, B: Bus> Node<S, B> {
     }
 
     async fn shut_down(mut self) -> Result<(), NodeFailure> {
-        self.core.on_stop(self.held.log());
-        self.execute(self.now());
+        // Answers speak of what is durable.
         self.held.settle().await?;
         self.release(self.now());
+        self.core.on_stop(self.held.log());
+        self.execute(self.now());
         self.bus.close().await;
         Ok(self.held.close()?)
     }
