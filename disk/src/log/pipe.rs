@@ -190,7 +190,7 @@ impl Pipe {
     pub(super) fn reached(&self) -> Result<Reached, StoreError> {
         let state = self.lock();
         let durable = state.cuts.iter().map(|(_, place)| *place).fold(state.durable, Place::min);
-        let pending_bytes = (state.appended - state.durable_bytes) as usize;
+        let pending_bytes = state.appended.saturating_sub(state.durable_bytes) as usize;
         state.failure.clone().map_or(Ok(Reached { durable, pending_bytes, done: state.done }), Err)
     }
 

@@ -187,8 +187,8 @@ pub trait Store: LogView + Send + 'static {
     fn figures(&self) -> StoreFigures;
 
     /// Cuts everything after `place`, a place of this log. The view of the log is cut when it returns; the disk
-    /// follows, and once the ticket is done the cut and all that is left are durable. After a crash before that the log
-    /// ends at `place` or later.
+    /// follows, and once the ticket is done the cut is durable. After a crash before that the log ends at `place` or
+    /// later.
     ///
     /// # Errors
     /// There is no such place, and nothing was changed; or the storage failed, now or before.
