@@ -91,7 +91,9 @@ impl Master {
             match effect {
                 Told::Save(identity) => self.disk.identity = identity,
                 Told::Append(lines) => assert!(self.disk.log.append(&lines)),
-                Told::Truncate(place, _) => drop(self.disk.log.truncate(place, Cut::Drop).unwrap()),
+                Told::Truncate(place, _) => {
+                    self.disk.log.truncate(place, Cut::Drop).unwrap();
+                }
                 other => self.told.push(other),
             }
         }
@@ -166,7 +168,9 @@ impl Secondary {
             match effect {
                 Said::Save(identity) => self.disk.identity = identity,
                 Said::Append(lines) => assert!(self.disk.log.append(&lines)),
-                Said::Truncate(place, _) => drop(self.disk.log.truncate(place, Cut::Drop).unwrap()),
+                Said::Truncate(place, _) => {
+                    self.disk.log.truncate(place, Cut::Drop).unwrap();
+                }
                 other => self.said.push(other),
             }
         }
@@ -237,7 +241,7 @@ impl Secondary {
                     node: name("asks"),
                     incarnation: Incarnation::from_random(5),
                 };
-                let ask = wire::Ask { sender, request: master.asked() };
+                let ask = wire::Ask::new(sender, master.asked());
                 self.core.on_ask(self.now, &ask, String::new(), &self.disk.log);
             }
         }

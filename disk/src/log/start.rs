@@ -8,7 +8,7 @@ use std::{
 use replog_shared::{
     PlacedMark,
     lines::Tip,
-    store::{IdIndex, LineChunks, Ticket},
+    store::{IdIndex, LineChunks, Ticket, UnfinishedBatches},
 };
 
 use super::{
@@ -35,6 +35,7 @@ impl DiskStore {
     ) -> DiskStore {
         let log_bytes = parts.segments.iter().map(|segment| segment.end).sum();
         let durable = parts.tip.place;
+        let unfinished = UnfinishedBatches::of(&parts.tip);
         let spares = Arc::new(Spares::new(parts.dir.files.clone(), parts.dir.log.clone()));
         let shared = Arc::new(Shared {
             dir: parts.dir,
@@ -50,6 +51,7 @@ impl DiskStore {
             durable,
             pending_bytes: 0,
             done: Ticket::NONE,
+            unfinished,
             ids: parts.ids,
             spares,
             threads,

@@ -5,12 +5,12 @@ use std::{ops::ControlFlow, sync::Arc, thread::JoinHandle};
 use bytes::Bytes;
 use replog_shared::{
     Digest, Lines, MessageId, Order, Place, PlacedMark,
-    entry::EntryLine,
+    entry::{EntryLine, goes_on},
     limits::RUN_BYTES_MAX,
     lines::Tip,
     store::{
         Chore, Cut, IdIndex, LineChunks, LogView, ReadError, Store, StoreError, StoreFigures, Ticket,
-        digest_at_mark,
+        UnfinishedBatches, digest_at_mark, tip_of_cut,
     },
 };
 
@@ -38,6 +38,7 @@ pub struct DiskStore {
     /// Of lines that are not durable yet.
     pub(super) pending_bytes: usize,
     pub(super) done: Ticket,
+    pub(super) unfinished: UnfinishedBatches,
     /// Only where ids are looked up: on a master.
     pub(super) ids: Option<IdIndex>,
     pub(super) spares: Arc<Spares>,
@@ -55,6 +56,10 @@ impl LogView for DiskStore {
 
     fn pending_bytes(&self) -> usize {
         self.pending_bytes
+    }
+
+    fn visible_through(&self) -> Order {
+        self.unfinished.visible_through(self.durable.length)
     }
 
     fn marks(&self) -> &[PlacedMark] {
@@ -80,6 +85,25 @@ impl LogView for DiskStore {
     fn entry(&self, order: Order) -> Option<Bytes> {
         let recent = read(&self.shared.tail).line(order).map(Bytes::copy_from_slice);
         recent.or_else(|| self.old_entry(order, |line, _| Bytes::copy_from_slice(line)))
+    }
+
+    fn batch_end(&self, order: Order) -> Order {
+        let (mut end, mut more) = (order, true);
+        let first = read(&self.shared.tail).first();
+        if order < first {
+            // The store has failed if they cannot be read.
+            let _poisoned = self.shared.walk(order, first, INDEX_STRIDE_BYTES as usize, |line| {
+                if !line.is_mark {
+                    (end, more) = (line.order.next(), goes_on(line.line));
+                }
+                if more { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            });
+        }
+        let tail = read(&self.shared.tail);
+        while let Some(line) = tail.line(end).filter(|_| more) {
+            (end, more) = (end.next(), goes_on(line));
+        }
+        end
     }
 
     fn size(&self, from: Order, to: Order) -> usize {
@@ -165,7 +189,7 @@ impl DiskStore {
 
     /// Cuts what is in memory: from now on no line after the cut is shown, though it is on the disk until that is cut,
     /// too.
-    fn cut_memory(&mut self, cut: &CutAt) -> Result<(), StoreError> {
+    fn cut_memory(&mut self, cut: &CutAt, tip: Tip) -> Result<(), StoreError> {
         let marks_after = self.marks.split_off(cut.place.marks as usize);
         let is_recent = cut.place.length >= read(&self.shared.tail).first();
         if is_recent {
@@ -175,8 +199,8 @@ impl DiskStore {
                 self.empty_tail(cut).map_err(|error| StoreError::Failed { reason: error.to_string() })?;
             *write(&self.shared.tail) = tail;
         }
-        let epoch = self.marks.last().map(|placed| placed.mark.epoch.clone());
-        self.tip = Tip { place: cut.place, digest: cut.digest, epoch };
+        self.tip = tip;
+        self.unfinished.cut(&self.tip);
         self.durable = self.durable.min(cut.place);
         if let Some(ids) = &mut self.ids {
             ids.truncate(cut.place.length);
@@ -221,12 +245,14 @@ impl Store for DiskStore {
         self.pending_bytes += lines.bytes().len();
         self.marks.extend_from_slice(lines.marks());
         self.tip = lines.tip().clone();
+        self.unfinished.on_run(&self.tip);
         true
     }
 
     fn refresh(&mut self) -> Result<(), StoreError> {
         Reached { durable: self.durable, pending_bytes: self.pending_bytes, done: self.done } =
             self.shared.pipe.reached()?;
+        self.unfinished.forget_before(self.durable.length);
         self.forget_old_lines();
         Ok(())
     }
@@ -247,8 +273,10 @@ impl Store for DiskStore {
         if place == self.tip.place {
             return Ok(self.shared.pipe.given());
         }
+        let tip = tip_of_cut(self, place, digest);
+        self.failure().map_or(Ok(()), Err)?;
         let cut = CutAt::new(place, digest, self.tip.place.length, &self.marks);
-        self.cut_memory(&cut)?;
+        self.cut_memory(&cut, tip)?;
         Ok(self.shared.pipe.give(Errand::Cut(cut, kept)))
     }
 

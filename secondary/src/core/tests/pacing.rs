@@ -20,6 +20,10 @@ impl LogView for Behind<'_> {
         self.1
     }
 
+    fn visible_through(&self) -> Order {
+        self.0.visible_through()
+    }
+
     fn marks(&self) -> &[PlacedMark] {
         self.0.marks()
     }
