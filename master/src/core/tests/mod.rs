@@ -88,7 +88,7 @@ impl Told {
                 Effect::Save(identity) => self.saved = identity,
                 Effect::Append(lines) => assert!(self.log.append(&lines)),
                 Effect::Truncate(place, _) => {
-                    assert_eq!(self.log.truncate(place, Cut::Drop), Ok(Ticket::NONE))
+                    assert_eq!(self.log.truncate(place, Cut::Drop), Ok(Ticket::NONE));
                 }
                 Effect::Answer { wait, outcome } => self.answers.push((wait.0, outcome)),
                 other => self.sent.push(other),
