@@ -8,13 +8,14 @@ use replog_disk::{OpenError, OpenMode};
 use replog_host::{
     bus::{Bus, NatsBus},
     console::Snapshots,
-    descriptors, edge,
+    descriptors,
+    edge::{self, Waits},
     reload::Reload,
     spans::Spans,
     storage::{DiskTerms, Storage, StorageOptions},
     tail::Tails,
 };
-use replog_shared::{Identity, Incarnation, Moment, limits::OUTLINE_MARKS, store::Store};
+use replog_shared::{Identity, Incarnation, Moment, limits::OUTLINE_MARKS, store::Store, subjects::Subjects};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::info;
@@ -134,6 +135,7 @@ async fn start_over<S: Store>(config: Config, storage: Storage<S>, bus: impl Bus
         true => Some(Door::new(&config, nodes.clone(), handle.clone()).await?),
         false => None,
     };
+    let waits = Waits::new(&config.edge.limits);
     let context = Context {
         node: handle,
         log: config.log.clone(),
@@ -142,8 +144,10 @@ async fn start_over<S: Store>(config: Config, storage: Storage<S>, bus: impl Bus
         read_only_without_majority: config.read_only_without_majority,
         allow_clean: config.allow_clean,
         allow_faults: config.allow_faults,
-        consoles: Snapshots::default(),
-        tails: Tails::new(&config.edge.limits),
+        door_denied: door.as_ref().map(Door::denied),
+        consoles: Snapshots::new(waits.clone()),
+        tails: Tails::new(&config.edge.limits, waits.clone()),
+        waits,
         stopping: stop.clone(),
         stopped: stopped.clone(),
     };
@@ -180,7 +184,8 @@ pub async fn run(mut config: Config) -> anyhow::Result<()> {
     let translator = translator(&config);
     let bus =
         NatsBus::connect(config.nats.clone(), translator.subscriptions(), translator.inbox().to_owned())
-            .await?;
+            .await?
+            .looking_for_streams_over(Subjects::new(config.log.clone()).all());
     let without_door = (!config.nats_append).then(|| why_no_door(&config));
     let mut running = start(config, bus).await?;
     if let Some(why) = without_door {

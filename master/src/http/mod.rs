@@ -8,6 +8,7 @@ mod faults;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod health;
+mod items;
 mod messages;
 mod metrics;
 mod tail;
@@ -21,18 +22,19 @@ use replog_host::{
     console::{Snapshots, index, script, style},
     edge::{
         Access::{Needs, Open},
-        Routes,
+        Routes, Waits,
     },
     openapi::{chores, reads},
     probes,
     tail::Tails,
 };
 use replog_shared::{
-    Durability, LogName,
+    Durability, LogName, WriteConcern,
     limits::MAX_SECONDARIES,
     store::{MemoryStore, Reader, Store},
 };
 use serde_json::Value;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::{node::Handle, nodes::Nodes};
@@ -54,14 +56,25 @@ pub struct Context<R> {
     pub allow_clean: bool,
     /// Whether faults are allowed: a master has none, and says so.
     pub allow_faults: bool,
+    /// What NATS denies of the requests over NATS; none if none are taken.
+    pub door_denied: Option<watch::Receiver<Option<String>>>,
     /// The consoles that are open.
     pub consoles: Snapshots,
     /// Who follows the log.
     pub tails: Tails,
+    /// Places of requests that wait for others.
+    pub waits: Waits,
     /// The node stops: whoever waits for something to be shown is told so.
     pub stopping: CancellationToken,
     /// The node has stopped: what is still being answered is broken off.
     pub stopped: CancellationToken,
+}
+
+impl<R: Reader> Context<R> {
+    /// Whether a request with this w may have to wait for other nodes. While this node does not lead, all may.
+    fn waits_for_others(&self, w: WriteConcern) -> bool {
+        w > WriteConcern::ONE || !self.node.readiness.borrow().has_epoch
+    }
 }
 
 type State<R> = axum::extract::State<Arc<Context<R>>>;

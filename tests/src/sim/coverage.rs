@@ -83,11 +83,15 @@ pub enum Path {
     OlderMarksWanted,
     /// A promotion halted, because nobody could tell what another node held.
     UnknownHalt,
+    /// A secondary gave a log up that had nothing in it, …
+    GaveWay,
+    /// … and a leading master stepped back from one.
+    LedLogGaveWay,
 }
 
 impl Path {
     /// All of them.
-    pub const ALL: [Path; 40] = [
+    pub const ALL: [Path; 42] = [
         Path::GapFilled,
         Path::DuplicateDropped,
         Path::StaleEpochRefused,
@@ -128,6 +132,8 @@ impl Path {
         Path::RotRefused,
         Path::OlderMarksWanted,
         Path::UnknownHalt,
+        Path::GaveWay,
+        Path::LedLogGaveWay,
     ];
 }
 

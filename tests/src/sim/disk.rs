@@ -6,7 +6,8 @@ use replog_shared::{
     Digest, Durability, Identity, Lines, MessageId, NodeName, Order, Place, PlacedMark,
     lines::Tip,
     store::{
-        Chore, Cut, LogView, MemoryStore, Reader, Store, StoreError, StoreFigures, Ticket, UnfinishedBatches,
+        Chore, Cut, LogView, MemoryStore, Page, ReadError, Reader, Span, Store, StoreError, StoreFigures,
+        Ticket, UnfinishedBatches,
     },
 };
 
@@ -88,6 +89,12 @@ impl SimStore {
 
     pub(super) fn lie(&mut self, lies: Lies) {
         self.lies = lies;
+    }
+
+    /// The lines of a part of the log.
+    pub(super) fn part(&self, span: Span) -> Result<(Span, Page), ReadError> {
+        let (from, to, bytes) = span.to_read();
+        Ok(span.part_of(self, self.log.reader().read(from, to, bytes)?))
     }
 
     /// How far the log is held at the level, whatever is told.
