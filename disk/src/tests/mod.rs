@@ -2,8 +2,10 @@
 
 mod basics;
 mod closed;
+mod crash_points;
 mod crashes;
 mod damage;
+mod directories;
 mod errors;
 mod hostile;
 mod support;

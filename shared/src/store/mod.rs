@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use bytes::Bytes;
 
 pub use chunks::LineChunks;
-pub use id_index::{IdHash, IdIndex};
+pub use id_index::{IdHash, IdIndex, IdSeed};
 pub use memory::MemoryStore;
 
 use crate::{Digest, Histogram, Lines, MessageId, Order, Place, PlacedMark, lines::Tip};

@@ -7,7 +7,7 @@ use fastrand::Rng;
 use replog_shared::{
     Digest, Durability, Identity, Lines, MessageId, NodeName, Order, Place, PlacedMark,
     lines::Tip,
-    store::{Cut, LogView, MemoryStore, Reader, Store, StoreError, StoreFigures},
+    store::{Cut, IdSeed, LogView, MemoryStore, Reader, Store, StoreError, StoreFigures},
 };
 
 /// A log whose lines become durable some time after they were appended.
@@ -54,7 +54,7 @@ impl SimStore {
 
     /// The same lines as a process finds them when it starts: all that is there is synced.
     pub(super) fn reopened(&self, with_ids: bool) -> SimStore {
-        let log = if with_ids { MemoryStore::with_ids() } else { MemoryStore::without_ids() };
+        let log = if with_ids { MemoryStore::with_ids(IdSeed::from_random(1)) } else { MemoryStore::without_ids() };
         let mut store = SimStore { log, ..SimStore::new(self.level) };
         store.fill(&self.lines());
         store
