@@ -54,7 +54,8 @@ impl SimStore {
 
     /// The same lines as a process finds them when it starts: all that is there is synced.
     pub(super) fn reopened(&self, with_ids: bool) -> SimStore {
-        let log = if with_ids { MemoryStore::with_ids(IdSeed::from_random(1)) } else { MemoryStore::without_ids() };
+        let log =
+            if with_ids { MemoryStore::with_ids(IdSeed::from_random(1)) } else { MemoryStore::without_ids() };
         let mut store = SimStore { log, ..SimStore::new(self.level) };
         store.fill(&self.lines());
         store
@@ -118,10 +119,14 @@ impl SimStore {
         self.synced = self.synced.min(place);
     }
 
-    /// What is left before a line that is damaged.
-    pub(super) fn rot(&mut self, random: &mut Rng) {
-        let place = self.place_of(random.u64(0..=line_of(self.tip().place)));
-        self.cut(place);
+    /// A line is damaged: where it stands.
+    fn rot(&self, random: &mut Rng) -> Place {
+        self.place_of(random.u64(0..=line_of(self.tip().place)))
+    }
+
+    /// Keeps what is before a line that is damaged.
+    fn repair(&mut self, damage: Place) {
+        self.cut(damage);
         self.seal();
     }
 
@@ -275,6 +280,26 @@ impl Disk {
         // Another boot without a clean stop: the log's tail may be missing.
         if power && self.store.level == Durability::Os {
             self.identity.whole = false;
+        }
+    }
+
+    /// A line of the log is damaged, and a process starts over it, and another one if that one dies: between the two
+    /// steps, of which the first lowers what the node claims and the second makes it false.
+    pub(super) fn rot(&mut self, dies: bool, repairs_first: bool, random: &mut Rng) {
+        let mut damage = Some(self.store.rot(random));
+        for dies in [dies, false] {
+            let Some(place) = damage else { break };
+            if repairs_first {
+                self.store.repair(place);
+                damage = None;
+            }
+            if repairs_first && dies {
+                continue;
+            }
+            self.identity.whole = false;
+            if !dies && damage.take().is_some() {
+                self.store.repair(place);
+            }
         }
     }
 

@@ -75,6 +75,8 @@ mutants! {
     PartlyHeldCounts: Site::Boundary,
     /// A node still counts as whole after a power loss that may have taken its tail.
     WholeAfterPowerLoss: Site::Boundary,
+    /// A damaged log is cut before it is saved that the node is whole no more.
+    RepairedBeforeSaved: Site::Boundary,
     /// Acks count before the epoch's mark is held, whatever digest they carry.
     AckBeforeMark: Site::Boundary,
     /// Acks of a process that is not the admitted one count.
@@ -121,6 +123,8 @@ mutants! {
     CleanInPlace: Site::Master(master::Mutant::CleanInPlace),
     /// A clean begins a reign.
     CleanReigns: Site::Master(master::Mutant::CleanReigns),
+    /// A new log's node is saved as whole only once the log has its mark.
+    NewLogIsNotWhole: Site::Master(master::Mutant::NewLogIsNotWhole),
     /// A master that does not hold all leads on alone.
     NotWholeStartsAlone: Site::Master(master::Mutant::NotWholeStartsAlone),
     /// An empty master leads on in the log that the others hold, without having it.

@@ -54,6 +54,8 @@ struct Node {
     promised: Option<Epoch>,
     /// How many lines it held then: these are its rank.
     ranked: usize,
+    /// It has ever saved that it is whole.
+    was_whole: bool,
 }
 
 /// Who ever held a line, and lost it again.
@@ -214,6 +216,7 @@ impl Oracle {
     pub(super) fn on_save(&mut self, node: usize, identity: &Identity) {
         let this = &mut self.nodes[node];
         this.log_id = identity.log_id;
+        this.was_whole |= identity.whole;
         if identity.fence < this.promised {
             let (fence, promised) = (identity.fence.clone(), this.promised.clone());
             return self.found(|| {
@@ -230,6 +233,11 @@ impl Oracle {
     pub(super) fn last_turn(&self, epoch: &Epoch) -> Option<MarkKind> {
         let kinds = self.histories.get(epoch)?.marks.iter().rev().map(|(_, kind)| *kind);
         kinds.into_iter().find(|kind| *kind != MarkKind::Start)
+    }
+
+    /// Whether any node was ever saved as whole.
+    pub(super) fn saw_a_whole_node(&self) -> bool {
+        self.nodes.iter().any(|node| node.was_whole)
     }
 
     pub(super) fn length(&self, node: usize) -> u64 {

@@ -51,6 +51,8 @@ pub(super) struct World {
     isolated: BTreeSet<usize>,
     /// The nodes whose directories are swapped.
     swapped: Option<(usize, usize)>,
+    /// Some directory was emptied, damaged, mixed up or replaced by an old copy: people may have to help.
+    spoiled: bool,
     done: bool,
     trace: Digest,
     events: u64,
@@ -88,6 +90,7 @@ impl World {
             healing: None,
             isolated: BTreeSet::new(),
             swapped: None,
+            spoiled: false,
             done: false,
             trace: Digest::EMPTY,
             events: 0,

@@ -231,14 +231,20 @@ impl MasterCore {
             let known = recovery.states.values().find_map(|state| state.sender.log_id);
             log_id = known.unwrap_or(log_id);
         }
-        // A log whose takeover had begun is nobody's any more.
-        self.remember(|identity| identity.log_id = Some(log_id));
+        let epoch = self.epoch_of(reign, 0);
+        // In one write: a start that died between two would leave a node that waits to be told that it is whole, by
+        // others that hold nothing. A log whose takeover had begun is nobody's any more.
+        self.remember(|identity| {
+            identity.log_id = Some(log_id);
+            identity.fence = Some(epoch.clone());
+            identity.whole = !mutant::is(Mutant::NewLogIsNotWhole);
+        });
         if let Phase::Recovering(recovery) = &self.phase {
             let silent = self.config.secondaries.iter().filter(|node| !recovery.states.contains_key(node));
             let silent = silent.cloned().collect();
             self.notice(Notice::NewLog { silent });
         }
-        self.open(now, self.epoch_of(reign, 0), MarkKind::Start, Vec::new(), log.tip());
+        self.open(now, epoch, MarkKind::Start, Vec::new(), log.tip());
     }
 
     fn fresh_log_id(&mut self) -> LogId {

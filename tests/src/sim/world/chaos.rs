@@ -86,6 +86,7 @@ impl World {
             return;
         }
         self.exchange(a, b);
+        self.spoiled = true;
         self.swapped = Some((a, b));
     }
 

@@ -135,13 +135,17 @@ impl World {
             return self.replaced(node, None);
         }
         self.hub.coverage.hit(Path::RotCut);
-        disk.store.rot(&mut self.random);
-        disk.identity.whole = false;
+        let dies = self.random.u8(..4) > 0;
+        if dies {
+            self.hub.coverage.hit(Path::DiedInRepair);
+        }
+        disk.rot(dies, self.hub.is(Mutant::RepairedBeforeSaved), &mut self.random);
         self.replaced(node, Some(disk))
     }
 
     /// Another directory in a node's place; none: an empty one.
     fn replaced(&mut self, node: usize, by: Option<Disk>) -> Disk {
+        self.spoiled = true;
         let mut disk = by.unwrap_or_else(|| Disk::new(self.names[node].clone(), self.plan.level));
         disk.forgets_fence = self.hub.is(Mutant::FenceNotSaved);
         self.hub.oracle.on_replaced(node, &disk.identity, &disk.store);
