@@ -148,7 +148,8 @@ impl NodeFile {
 
     /// Lowers what the file claims of the log, durably, before anything is done to that: it is in use, so that the
     /// next start knows if this run did not end well; where it ended tells nothing any more; and it is not whole if it
-    /// `loses` what had been on the disk, or may have.
+    /// `loses` what had been on the disk, or may have. Where it loses something, it is still told where it ended: a start
+    /// that dies within the repair is followed by one that knows what is missing.
     ///
     /// # Errors
     /// As [`NodeFile::update`].
@@ -166,20 +167,22 @@ impl NodeFile {
             }
             facts.durability = claimed;
             facts.clean_stop = false;
-            facts.log_end = None;
+            if !loses {
+                facts.log_end = None;
+            }
         })
     }
 
-    /// Notes that the log is open, and all that it holds is on the disk.
+    /// Notes that the log is open, and all that it holds is on the disk. To be called before anything is appended.
     ///
     /// # Errors
     /// As [`NodeFile::update`].
     pub fn on_log_open(&mut self) -> Result<(), NodeFileError> {
         let level = self.level;
-        if self.facts.durability == level {
+        if self.facts.durability == level && self.facts.log_end.is_none() {
             return Ok(());
         }
-        self.update(|facts| facts.durability = level)
+        self.update(|facts| (facts.durability, facts.log_end) = (level, None))
     }
 
     /// Where it is.

@@ -145,7 +145,7 @@ fn identity(facts: &NodeFacts, store: &DiskStore) -> Identity {
 mod tests {
     use std::fs;
 
-    use replog_shared::{Epoch, Incarnation, Lines, LogId, Mark, MarkKind};
+    use replog_shared::{Epoch, Incarnation, Lines, LogId, Mark, MarkKind, Order};
 
     use super::*;
     use crate::held::Held;
@@ -160,7 +160,8 @@ mod tests {
         let mut held = Held::new(open(dir, OpenMode::Strict).unwrap());
         let owner = "node1".parse().unwrap();
         let epoch = Epoch { reign: 1, owner, start: 1, incarnation: Incarnation::from_random(1) };
-        let mark = Mark { epoch, kind: MarkKind::Start, reached: vec![], members: vec![] };
+        let mark =
+            Mark { epoch, kind: MarkKind::Start, reached: vec![], members: vec![], first: Order::ZERO };
         let log_id = Some(LogId::from_random(1));
         held.save(&Identity { log_id, whole: true, ..Identity::default() }).unwrap();
         held.append(&Lines::of_mark(mark, held.log().tip()));

@@ -27,6 +27,10 @@ struct Line<'a> {
     _order: Option<u64>,
     #[serde(rename = "epoch")]
     _epoch: Option<String>,
+    #[serde(rename = "at")]
+    _at: Option<u64>,
+    #[serde(rename = "more")]
+    _more: Option<bool>,
 }
 
 /// What is sent of it; the message as its text stands in the file.
@@ -139,7 +143,7 @@ mod tests {
 
     #[test]
     fn what_was_exported_keeps_its_ids_and_its_text() {
-        let line = r#"{"order":3,"epoch":"1.0","id":"a","message":{"b":1.10,"a":2}}"#;
+        let line = r#"{"order":3,"epoch":"1.0","at":7,"id":"a","more":true,"message":{"b":1.10,"a":2}}"#;
         assert_eq!(sent(line, false), [r#"{"id":"a","message":{"b":1.10,"a":2}}"#]);
     }
 

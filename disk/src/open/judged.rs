@@ -77,10 +77,11 @@ impl Judged {
 }
 
 fn parts(dir: &DataDir, recovered: Recovered) -> Parts {
-    let Recovered { segments, marks, ids, place, digest, entry_digest, trailing_marks, .. } = recovered;
+    let Recovered { segments, marks, ids, place, digest, entry_digest, trailing_marks, at, batch, .. } =
+        recovered;
     let epoch = marks.last().map(|placed| placed.mark.epoch.clone());
     let tail = LineChunks::behind(place.length, entry_digest, &trailing_marks, digest);
-    Parts { dir: dir.clone(), segments, tail, marks, tip: Tip { place, digest, epoch }, ids }
+    Parts { dir: dir.clone(), segments, tail, marks, tip: Tip { place, digest, epoch, at, batch }, ids }
 }
 
 fn tell(report: &OpenReport) {

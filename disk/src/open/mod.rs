@@ -13,7 +13,7 @@ mod scan;
 
 use std::path::PathBuf;
 
-use replog_shared::{Digest, Durability, Epoch, Place, store::IdSeed};
+use replog_shared::{Digest, Durability, Epoch, Order, Place, WallTime, store::IdSeed};
 
 pub use data_dir::{DataDir, DataDirError};
 pub use judged::Judged;
@@ -123,6 +123,10 @@ pub struct CheckReport {
     pub epoch: Option<Epoch>,
     /// Its digest.
     pub digest: Digest,
+    /// When its last entry was appended, if that says so.
+    pub at: Option<WallTime>,
+    /// Where the batch begins in the middle of which it ends.
+    pub batch: Option<Order>,
     /// Segments that were checked.
     pub segments: usize,
     /// Their bytes.

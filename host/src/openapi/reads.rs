@@ -1,6 +1,6 @@
 //! How the log is read, on both kinds of node.
 
-use replog_shared::{Code, EpochNumber, MessageId, Order};
+use replog_shared::{Code, EpochNumber, MessageId, Order, WallTime};
 use schemars::JsonSchema;
 use serde_json::{Value, json};
 
@@ -17,7 +17,16 @@ const OF_A_PAGE: [Code; 3] = [Code::NotAcceptable, Code::NotShownYet, Code::Stop
 struct EntryShape {
     order: Order,
     epoch: EpochNumber,
+    /// When it was appended, on the master's clock; never before the entry before it. Absent in an entry that was
+    /// appended before there were times in the log (format 1).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "WallTime")]
+    at: Option<WallTime>,
     id: MessageId,
+    /// The batch goes on with the next entry. Absent where it does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "bool")]
+    more: Option<bool>,
     message: Value,
 }
 
@@ -38,9 +47,10 @@ struct EntriesShape {
 }
 
 fn entry(order: u64) -> Value {
-    tidy(
-        json!({"order": order, "epoch": "1.0", "id": format!("id{order}"), "message": format!("Msg{order}")}),
-    )
+    tidy(json!({
+        "order": order, "epoch": "1.0", "at": 1_764_412_800_123_u64 + order, "id": format!("id{order}"),
+        "message": format!("Msg{order}"),
+    }))
 }
 
 fn page(tag_id: (&'static str, &'static str), schemas: &mut Schemas) -> Operation {
@@ -71,7 +81,7 @@ pub fn full_messages(schemas: &mut Schemas) -> Operation {
         .json(schemas.answer::<EntriesShape>(), json!({"messages": [entry(0), entry(1)]}))
         .lines(line, json!([entry(0), entry(1)]))
         .with_epoch(schemas);
-    page(("listEntries", "Read the entries: order, epoch, id and message"), schemas).answers(answer)
+    page(("listEntries", "Read the entries: order, epoch, time, id and message"), schemas).answers(answer)
 }
 
 /// The data of the last event, when the log was emptied or cut.

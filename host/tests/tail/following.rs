@@ -2,8 +2,9 @@
 
 use crate::support::{Server, patient};
 
-const EVENT_2: &str = "id: 2\ndata: {\"order\":2,\"epoch\":\"1.0\",\"id\":\"id2\",\"message\":\"x\"}\n\n";
-const LINE_0: &str = "{\"order\":0,\"epoch\":\"1.0\",\"id\":\"id0\",\"message\":\"x\"}\n";
+const EVENT_2: &str =
+    "id: 2\ndata: {\"order\":2,\"epoch\":\"1.0\",\"at\":7,\"id\":\"id2\",\"message\":\"x\"}\n\n";
+const LINE_0: &str = "{\"order\":0,\"epoch\":\"1.0\",\"at\":7,\"id\":\"id0\",\"message\":\"x\"}\n";
 
 #[tokio::test]
 async fn what_is_there_comes_first_and_then_each_entry_that_is_shown() {

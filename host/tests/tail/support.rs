@@ -21,7 +21,8 @@ use replog_host::{
     tail::{Source, TailQuery, Tails},
 };
 use replog_shared::{
-    Epoch, Incarnation, Lines, Mark, MarkKind, Message, MessageId, Order, entry,
+    Epoch, Incarnation, Lines, Mark, MarkKind, Message, MessageId, Order, WallTime,
+    entry::{self, EntryHead},
     store::{LogView, MemoryStore, Page, ReadError, Reader, Store},
 };
 use tokio::{
@@ -81,7 +82,8 @@ impl Server {
         let mut store = MemoryStore::without_ids();
         let owner = "master".parse().unwrap();
         let epoch = Epoch { reign: 1, owner, start: 0, incarnation: Incarnation::from_random(1) };
-        let mark = Mark { epoch, kind: MarkKind::Start, reached: vec![], members: vec![] };
+        let mark =
+            Mark { epoch, kind: MarkKind::Start, reached: vec![], members: vec![], first: Order::ZERO };
         let tip = store.tip().clone();
         assert!(store.append(&Lines::of_mark(mark, &tip)));
         let (shown, receiver) = watch::channel(Shown::default());
@@ -106,7 +108,13 @@ impl Server {
             let order = tip.place.length.plus(nth);
             let message = Message::from_json(Bytes::from(format!("\"{}\"", "x".repeat(size)))).unwrap();
             let id = MessageId::new(&format!("id{order}")).unwrap();
-            entry::encode(&mut bytes, order, tip.epoch.as_ref().unwrap().number(), &id, &message);
+            let head = EntryHead {
+                order,
+                epoch: tip.epoch.as_ref().unwrap().number(),
+                at: WallTime::from_ms(7),
+                more: false,
+            };
+            entry::encode(&mut bytes, head, &id, &message);
             ends.push(bytes.len());
         }
         assert!(self.store.append(&Lines::of_entries(bytes.into(), ends, &tip)));

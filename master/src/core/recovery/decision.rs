@@ -72,6 +72,8 @@ pub(super) struct Situation<'a> {
     pub(super) terms: StartTerms,
     /// Another master of this log's name that was heard of late.
     pub(super) rival: Option<&'a NodeName>,
+    /// Whether this node's log ends in the middle of a batch.
+    pub(super) within_batch: bool,
 }
 
 impl Situation<'_> {
@@ -155,7 +157,9 @@ impl Situation<'_> {
 
     /// This node holds a log.
     fn decide_holding(&self, log_id: LogId) -> Decision {
-        let lacks_nothing = self.own.whole && !self.terms.recover && !self.went_back(log_id)
+        // A master appends a batch as a whole: of a log that ends within one something is missing.
+        let complete = self.own.whole && !self.within_batch;
+        let lacks_nothing = complete && !self.terms.recover && !self.went_back(log_id)
             || mutant::is(Mutant::NotWholeStartsAlone);
         match self.own.highest() {
             // A fence above the last mark is that of a promotion which did not come to its end: run it again.

@@ -24,12 +24,18 @@ fn log(number: u128) -> LogId {
 /// What a node tells that holds `length` entries of log 1 under this epoch; with length and epoch absent: blank.
 fn state(node: &str, held: Option<(Epoch, u64)>) -> State {
     let log_id = held.as_ref().map(|_| log(1));
-    let sender = Sender { v: 1, log_id, node: name(node), incarnation: Incarnation::from_random(5) };
+    let sender = Sender {
+        v: replog_shared::wire::VERSION,
+        log_id,
+        node: name(node),
+        incarnation: Incarnation::from_random(5),
+    };
     let mark = |epoch: &Epoch| Mark {
         epoch: epoch.clone(),
         kind: MarkKind::Start,
         reached: vec![],
         members: vec![],
+        first: Order::ZERO,
     };
     let placed = |epoch: &Epoch| PlacedMark { mark: mark(epoch), at: Order::ZERO, digest: Digest::EMPTY };
     let marks: Vec<PlacedMark> = held.iter().map(|(epoch, _)| placed(epoch)).collect();
@@ -72,7 +78,8 @@ fn decide(case: Case) -> Decision {
     let others = case.others.into_iter().map(|state| (state.sender.node.clone(), state)).collect();
     let configured = [name("s1"), name("s2")];
     let (own, waits, terms, rival) = (&case.own, case.waits, case.terms, case.rival.as_ref());
-    Situation { own, others: &others, configured: &configured, waits, terms, rival }.decide()
+    Situation { own, others: &others, configured: &configured, waits, terms, rival, within_batch: false }
+        .decide()
 }
 
 #[track_caller]
@@ -320,8 +327,15 @@ fn a_dry_run_tells_who_is_reached_what_is_kept_and_what_is_given_up() {
     let others: BTreeMap<_, _> = others.into_iter().map(|state| (state.sender.node.clone(), state)).collect();
     let configured = [name("s1"), name("s2")];
     let terms = StartTerms { promote: true, dry_run: true, reach: Some(2), recover: false };
-    let situation =
-        Situation { own: &own, others: &others, configured: &configured, waits: false, terms, rival: None };
+    let situation = Situation {
+        own: &own,
+        others: &others,
+        configured: &configured,
+        waits: false,
+        terms,
+        rival: None,
+        within_batch: false,
+    };
     let report = situation.report();
     for line in [
         "  master: last epoch 2.3 of old, 9 entries, whole",

@@ -119,7 +119,7 @@ impl MasterCore {
         match &recovery.step {
             Step::Asking => {
                 let request = recovery.request;
-                self.effects.push(Effect::Ask(wire::Ask { sender, request }));
+                self.effects.push(Effect::Ask(wire::Ask::new(sender, request)));
                 self.decide(now, log);
             }
             Step::Promoting(_) => self.on_promotion_tick(now, log),
@@ -159,7 +159,7 @@ impl MasterCore {
 
     /// A node tells what it holds, or promises.
     pub fn on_state(&mut self, now: Moment, state: wire::State, log: &dyn LogView) {
-        if !self.config.secondaries.contains(&state.sender.node) {
+        if !self.config.secondaries.contains(&state.sender.node) || self.is_outdated(&state.sender) {
             return;
         }
         if matches!(self.phase, Phase::Leading(_)) {
@@ -189,6 +189,7 @@ impl MasterCore {
             waits: recovery.decide_at.is_none_or(|decide_at| now < decide_at),
             terms: self.config.start,
             rival: self.rival(now),
+            within_batch: log.tip().batch.is_some(),
         };
         let decision = situation.decide();
         if self.config.start.dry_run && decision != Decision::Listen {
@@ -260,12 +261,14 @@ impl MasterCore {
     /// What this node tells another one that it holds.
     pub(super) fn told_state(
         &self,
+        version: u8,
         request: u64,
         promised: Option<Epoch>,
         now: Moment,
         log: &dyn LogView,
     ) -> wire::State {
-        let (sender, most) = (self.sender(&self.config.node), self.config.outline_marks);
+        let sender = wire::Sender { v: version, ..self.sender(&self.config.node) };
+        let most = self.config.outline_marks;
         wire::State::of(sender, request, promised, &self.identity, log, self.hears(now), most)
     }
 

@@ -1,10 +1,12 @@
 //! What the master decides, told event by event.
 
+mod batches;
 mod limits;
 mod promises;
 mod restarts;
 mod starts;
 mod takeovers;
+mod versions;
 
 use std::time::Duration;
 
