@@ -14,12 +14,14 @@
 //! | [`wire`], [`subjects`] | every envelope and every NATS subject |
 //! | [`store`] | the log behind its trait, and the log in memory |
 //! | [`moment`], [`wall_time`], [`backoff`], [`limits`] | time as a value, retries, every maximum with its reason |
+//! | [`byte_order_mark`] | what some editors put before a text |
 //! | [`trace`] | which trace an append belongs to |
 //! | [`histogram`] | observations, counted by size |
 //! | `schemas` | how these words look in the description of the HTTP API |
 
 mod applied;
 pub mod backoff;
+pub mod byte_order_mark;
 mod code;
 pub mod digest;
 pub mod durability;

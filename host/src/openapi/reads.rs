@@ -94,26 +94,30 @@ struct CutShape {
     detail: String,
 }
 
+/// The ids of events, and an order alone or nothing. Shorter than what is read, so that every one is.
+const SEEN: &str = r"^(((0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})/)?[0-9]{1,18})?$";
+
 /// `GET /tail`.
 pub fn tail(schemas: &mut Schemas) -> Operation {
     let line = schemas.answer::<EntryShape>();
     let data = json!({"anyOf": [line, schemas.answer::<CutShape>()]});
-    let event = json!({"id": "0", "event": "message", "data": entry(0).to_string()});
+    let event = json!({"id": "1.0/0", "event": "message", "data": entry(0).to_string()});
     let answer = Answer::new("The entries, and each that is added. The answer has no end of its own.")
         .events(&["message", "cut"], data, event)
         .lines(line, json!([entry(0), entry(1)]))
         .with_epoch(schemas);
-    let seen = "The last order that was seen: the answer goes on behind it. Browsers send it by themselves. An empty \
-                one was taken back by a cut.";
-    let seen_schema = json!({"anyOf": [schemas.request::<Order>(), {"const": ""}]});
+    let seen = "The id of the last event that was seen, or its order alone: the answer goes on behind it. Browsers \
+                send it by themselves. An empty one was taken back by a cut. If the log holds another entry at that \
+                place, the answer begins with a `cut`, and with order 0.";
+    let seen_schema = json!({"type": "string", "pattern": SEEN});
     Operation::new(Tag::Reads, "tail", "Follow the log as it grows")
         .about(
-            "Server-sent events: `id` is the order, `data` the entry. When the log is emptied or cut, the last event \
-             is of the type `cut`. After 15 s of silence comes a comment. With `Accept: application/x-ndjson` an \
+            "Server-sent events: `id` is the epoch, `/` and the order, `data` the entry. When the log is emptied or \
+             cut, the last event is of the type `cut`. After 15 s of silence comes a comment. With `Accept: application/x-ndjson` an \
              entry is a line, and an empty line is the sign of life.",
         )
         .query::<TailQuery>(schemas)
-        .header("Last-Event-ID", seen_schema, seen, json!(0))
+        .header("Last-Event-ID", seen_schema, seen, json!("1.0/0"))
         .refuses(&[Code::InvalidField, Code::NotAcceptable, Code::TooManyTails])
         .answers(answer)
 }
