@@ -29,6 +29,7 @@ mod progress;
 mod promise;
 mod recovery;
 mod secondaries;
+mod strangers;
 mod versions;
 
 #[cfg(test)]
@@ -38,9 +39,9 @@ use std::{collections::BTreeMap, time::Duration};
 
 use replog_shared::{
     Epoch, Identity, Incarnation, Lines, LogId, Mark, MarkKind, Moment, NodeName, Order, Place, WallTime,
-    limits::{DEFAULT_MAX_PAYLOAD_BYTES, ENVELOPE_OVERHEAD_BYTES, UNHEALTHY_AFTER_INTERVALS},
+    limits::{DEFAULT_MAX_PAYLOAD_BYTES, ENVELOPE_OVERHEAD_BYTES, UNHEALTHY_AFTER_INTERVALS, outline_marks},
     lines::Tip,
-    store::{Cut, LogView},
+    store::{Cut, LogView, Span},
     wire,
 };
 
@@ -50,9 +51,10 @@ use mutant::Mutant;
 use pending_writes::PendingWrites;
 use progress::Progress;
 use recovery::Recovery;
+use strangers::Strangers;
 
 pub use health::Health;
-pub use progress::{Push, PushLimits, Stage};
+pub use progress::{PushLimits, Stage};
 pub use promise::ReadAnswer;
 pub use recovery::StartTerms;
 pub use secondaries::{AckOutcome, SecondaryView};
@@ -103,7 +105,7 @@ pub enum Effect {
         /// Its place in the configuration.
         secondary: usize,
         /// Which lines.
-        push: Push,
+        push: Span,
         /// The fetch that is answered, and where to; none: pushed.
         answer: Option<(u64, String)>,
     },
@@ -161,6 +163,9 @@ pub struct MasterCore {
     rival: Option<(NodeName, Moment)>,
     /// When a master of another log of this name was last heard.
     rival_log: Option<Moment>,
+    /// The nodes that had not answered when this one began to lead: what they hold may be another log.
+    silent: Vec<NodeName>,
+    strangers: Strangers,
     /// The question whether a higher epoch is known, and until when it is not asked again.
     inquiry: Option<(u64, Moment)>,
     heartbeat_at: Moment,
@@ -191,6 +196,8 @@ impl MasterCore {
             held: HeldAppends::default(),
             rival: None,
             rival_log: None,
+            silent: Vec::new(),
+            strangers: Strangers::default(),
             inquiry: None,
             heartbeat_at: now,
             wall: WallTime::default(),
@@ -390,6 +397,11 @@ impl MasterCore {
     /// The most bytes that an entry's line may have here.
     pub const fn max_line_bytes(&self) -> usize {
         self.max_payload.saturating_sub(ENVELOPE_OVERHEAD_BYTES)
+    }
+
+    /// How many marks one envelope tells of.
+    fn outline_marks(&self) -> usize {
+        outline_marks(self.config.outline_marks, self.max_payload)
     }
 
     /// Bytes of a page of the log that another master reads.

@@ -85,11 +85,15 @@ pub enum Path {
     OlderMarksWanted,
     /// A promotion halted, because nobody could tell what another node held.
     UnknownHalt,
+    /// A secondary gave a log up that had nothing in it, …
+    GaveWay,
+    /// … and a leading master stepped back from one.
+    LedLogGaveWay,
 }
 
 impl Path {
     /// All of them.
-    pub const ALL: [Path; 41] = [
+    pub const ALL: [Path; 43] = [
         Path::GapFilled,
         Path::DuplicateDropped,
         Path::StaleEpochRefused,
@@ -131,6 +135,8 @@ impl Path {
         Path::RotRefused,
         Path::OlderMarksWanted,
         Path::UnknownHalt,
+        Path::GaveWay,
+        Path::LedLogGaveWay,
     ];
 }
 

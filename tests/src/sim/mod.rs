@@ -60,12 +60,20 @@ pub enum Focus {
     LateAcks,
     /// A master that starts again and again, mostly without an append in between.
     Restarts,
+    /// Two secondaries that do not hear each other are promoted at the same time, over the third node.
+    Rivals,
 }
 
 impl Focus {
     /// All of them.
-    pub const ALL: [Focus; 5] =
-        [Focus::CutInTurn, Focus::Cleans, Focus::DisksGoBack, Focus::LateAcks, Focus::Restarts];
+    pub const ALL: [Focus; 6] = [
+        Focus::CutInTurn,
+        Focus::Cleans,
+        Focus::DisksGoBack,
+        Focus::LateAcks,
+        Focus::Restarts,
+        Focus::Rivals,
+    ];
 }
 
 /// How to run a seed.

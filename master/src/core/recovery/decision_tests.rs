@@ -302,8 +302,6 @@ fn a_log_that_was_begun_by_a_whole_node_and_never_opened_is_begun_again_although
         let decided = decide(Case { own: own.clone(), others, ..case() });
         assert_eq!(decided, Decision::Begin { reign: 2 });
     }
-    let holds_it = vec![state("s1", Some((epoch(OWN, 1, 0), 3))), blank("s2")];
-    assert_waits(&decide(Case { own, others: holds_it, ..case() }), "waiting for s2");
 }
 
 #[test]
