@@ -321,20 +321,12 @@ impl Disk {
 
     /// A line of the log is damaged, and a process starts over it, and another one if that one dies: between the two
     /// steps, of which the first lowers what the node claims and the second makes it false.
-    pub(super) fn rot(&mut self, dies: bool, repairs_first: bool, random: &mut Rng) {
-        let mut damage = Some(self.store.rot(random));
+    pub(super) fn rot(&mut self, dies: bool, random: &mut Rng) {
+        let damage = self.store.rot(random);
         for dies in [dies, false] {
-            let Some(place) = damage else { break };
-            if repairs_first {
-                self.store.repair(place);
-                damage = None;
-            }
-            if repairs_first && dies {
-                continue;
-            }
             self.identity.whole = false;
-            if !dies && damage.take().is_some() {
-                self.store.repair(place);
+            if !dies {
+                self.store.repair(damage);
             }
         }
     }

@@ -77,8 +77,6 @@ mutants! {
     PartlyHeldCounts: Site::Boundary,
     /// A node still counts as whole after a power loss that may have taken its tail.
     WholeAfterPowerLoss: Site::Boundary,
-    /// A damaged log is cut before it is saved that the node is whole no more.
-    RepairedBeforeSaved: Site::Boundary,
     /// Acks count before the epoch's mark is held, whatever digest they carry.
     AckBeforeMark: Site::Boundary,
     /// Acks of a process that is not the admitted one count.
