@@ -8,7 +8,8 @@ use replog_disk::{OpenError, OpenMode, OpenNodeError};
 use replog_host::{
     bus::{Bus, NatsBus},
     console::Snapshots,
-    descriptors, edge,
+    descriptors,
+    edge::{self, Waits},
     reload::Reload,
     spans::Spans,
     storage::{DiskTerms, Storage, StorageOptions},
@@ -134,6 +135,7 @@ async fn start_over<S: Store>(config: Config, storage: Storage<S>, bus: impl Bus
         true => Some(Door::new(&config, nodes.clone(), handle.clone()).await?),
         false => None,
     };
+    let waits = Waits::new(&config.edge.limits);
     let context = Context {
         node: handle,
         log: config.log.clone(),
@@ -143,8 +145,9 @@ async fn start_over<S: Store>(config: Config, storage: Storage<S>, bus: impl Bus
         allow_clean: config.allow_clean,
         allow_faults: config.allow_faults,
         door_denied: door.as_ref().map(Door::denied),
-        consoles: Snapshots::default(),
-        tails: Tails::new(&config.edge.limits),
+        consoles: Snapshots::new(waits.clone()),
+        tails: Tails::new(&config.edge.limits, waits.clone()),
+        waits,
         stopping: stop.clone(),
         stopped: stopped.clone(),
     };
