@@ -5,8 +5,8 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use bytes::Bytes;
 
 use super::{
-    Chore, Cut, IdIndex, LineChunks, LogView, Page, ReadError, Reader, Store, StoreError, StoreFigures,
-    Ticket,
+    Chore, Cut, IdIndex, IdSeed, LineChunks, LogView, Page, ReadError, Reader, Store, StoreError,
+    StoreFigures, Ticket,
 };
 use crate::{Digest, Lines, MessageId, Order, Place, PlacedMark, entry::EntryLine, lines::Tip};
 
@@ -32,9 +32,9 @@ pub struct MemoryStore {
 }
 
 impl MemoryStore {
-    /// An empty log that finds entries by their id: a master's.
-    pub fn with_ids() -> MemoryStore {
-        MemoryStore { ids: Some(IdIndex::default()), ..MemoryStore::default() }
+    /// An empty log that finds entries by their id, hashed with this seed: a master's.
+    pub fn with_ids(seed: IdSeed) -> MemoryStore {
+        MemoryStore { ids: Some(IdIndex::new(seed)), ..MemoryStore::default() }
     }
 
     /// An empty log that does not look up ids: a secondary's.
