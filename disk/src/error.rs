@@ -17,12 +17,21 @@ pub(crate) enum Failed {
     /// A segment is damaged.
     #[error("{}: {_1}", _0.display())]
     Walk(PathBuf, WalkError),
+    /// What the node wanted done.
+    #[error("{0}")]
+    Chore(String),
     /// Something else had failed before.
     #[error("{0}")]
     Before(StoreError),
 }
 
 impl Failed {
+    /// Whether the disk is full.
+    pub(crate) fn is_for_want_of_room(&self) -> bool {
+        use io::ErrorKind::{QuotaExceeded, StorageFull};
+        matches!(self, Failed::Io { error, .. } if matches!(error.kind(), StorageFull | QuotaExceeded))
+    }
+
     fn at(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Failed {
         move |error| Failed::Io { what, path: path.to_owned(), error }
     }

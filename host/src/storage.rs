@@ -1,16 +1,20 @@
 //! What a node keeps from one start to the next: its log and its identity, on disk or in memory.
 
 use std::{
+    hash::{BuildHasher as _, RandomState},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
-use anyhow::{Context as _, bail};
-use replog_disk::{DataDir, DiskStore, NodeFile, NodeFileError, OpenMode, OpenOptions, SegmentSizes};
+use anyhow::Context as _;
+use replog_disk::{
+    DataDir, DiskStore, NodeFacts, NodeFile, NodeFileError, OpenMode, OpenOptions, OpenedNode, SegmentSizes,
+    open_node,
+};
 use replog_shared::{
     Durability, Identity, NodeName,
     lines::Tip,
-    store::{LogView as _, MemoryStore},
+    store::{Chore, IdSeed, LogView as _, MemoryStore},
 };
 use tokio::sync::Notify;
 
@@ -46,24 +50,26 @@ pub struct Storage<S> {
 pub enum Keeper {
     /// Nothing is kept: every start is that of a wiped node.
     Memory,
-    /// In `node.json`.
-    Disk(Box<NodeFile>),
+    /// In `node.json`, which a store's thread writes.
+    Disk(Arc<Mutex<NodeFile>>),
 }
 
 impl Keeper {
-    /// Saves the identity; it is durable when this returns.
-    ///
-    /// # Errors
-    /// The file system refused. The node has to stop: what it would do next must not outlive a forgotten
-    /// promise.
-    pub fn save(&mut self, identity: &Identity) -> Result<(), NodeFileError> {
-        let Keeper::Disk(file) = self else { return Ok(()) };
-        file.update(|facts| {
-            facts.log_id = identity.log_id;
-            facts.fence.clone_from(&identity.fence);
-            facts.whole = identity.whole;
-            facts.cleaning.clone_from(&identity.cleaning);
-        })
+    /// What saves the identity: it is durable once that is done. Nothing, where nothing is kept. If the file system
+    /// refuses the node has to stop: what it would do next must not outlive a forgotten promise.
+    pub fn save(&self, identity: &Identity) -> Option<Chore> {
+        let Keeper::Disk(file) = self else { return None };
+        let (file, identity) = (file.clone(), identity.clone());
+        Some(Box::new(move || {
+            let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
+            let saved = file.update(|facts| {
+                facts.log_id = identity.log_id;
+                facts.fence = identity.fence;
+                facts.whole = identity.whole;
+                facts.cleaning = identity.cleaning;
+            });
+            saved.map_err(|error| format!("what this node must not forget cannot be saved: {error}"))
+        }))
     }
 
     /// Notes that the node stopped well, with a log that ends at `tip`. To be called once that is closed.
@@ -73,7 +79,12 @@ impl Keeper {
     pub fn close(self, tip: &Tip) -> Result<(), NodeFileError> {
         match self {
             Keeper::Memory => Ok(()),
-            Keeper::Disk(file) => file.close(tip.into()),
+            Keeper::Disk(file) => {
+                // The store's threads have ended, and what they had to save went with them.
+                let in_use = || NodeFileError::Io("node.json is still being written".to_owned());
+                let file = Arc::into_inner(file).ok_or_else(in_use)?;
+                file.into_inner().unwrap_or_else(PoisonError::into_inner).close(tip.into())
+            }
         }
     }
 }
@@ -81,7 +92,7 @@ impl Keeper {
 impl Storage<MemoryStore> {
     /// A blank node's, in memory. `with_ids`: entries can be found by their id, as a master needs it.
     pub fn in_memory(with_ids: bool) -> Storage<MemoryStore> {
-        let store = if with_ids { MemoryStore::with_ids() } else { MemoryStore::without_ids() };
+        let store = if with_ids { MemoryStore::with_ids(id_seed()) } else { MemoryStore::without_ids() };
         Storage { store, identity: Identity::default(), keeper: Keeper::Memory, news: Arc::default() }
     }
 }
@@ -106,7 +117,7 @@ impl Storage<DiskStore> {
     pub fn on_disk(dir: &Path, node: &NodeName, terms: DiskTerms) -> anyhow::Result<Storage<DiskStore>> {
         let at = || format!("the data directory {} cannot be used", dir.display());
         let data_dir = DataDir::open(dir).with_context(at)?;
-        let mut file = NodeFile::open(&data_dir, node, terms.durability).with_context(at)?;
+        let file = NodeFile::open(&data_dir, node, terms.durability).with_context(at)?;
         if file.tail_may_be_missing() {
             tracing::warn!(
                 "the machine went down while the log was written below level disk: its tail may be missing"
@@ -115,27 +126,26 @@ impl Storage<DiskStore> {
         let news = Arc::<Notify>::default();
         let wake = news.clone();
         let DiskTerms { durability: level, with_ids, mode } = terms;
-        let (closed_at, segments) = (file.facts().log_end, SegmentSizes::default());
-        let options = OpenOptions { level, with_ids, mode, closed_at, segments };
-        let (store, report) =
-            replog_disk::open(&data_dir, options, move || wake.notify_one()).with_context(at)?;
-        file.on_log_open(report.cut_at_damage.is_some()).with_context(at)?;
-        let identity = identity(&file, &store).with_context(at)?;
-        Ok(Storage { store, identity, keeper: Keeper::Disk(Box::new(file)), news })
+        let segments = SegmentSizes::default();
+        let ids = with_ids.then(id_seed);
+        let options = OpenOptions { level, ids, mode, closed_at: None, segments };
+        let opened = open_node(file, options, move || wake.notify_one()).with_context(at)?;
+        let OpenedNode { file, store, .. } = opened;
+        let identity = identity(file.facts(), &store);
+        Ok(Storage { store, identity, keeper: Keeper::Disk(Arc::new(Mutex::new(file))), news })
     }
 }
 
+/// What only this process knows. The standard library's hasher is seeded by the system.
+fn id_seed() -> IdSeed {
+    let half = || u128::from(RandomState::new().hash_one(0u8));
+    IdSeed::from_random(half() << 64 | half())
+}
+
 /// What the node had saved; never below what its own log shows.
-fn identity(file: &NodeFile, store: &DiskStore) -> anyhow::Result<Identity> {
-    let facts = file.facts();
-    let last = store.tip().epoch.clone();
-    if facts.log_id.is_none() && last.is_some() {
-        bail!(
-            "it has a log, and node.json does not say which: restore node.json, or move the directory away and let this node fetch everything anew"
-        );
-    }
-    let fence = facts.fence.clone().max(last);
-    Ok(Identity { log_id: facts.log_id, fence, whole: facts.whole, cleaning: facts.cleaning.clone() })
+fn identity(facts: &NodeFacts, store: &DiskStore) -> Identity {
+    let fence = facts.fence.clone().max(store.tip().epoch.clone());
+    Identity { log_id: facts.log_id, fence, whole: facts.whole, cleaning: facts.cleaning.clone() }
 }
 
 #[cfg(test)]
@@ -160,8 +170,8 @@ mod tests {
         let mark =
             Mark { epoch, kind: MarkKind::Start, reached: vec![], members: vec![], first: Order::ZERO };
         let log_id = Some(LogId::from_random(1));
-        held.save(&Identity { log_id, whole: true, ..Identity::default() }).unwrap();
-        held.append(&Lines::of_mark(mark, held.log().tip()));
+        held.save(&Identity { log_id, whole: true, ..Identity::default() });
+        held.append(&Lines::of_mark(mark, held.log().tip())).unwrap();
         held.close().unwrap();
     }
 
@@ -197,16 +207,16 @@ mod tests {
             start: 2,
             incarnation: Incarnation::from_random(1),
         };
-        let mut storage = open(dir.path(), OpenMode::Strict).unwrap();
+        let storage = open(dir.path(), OpenMode::Strict).unwrap();
         assert_eq!(storage.identity.cleaning, None);
         let cleaning = Identity { cleaning: Some(epoch()), ..storage.identity.clone() };
-        storage.keeper.save(&cleaning).unwrap();
+        storage.keeper.save(&cleaning).unwrap()().unwrap();
         drop(storage);
         for _ in 0..2 {
             assert_eq!(open(dir.path(), OpenMode::Strict).unwrap().identity, cleaning);
         }
-        let mut storage = open(dir.path(), OpenMode::Strict).unwrap();
-        storage.keeper.save(&Identity { cleaning: None, ..cleaning }).unwrap();
+        let storage = open(dir.path(), OpenMode::Strict).unwrap();
+        storage.keeper.save(&Identity { cleaning: None, ..cleaning }).unwrap()().unwrap();
         drop(storage);
         assert_eq!(open(dir.path(), OpenMode::Strict).unwrap().identity.cleaning, None);
     }

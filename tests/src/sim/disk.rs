@@ -1,15 +1,13 @@
 //! A node's disk: its name, its identity and its log, of which a crash may keep only a part.
 
-use std::path::PathBuf;
-
 use bytes::Bytes;
 use fastrand::Rng;
 use replog_shared::{
     Digest, Durability, Identity, Lines, MessageId, NodeName, Order, Place, PlacedMark,
     lines::Tip,
     store::{
-        Cut, LogView, MemoryStore, Page, ReadError, Reader, Span, Store, StoreError, StoreFigures,
-        UnfinishedBatches,
+        Chore, Cut, IdSeed, LogView, MemoryStore, Page, ReadError, Reader, Span, Store, StoreError,
+        StoreFigures, Ticket, UnfinishedBatches,
     },
 };
 
@@ -62,7 +60,8 @@ impl SimStore {
 
     /// The same lines as a process finds them when it starts: all that is there is synced.
     pub(super) fn reopened(&self, with_ids: bool) -> SimStore {
-        let log = if with_ids { MemoryStore::with_ids() } else { MemoryStore::without_ids() };
+        let log =
+            if with_ids { MemoryStore::with_ids(IdSeed::from_random(1)) } else { MemoryStore::without_ids() };
         let mut store = SimStore { log, ..SimStore::new(self.level) };
         store.fill(&self.lines());
         store
@@ -136,10 +135,14 @@ impl SimStore {
         self.synced = self.synced.min(place);
     }
 
-    /// What is left before a line that is damaged.
-    pub(super) fn rot(&mut self, random: &mut Rng) {
-        let place = self.place_of(random.u64(0..=line_of(self.tip().place)));
-        self.cut(place);
+    /// A line is damaged: where it stands.
+    fn rot(&self, random: &mut Rng) -> Place {
+        self.place_of(random.u64(0..=line_of(self.tip().place)))
+    }
+
+    /// Keeps what is before a line that is damaged.
+    fn repair(&mut self, damage: Place) {
+        self.cut(damage);
         self.seal();
     }
 
@@ -200,6 +203,10 @@ impl LogView for SimStore {
         }
     }
 
+    fn pending_bytes(&self) -> usize {
+        self.log.size(self.durable.length, self.tip().place.length)
+    }
+
     fn visible_through(&self) -> Order {
         self.unfinished.visible_through(self.durable().length)
     }
@@ -249,7 +256,7 @@ impl Store for SimStore {
     }
 
     /// Durable when it returns, with all that is left.
-    fn truncate(&mut self, place: Place, cut: Cut) -> Result<Option<PathBuf>, StoreError> {
+    fn truncate(&mut self, place: Place, cut: Cut) -> Result<Ticket, StoreError> {
         let cut = self.log.truncate(place, cut);
         self.on_cut();
         self.seal();
@@ -265,8 +272,12 @@ impl Store for SimStore {
         None
     }
 
-    fn pending_bytes(&self) -> usize {
-        0
+    fn run(&mut self, chore: Chore) -> Ticket {
+        self.log.run(chore)
+    }
+
+    fn done(&self) -> Ticket {
+        self.log.done()
     }
 
     fn figures(&self) -> StoreFigures {
@@ -311,6 +322,18 @@ impl Disk {
         // Another boot without a clean stop: the log's tail may be missing.
         if power && self.store.level == Durability::Os {
             self.identity.whole = false;
+        }
+    }
+
+    /// A line of the log is damaged, and a process starts over it, and another one if that one dies: between the two
+    /// steps, of which the first lowers what the node claims and the second makes it false.
+    pub(super) fn rot(&mut self, dies: bool, random: &mut Rng) {
+        let damage = self.store.rot(random);
+        for dies in [dies, false] {
+            self.identity.whole = false;
+            if !dies {
+                self.store.repair(damage);
+            }
         }
     }
 

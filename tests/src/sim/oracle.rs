@@ -56,6 +56,8 @@ struct Node {
     promised: Option<Epoch>,
     /// How many lines it held then: these are its rank.
     ranked: usize,
+    /// It has ever saved that it is whole.
+    was_whole: bool,
     /// Whether it counts as whole, as far as it saved.
     whole: bool,
     /// It counts as whole no more, and what it gives up for that is still there.
@@ -226,6 +228,7 @@ impl Oracle {
     pub(super) fn on_save(&mut self, node: usize, identity: &Identity) {
         let this = &mut self.nodes[node];
         this.log_id = identity.log_id;
+        this.was_whole |= identity.whole;
         // An empty log has nothing to cut.
         this.owes_a_cut |= this.whole && !identity.whole && !this.mirror.lines.is_empty();
         this.whole = identity.whole;
@@ -245,6 +248,11 @@ impl Oracle {
     pub(super) fn last_turn(&self, epoch: &Epoch) -> Option<MarkKind> {
         let kinds = self.histories.get(epoch)?.marks.iter().rev().map(|(_, kind)| *kind);
         kinds.into_iter().find(|kind| *kind != MarkKind::Start)
+    }
+
+    /// Whether any node was ever saved as whole.
+    pub(super) fn saw_a_whole_node(&self) -> bool {
+        self.nodes.iter().any(|node| node.was_whole)
     }
 
     pub(super) fn length(&self, node: usize) -> u64 {

@@ -24,15 +24,17 @@ pub(super) struct Skipped {
 type Probe = fn() -> Result<()>;
 
 /// Binaries with processes, and what they need.
-const NEEDS: [(&str, Probe); 9] = [
+const NEEDS: [(&str, Probe); 11] = [
     ("process_console", has_browser),
     ("process_console_states", has_browser),
     ("process_docs", has_browser),
+    ("process_dying_starts", may_trace),
     ("process_full_disk", may_mount),
     ("process_nats_py", has_nats_py),
     ("process_openapi_generator", has_openapi_generator),
     ("process_python_clients", has_python_clients),
     ("process_schemathesis", has_schemathesis),
+    ("process_slow_disk", may_trace),
     ("process_sync_errors", may_trace),
 ];
 

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use replog_shared::{
     Digest, Durability, Message, MessageId, Outline, WriteConcern,
     limits::OUTLINE_MARKS,
-    store::{Cut, MemoryStore, Store as _},
+    store::{Cut, IdSeed, MemoryStore, Store as _, Ticket},
     wire::{Ack, SecondaryState, Sender, VERSION, Verdict},
 };
 
@@ -37,7 +37,7 @@ struct Told {
 
 impl Told {
     fn recovering() -> Told {
-        Told::started(1, Identity::default(), MemoryStore::with_ids())
+        Told::started(1, Identity::default(), MemoryStore::with_ids(IdSeed::from_random(1)))
     }
 
     /// A process that has just started over what another one left.
@@ -104,7 +104,9 @@ impl Told {
             match effect {
                 Effect::Save(identity) => self.saved = identity,
                 Effect::Append(lines) => assert!(self.log.append(&lines)),
-                Effect::Truncate(place, _) => assert_eq!(self.log.truncate(place, Cut::Drop), Ok(None)),
+                Effect::Truncate(place, _) => {
+                    assert_eq!(self.log.truncate(place, Cut::Drop), Ok(Ticket::NONE));
+                }
                 Effect::Answer { wait, outcome } => self.answers.push((wait.0, outcome)),
                 other => self.sent.push(other),
             }
