@@ -17,6 +17,9 @@ pub(crate) enum Failed {
     /// A segment is damaged.
     #[error("{}: {_1}", _0.display())]
     Walk(PathBuf, WalkError),
+    /// What the node wanted done.
+    #[error("{0}")]
+    Chore(String),
     /// Something else had failed before.
     #[error("{0}")]
     Before(StoreError),

@@ -19,10 +19,6 @@ pub(crate) const PREFILL_BYTES: usize = 256 * 1024;
 /// the first of a group waits for the last.
 pub(crate) const GROUP_BYTES: usize = 2 * 1024 * 1024;
 
-/// Bytes of lines waiting for the writer above which an append blocks. Nodes refuse long before
-/// ([`replog_shared::limits::STORE_PENDING_BYTES`]): this bounds the memory even if one does not.
-pub(crate) const WAITING_BYTES_MAX: usize = 512 * 1024 * 1024;
-
 /// How long nothing must happen until it is noted in the log that its last group is synced. Tests that hold
 /// a sync must not hold this one.
 pub(crate) const IDLE: Duration = Duration::from_millis(if cfg!(test) { 300 } else { 20 });
@@ -49,6 +45,3 @@ pub(crate) const SCAN_THREADS: usize = 2;
 
 /// Checked segments that wait to be indexed. Each holds 4 bytes an entry.
 pub(crate) const SCAN_QUEUE: usize = 2;
-
-/// Bytes in one run of lines. It is copied once and lies in one segment, whose offsets have 32 bits.
-pub(crate) const RUN_BYTES_MAX: usize = 1024 * 1024 * 1024;

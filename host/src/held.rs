@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use replog_shared::{
     Epoch, Identity, Lines, LogId, Order, Place,
-    store::{Cut, Page, Reader as _, Span, Store, StoreError},
+    store::{Cut, Page, Reader as _, Span, Store, StoreError, Ticket},
 };
 use tokio::sync::{Notify, watch};
-use tracing::{error, warn};
+use tracing::error;
 
 use crate::{
     history::History,
@@ -22,8 +22,18 @@ pub enum HeldFailure {
     /// Its log can neither be written nor relied on.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// What it must not forget could not be saved.
-    #[error("what this node must not forget cannot be saved: {0}")]
+    /// A run does not continue its log, or is larger than any store takes.
+    #[error(
+        "a run of {bytes} bytes at order {order} is none that this log takes: this is a defect, please report it"
+    )]
+    NotTaken {
+        /// Where it begins.
+        order: Order,
+        /// Bytes of its lines.
+        bytes: usize,
+    },
+    /// That it stopped well could not be noted.
+    #[error("that this node stopped well cannot be noted: {0}")]
     Identity(String),
 }
 
@@ -35,13 +45,16 @@ pub struct Held<S: Store> {
     keeper: Keeper,
     news: Arc<Notify>,
     shown: watch::Sender<Shown>,
+    /// The last save or cut.
+    last: Ticket,
 }
 
 impl<S: Store> Held<S> {
     /// What an opened node has. Readers are shown nothing before [`Held::show`].
     pub fn new(storage: Storage<S>) -> Held<S> {
         let Storage { store, keeper, news, .. } = storage;
-        Held { reader: store.reader(), store, keeper, news, shown: watch::Sender::default() }
+        let reader = store.reader();
+        Held { reader, store, keeper, news, shown: watch::Sender::default(), last: Ticket::NONE }
     }
 
     /// The log, for a core to look into.
@@ -86,24 +99,55 @@ impl<S: Store> Held<S> {
         self.store.failure().map_or(Ok(()), |failure| Err(failure.into()))
     }
 
-    /// Saves the identity; it is durable when this returns.
+    /// Has the identity saved, in order with appends and cuts. What follows from it is not to be said before it is
+    /// durable: see [`Held::open`]. A save that fails shows in [`Held::refresh`].
+    pub fn save(&mut self, identity: &Identity) {
+        if let Some(chore) = self.keeper.save(identity) {
+            self.last = self.store.run(chore);
+        }
+    }
+
+    /// The last save or cut, while it is not durable.
+    pub fn open(&self) -> Option<Ticket> {
+        (self.store.done() < self.last).then_some(self.last)
+    }
+
+    /// Waits until all saves, cuts and appends so far are durable: for a node that stops, and then says what became of
+    /// them.
     ///
     /// # Errors
-    /// It could not be saved.
-    pub fn save(&mut self, identity: &Identity) -> Result<(), HeldFailure> {
-        self.keeper.save(identity).map_err(|error| HeldFailure::Identity(error.to_string()))
+    /// The storage failed.
+    pub async fn settle(&mut self) -> Result<(), HeldFailure> {
+        loop {
+            let news = self.news.clone();
+            let notified = news.notified();
+            self.refresh()?;
+            if self.open().is_none() && self.store.durable() == self.store.tip().place {
+                return Ok(());
+            }
+            notified.await;
+        }
+    }
+
+    /// What is durable of saves and cuts.
+    pub fn done(&self) -> Ticket {
+        self.store.done()
     }
 
     /// Appends a run that a core checked against the log's tip. A storage that failed tells so when it is
     /// next asked.
-    pub fn append(&mut self, lines: &Lines) {
-        if !self.store.append(lines) && self.store.failure().is_none() {
-            error!(order = %lines.from(), "a run does not continue the log: this is a defect, please report it");
+    ///
+    /// # Errors
+    /// The store does not take the run, and its orders were given already.
+    pub fn append(&mut self, lines: &Lines) -> Result<(), HeldFailure> {
+        if self.store.append(lines) || self.store.failure().is_some() {
+            return Ok(());
         }
+        Err(HeldFailure::NotTaken { order: lines.from(), bytes: lines.bytes().len() })
     }
 
-    /// Cuts the log behind `place`. Readers learn of it before it happens, so that none mixes two histories; of
-    /// marks that go alone they learn nothing, as they see none.
+    /// Cuts the log after `place`, in order with appends and saves; durable as [`Held::save`]. Readers learn of it before
+    /// it happens, so that none mixes two histories; of marks that go alone they learn nothing, as they see none.
     ///
     /// # Errors
     /// The storage failed, or the log has no such place.
@@ -114,9 +158,7 @@ impl<S: Store> Held<S> {
             shown.length = shown.length.min(place.length);
             entries_go
         });
-        if let Some(file) = self.store.truncate(place, cut)? {
-            warn!(file = %file.display(), "what was cut is kept in quarantine");
-        }
+        self.last = self.store.truncate(place, cut)?;
         Ok(())
     }
 

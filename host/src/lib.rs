@@ -12,6 +12,7 @@ pub mod history;
 mod limits;
 pub mod metrics;
 pub mod openapi;
+pub mod outbox;
 pub mod pages;
 pub mod probes;
 pub mod reads;

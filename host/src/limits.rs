@@ -8,3 +8,10 @@ pub(crate) const COLD_READS: usize = 4;
 /// Traced appends that are remembered; of more, the ones that stand first in the log give way. A trace is wanted
 /// while its entries are on their way to the secondaries, which is over in a moment or was noticed otherwise.
 pub(crate) const MAX_TRACES: usize = 1_024;
+
+/// Bytes of packets that wait for a save or a cut to become durable. More are dropped as if the bus had refused them:
+/// acks, heartbeats and pushes come again, requests are asked again.
+pub(crate) const OUTBOX_BYTES: usize = 4 * 1024 * 1024;
+
+/// Packets that wait so, whatever their size.
+pub(crate) const OUTBOX_ITEMS: usize = 4_096;

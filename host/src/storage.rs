@@ -3,7 +3,7 @@
 use std::{
     hash::{BuildHasher as _, RandomState},
     path::{Path, PathBuf},
-    sync::Arc,
+    sync::{Arc, Mutex, PoisonError},
 };
 
 use anyhow::Context as _;
@@ -14,7 +14,7 @@ use replog_disk::{
 use replog_shared::{
     Durability, Identity, NodeName,
     lines::Tip,
-    store::{IdSeed, LogView as _, MemoryStore},
+    store::{Chore, IdSeed, LogView as _, MemoryStore},
 };
 use tokio::sync::Notify;
 
@@ -50,24 +50,26 @@ pub struct Storage<S> {
 pub enum Keeper {
     /// Nothing is kept: every start is that of a wiped node.
     Memory,
-    /// In `node.json`.
-    Disk(Box<NodeFile>),
+    /// In `node.json`, which a store's thread writes.
+    Disk(Arc<Mutex<NodeFile>>),
 }
 
 impl Keeper {
-    /// Saves the identity; it is durable when this returns.
-    ///
-    /// # Errors
-    /// The file system refused. The node has to stop: what it would do next must not outlive a forgotten
-    /// promise.
-    pub fn save(&mut self, identity: &Identity) -> Result<(), NodeFileError> {
-        let Keeper::Disk(file) = self else { return Ok(()) };
-        file.update(|facts| {
-            facts.log_id = identity.log_id;
-            facts.fence.clone_from(&identity.fence);
-            facts.whole = identity.whole;
-            facts.cleaning.clone_from(&identity.cleaning);
-        })
+    /// What saves the identity: it is durable once that is done. Nothing, where nothing is kept. If the file system
+    /// refuses the node has to stop: what it would do next must not outlive a forgotten promise.
+    pub fn save(&self, identity: &Identity) -> Option<Chore> {
+        let Keeper::Disk(file) = self else { return None };
+        let (file, identity) = (file.clone(), identity.clone());
+        Some(Box::new(move || {
+            let mut file = file.lock().unwrap_or_else(PoisonError::into_inner);
+            let saved = file.update(|facts| {
+                facts.log_id = identity.log_id;
+                facts.fence = identity.fence;
+                facts.whole = identity.whole;
+                facts.cleaning = identity.cleaning;
+            });
+            saved.map_err(|error| format!("what this node must not forget cannot be saved: {error}"))
+        }))
     }
 
     /// Notes that the node stopped well, with a log that ends at `tip`. To be called once that is closed.
@@ -77,7 +79,12 @@ impl Keeper {
     pub fn close(self, tip: &Tip) -> Result<(), NodeFileError> {
         match self {
             Keeper::Memory => Ok(()),
-            Keeper::Disk(file) => file.close(tip.into()),
+            Keeper::Disk(file) => {
+                // The store's threads have ended, and what they had to save went with them.
+                let in_use = || NodeFileError::Io("node.json is still being written".to_owned());
+                let file = Arc::into_inner(file).ok_or_else(in_use)?;
+                file.into_inner().unwrap_or_else(PoisonError::into_inner).close(tip.into())
+            }
         }
     }
 }
@@ -125,7 +132,7 @@ impl Storage<DiskStore> {
         let opened = open_node(file, options, move || wake.notify_one()).with_context(at)?;
         let OpenedNode { file, store, .. } = opened;
         let identity = identity(file.facts(), &store);
-        Ok(Storage { store, identity, keeper: Keeper::Disk(Box::new(file)), news })
+        Ok(Storage { store, identity, keeper: Keeper::Disk(Arc::new(Mutex::new(file))), news })
     }
 }
 
@@ -163,8 +170,8 @@ mod tests {
         let mark =
             Mark { epoch, kind: MarkKind::Start, reached: vec![], members: vec![], first: Order::ZERO };
         let log_id = Some(LogId::from_random(1));
-        held.save(&Identity { log_id, whole: true, ..Identity::default() }).unwrap();
-        held.append(&Lines::of_mark(mark, held.log().tip()));
+        held.save(&Identity { log_id, whole: true, ..Identity::default() });
+        held.append(&Lines::of_mark(mark, held.log().tip())).unwrap();
         held.close().unwrap();
     }
 
@@ -200,16 +207,16 @@ mod tests {
             start: 2,
             incarnation: Incarnation::from_random(1),
         };
-        let mut storage = open(dir.path(), OpenMode::Strict).unwrap();
+        let storage = open(dir.path(), OpenMode::Strict).unwrap();
         assert_eq!(storage.identity.cleaning, None);
         let cleaning = Identity { cleaning: Some(epoch()), ..storage.identity.clone() };
-        storage.keeper.save(&cleaning).unwrap();
+        storage.keeper.save(&cleaning).unwrap()().unwrap();
         drop(storage);
         for _ in 0..2 {
             assert_eq!(open(dir.path(), OpenMode::Strict).unwrap().identity, cleaning);
         }
-        let mut storage = open(dir.path(), OpenMode::Strict).unwrap();
-        storage.keeper.save(&Identity { cleaning: None, ..cleaning }).unwrap();
+        let storage = open(dir.path(), OpenMode::Strict).unwrap();
+        storage.keeper.save(&Identity { cleaning: None, ..cleaning }).unwrap()().unwrap();
         drop(storage);
         assert_eq!(open(dir.path(), OpenMode::Strict).unwrap().identity.cleaning, None);
     }

@@ -119,8 +119,15 @@ pub const MAX_TAIL_BYTES_PER_SECOND: u64 = 48 * 1024 * 1024;
 pub const READ_PAGE_BYTES: usize = 256 * 1024;
 
 /// Bytes of lines in a store that wait to become durable, above which a node refuses appends as overloaded.
-/// A disk that takes 100 MB/s needs half a second for them: longer queues only turn into time-outs.
-pub const STORE_PENDING_BYTES: usize = 64 * 1024 * 1024;
+/// A disk that takes 100 MB/s needs a sixth of a second for them: longer queues only turn into time-outs, and into memory.
+pub const STORE_PENDING_BYTES: usize = 16 * 1024 * 1024;
+
+/// Bytes of lines that wait to become durable above which a node that catches up, or takes a log over, asks for no more
+/// and takes nothing that is pushed: it is paced by its disk, and a slow one costs no memory.
+pub const PULL_PENDING_BYTES: usize = 16 * 1024 * 1024;
+
+/// Bytes in one run of lines that a store takes. It is copied once and lies in one segment, whose offsets have 32 bits.
+pub const RUN_BYTES_MAX: usize = 1024 * 1024 * 1024;
 
 /// Traces that travel with one envelope of entries: its header has to stay within [`ENVELOPE_OVERHEAD_BYTES`].
 pub const MAX_TRACES_IN_ENVELOPE: usize = 8;

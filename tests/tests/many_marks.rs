@@ -115,7 +115,9 @@ impl Master {
             match effect {
                 Told::Save(identity) => self.disk.identity = identity,
                 Told::Append(lines) => assert!(self.disk.log.append(&lines)),
-                Told::Truncate(place, _) => drop(self.disk.log.truncate(place, Cut::Drop).unwrap()),
+                Told::Truncate(place, _) => {
+                    self.disk.log.truncate(place, Cut::Drop).unwrap();
+                }
                 other => self.told.push(other),
             }
         }
@@ -202,7 +204,9 @@ impl Secondary {
             match effect {
                 Said::Save(identity) => self.disk.identity = identity,
                 Said::Append(lines) => assert!(self.disk.log.append(&lines)),
-                Said::Truncate(place, _) => drop(self.disk.log.truncate(place, Cut::Drop).unwrap()),
+                Said::Truncate(place, _) => {
+                    self.disk.log.truncate(place, Cut::Drop).unwrap();
+                }
                 other => self.said.push(other),
             }
         }

@@ -14,6 +14,9 @@ const PLACES: usize = 8_192;
 /// How many of them may wait for other nodes.
 const WAITS: usize = 6_553;
 
+/// In how many parts they are sent.
+const WAVES: usize = 8;
+
 /// A client of the open door.
 async fn door_of(cluster: &Cluster) -> FrontDoor {
     let door = cluster.front_door().await;
@@ -219,14 +222,16 @@ async fn a_full_door_refuses_one_more_that_would_wait_and_has_room_for_what_does
     cluster.secondary(2).process.kill();
     // Of all places four in five are for those that wait. Of those that would wait for ever, half do; the others are told
     // after a while that they are unconfirmed.
-    let bodies = (0..PLACES).map(|nth| json!({"message": "waits", "id": format!("{nth}"), "w": 3}));
-    let waiting = bodies.map(|body| {
-        let door = door.clone();
-        tokio::spawn(async move { door.append(body).await })
-    });
-    let waiting: Vec<_> = waiting.collect();
-    let pending = async || cluster.client().health().await["pending_writes"] == WAITS;
-    wait_until("as many wait as may", SOON, pending).await;
+    let mut waiting = Vec::new();
+    for wave in 0..WAVES {
+        waiting.extend((0..PLACES / WAVES).map(|nth| {
+            let (door, id) = (door.clone(), format!("{wave}-{nth}"));
+            tokio::spawn(async move { door.append(json!({"message": "waits", "id": id, "w": 3})).await })
+        }));
+        // A node that is sent all of them at one time drops some.
+        let pending = async || cluster.client().health().await["pending_writes"] == waiting.len().min(WAITS);
+        wait_until("as many wait as may", SOON, pending).await;
+    }
     let refused = door.append(json!({"message": "one more", "w": 2})).await;
     refused.expect_problem(503, "overloaded", false);
     assert_eq!(refused.retry_after.as_deref(), Some("1"));

@@ -7,6 +7,7 @@
 mod cluster;
 mod jetstream;
 mod memory;
+mod slow_disk;
 mod tails;
 
 use std::time::{Duration, Instant};
@@ -163,6 +164,9 @@ pub(crate) fn run(args: &Args) -> Result<()> {
     }
     if wanted("tails") {
         tails::measure(args, &binaries, &nats_server)?;
+    }
+    if wanted("slow disk") {
+        slow_disk::measure(args, &binaries, &nats_server)?;
     }
     Ok(())
 }

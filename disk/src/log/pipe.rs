@@ -4,6 +4,8 @@
 //! append ─▶ waiting ─▶ writer: one write a group ─▶ written ─▶ syncer: one fdatasync ─▶ synced
 //! ```
 //!
+//! Cuts and chores wait in the same queue, so that each takes effect after what was given before it.
+//!
 //! While the syncer syncs one group, the writer writes the next.
 
 use std::{
@@ -15,16 +17,30 @@ use std::{
 
 use replog_shared::{
     Durability, Place,
-    store::{StoreError, StoreFigures},
+    store::{StoreError, StoreFigures, Ticket},
 };
 
-use super::work::{Run, Work, Written};
-use crate::limits::{GROUP_BYTES, WAITING_BYTES_MAX};
+use super::work::{Errand, Item, Run, Task, Work, Written};
+use crate::limits::GROUP_BYTES;
+
+/// How far a storage has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Reached {
+    pub(super) durable: Place,
+    /// Bytes of lines that were appended and are not durable.
+    pub(super) pending_bytes: usize,
+    /// The last task that is done.
+    pub(super) done: Ticket,
+}
 
 #[derive(Debug)]
 struct State {
-    waiting: VecDeque<Run>,
-    waiting_bytes: usize,
+    waiting: VecDeque<Item>,
+    /// Tickets of tasks that were given, and are done.
+    given: Ticket,
+    done: Ticket,
+    /// Cuts that are not done, with their tickets and places: nothing after those places is durable.
+    cuts: VecDeque<(Ticket, Place)>,
     /// Bytes of lines appended, and durable, since the log was opened.
     appended: u64,
     durable_bytes: u64,
@@ -48,7 +64,9 @@ impl State {
     fn new(durable: Place) -> State {
         State {
             waiting: VecDeque::new(),
-            waiting_bytes: 0,
+            given: Ticket::NONE,
+            done: Ticket::NONE,
+            cuts: VecDeque::new(),
             appended: 0,
             durable_bytes: 0,
             durable,
@@ -128,36 +146,52 @@ impl Pipe {
         self.lock().failure.clone()
     }
 
-    /// Hands a run to the writer; waits only if far too much waits already. `false` after a failure.
+    /// Hands a run to the writer, and never waits: how much may wait is for the node to bound. `false` after a
+    /// failure.
     pub(super) fn push(&self, run: Run) -> bool {
         let mut state = self.lock();
-        while state.waiting_bytes > WAITING_BYTES_MAX && state.failure.is_none() {
-            state = self.to_waiting.wait(state).unwrap_or_else(PoisonError::into_inner);
-        }
         if state.failure.is_some() {
             return false;
         }
-        let bytes = run.lines.bytes().len();
-        state.waiting_bytes += bytes;
-        state.appended += bytes as u64;
-        state.waiting.push_back(run);
+        state.appended += run.lines.bytes().len() as u64;
+        self.put(&mut state, Item::Run(run));
+        true
+    }
+
+    fn put(&self, state: &mut State, item: Item) {
+        state.waiting.push_back(item);
         // The writer sleeps only when nothing waits.
         if state.waiting.len() == 1 {
             self.to_writer.notify_one();
         }
-        true
     }
 
-    /// How far the log is durable.
-    pub(super) fn durable(&self) -> Result<Place, StoreError> {
-        let state = self.lock();
-        state.failure.clone().map_or(Ok(state.durable), Err)
+    /// Hands a task to the writer. After a failure it is never done.
+    pub(super) fn give(&self, what: Errand) -> Ticket {
+        let mut state = self.lock();
+        state.given = state.given.next();
+        let ticket = state.given;
+        if state.failure.is_some() {
+            return ticket;
+        }
+        if let Errand::Cut(at, _) = &what {
+            state.cuts.push_back((ticket, at.place));
+        }
+        self.put(&mut state, Item::Task(Task { ticket, what }));
+        ticket
     }
 
-    /// Bytes of lines that are not durable yet.
-    pub(super) fn pending_bytes(&self) -> usize {
+    /// The last task that was given.
+    pub(super) fn given(&self) -> Ticket {
+        self.lock().given
+    }
+
+    /// How far the storage has come.
+    pub(super) fn reached(&self) -> Result<Reached, StoreError> {
         let state = self.lock();
-        (state.appended - state.durable_bytes) as usize
+        let durable = state.cuts.iter().map(|(_, place)| *place).fold(state.durable, Place::min);
+        let pending_bytes = state.appended.saturating_sub(state.durable_bytes) as usize;
+        state.failure.clone().map_or(Ok(Reached { durable, pending_bytes, done: state.done }), Err)
     }
 
     /// What has been written and synced since the log was opened; without the log's bytes.
@@ -172,8 +206,14 @@ impl Pipe {
             if state.failure.is_some() {
                 return Work::Stop;
             }
-            if !state.waiting.is_empty() {
-                return Work::Group(self.take_group(&mut state));
+            match state.waiting.front() {
+                Some(Item::Run(_)) => return Work::Group(take_group(&mut state)),
+                Some(Item::Task(_)) => {
+                    if let Some(Item::Task(task)) = state.waiting.pop_front() {
+                        return Work::Task(task);
+                    }
+                }
+                None => {}
             }
             if state.seal {
                 return Work::Seal;
@@ -192,19 +232,6 @@ impl Pipe {
                 return Work::Idle;
             }
         }
-    }
-
-    fn take_group(&self, state: &mut State) -> Vec<Run> {
-        let mut bytes = 0;
-        let fits = |run: &Run| {
-            bytes += run.lines.bytes().len();
-            bytes <= GROUP_BYTES
-        };
-        let count = state.waiting.iter().map(fits).take_while(|fits| *fits).count().max(1);
-        let group: Vec<Run> = state.waiting.drain(..count).collect();
-        state.waiting_bytes -= group.iter().map(|run| run.lines.bytes().len()).sum::<usize>();
-        self.to_waiting.notify_all();
-        group
     }
 
     /// The writer has written. At level `os` that is all that is asked; at level `disk` it is to be synced: by
@@ -308,9 +335,15 @@ impl Pipe {
         self.to_waiting.notify_all();
     }
 
-    /// The log was cut: it ends at `place`, durable.
-    pub(super) fn on_cut(&self, place: Place) {
-        self.lock().durable = place;
+    /// A task is done. If it was a cut the log ends at its place, durable.
+    pub(super) fn on_done(&self, ticket: Ticket) {
+        let mut state = self.lock();
+        state.done = ticket;
+        if let Some((_, place)) = state.cuts.pop_front_if(|(cut, _)| *cut == ticket) {
+            state.durable = place;
+        }
+        drop(state);
+        (self.wake)();
     }
 
     /// Sends the threads home once they are done.
@@ -319,6 +352,21 @@ impl Pipe {
         self.to_writer.notify_all();
         self.to_syncer.notify_all();
     }
+}
+
+/// As many runs as fit one group, at least one.
+fn take_group(state: &mut State) -> Vec<Run> {
+    let (mut bytes, mut group) = (0, Vec::new());
+    while let Some(Item::Run(run)) = state.waiting.pop_front_if(|item| fits(item, bytes)) {
+        bytes += run.lines.bytes().len();
+        group.push(run);
+    }
+    group
+}
+
+/// Whether something goes into a group that has so many bytes.
+fn fits(item: &Item, bytes: usize) -> bool {
+    matches!(item, Item::Run(run) if bytes == 0 || bytes + run.lines.bytes().len() <= GROUP_BYTES)
 }
 
 #[cfg(test)]

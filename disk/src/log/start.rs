@@ -8,7 +8,7 @@ use std::{
 use replog_shared::{
     PlacedMark,
     lines::Tip,
-    store::{IdIndex, LineChunks, UnfinishedBatches},
+    store::{IdIndex, LineChunks, Ticket, UnfinishedBatches},
 };
 
 use super::{
@@ -49,6 +49,8 @@ impl DiskStore {
             marks: parts.marks,
             tip: parts.tip,
             durable,
+            pending_bytes: 0,
+            done: Ticket::NONE,
             unfinished,
             ids: parts.ids,
             spares,

@@ -1,26 +1,28 @@
 //! The log on disk, as its node sees it.
 
-use std::{ops::ControlFlow, path::PathBuf, sync::Arc, thread::JoinHandle};
+use std::{ops::ControlFlow, sync::Arc, thread::JoinHandle};
 
 use bytes::Bytes;
 use replog_shared::{
     Digest, Lines, MessageId, Order, Place, PlacedMark,
     entry::{EntryLine, goes_on},
+    limits::RUN_BYTES_MAX,
     lines::Tip,
     store::{
-        Cut, IdIndex, LineChunks, LogView, ReadError, Store, StoreError, StoreFigures, UnfinishedBatches,
-        digest_at_mark, tip_of_cut,
+        Chore, Cut, IdIndex, LineChunks, LogView, ReadError, Store, StoreError, StoreFigures, Ticket,
+        UnfinishedBatches, digest_at_mark, tip_of_cut,
     },
 };
 
 use super::{
     cut::CutAt,
+    pipe::Reached,
     reader::DiskReader,
     shared::{Shared, read, write},
     spare::Spares,
-    work::Run,
+    work::{Errand, Run},
 };
-use crate::limits::{INDEX_STRIDE_BYTES, RUN_BYTES_MAX, TAIL_BYTES};
+use crate::limits::{INDEX_STRIDE_BYTES, TAIL_BYTES};
 
 /// The log on disk (`--durability disk` and `os`). Opened with [`crate::open`].
 ///
@@ -33,6 +35,9 @@ pub struct DiskStore {
     pub(super) marks: Vec<PlacedMark>,
     pub(super) tip: Tip,
     pub(super) durable: Place,
+    /// Of lines that are not durable yet.
+    pub(super) pending_bytes: usize,
+    pub(super) done: Ticket,
     pub(super) unfinished: UnfinishedBatches,
     /// Only where ids are looked up: on a master.
     pub(super) ids: Option<IdIndex>,
@@ -47,6 +52,10 @@ impl LogView for DiskStore {
 
     fn durable(&self) -> Place {
         self.durable
+    }
+
+    fn pending_bytes(&self) -> usize {
+        self.pending_bytes
     }
 
     fn visible_through(&self) -> Order {
@@ -178,16 +187,25 @@ impl DiskStore {
         Ok(LineChunks::behind(cut.place.length, before, &marks, cut.digest))
     }
 
-    fn cut(&mut self, cut: &CutAt, kept: Cut) -> Result<Option<PathBuf>, StoreError> {
-        let failed = |error: &dyn std::fmt::Display| {
-            self.shared.pipe.fail(&error);
-            StoreError::Failed { reason: error.to_string() }
-        };
-        // From now on everything is read from the files.
-        let tail = self.empty_tail(cut).map_err(|error| failed(&error))?;
-        *write(&self.shared.tail) = tail;
-        let kept = self.shared.cut(cut, kept).map_err(|error| failed(&error))?;
-        Ok(kept.into_iter().next())
+    /// Cuts what is in memory: from now on no line after the cut is shown, though it is on the disk until that is cut,
+    /// too.
+    fn cut_memory(&mut self, cut: &CutAt, tip: Tip) -> Result<(), StoreError> {
+        let marks_after = self.marks.split_off(cut.place.marks as usize);
+        let is_recent = cut.place.length >= read(&self.shared.tail).first();
+        if is_recent {
+            write(&self.shared.tail).cut(cut.place.length, &marks_after, cut.digest);
+        } else {
+            let tail =
+                self.empty_tail(cut).map_err(|error| StoreError::Failed { reason: error.to_string() })?;
+            *write(&self.shared.tail) = tail;
+        }
+        self.tip = tip;
+        self.unfinished.cut(&self.tip);
+        self.durable = self.durable.min(cut.place);
+        if let Some(ids) = &mut self.ids {
+            ids.truncate(cut.place.length);
+        }
+        Ok(())
     }
 
     fn stop_threads(&mut self) {
@@ -224,6 +242,7 @@ impl Store for DiskStore {
         if let Some(ids) = &mut self.ids {
             ids.insert_lines(lines);
         }
+        self.pending_bytes += lines.bytes().len();
         self.marks.extend_from_slice(lines.marks());
         self.tip = lines.tip().clone();
         self.unfinished.on_run(&self.tip);
@@ -231,7 +250,8 @@ impl Store for DiskStore {
     }
 
     fn refresh(&mut self) -> Result<(), StoreError> {
-        self.durable = self.shared.pipe.durable()?;
+        Reached { durable: self.durable, pending_bytes: self.pending_bytes, done: self.done } =
+            self.shared.pipe.reached()?;
         self.unfinished.forget_before(self.durable.length);
         self.forget_old_lines();
         Ok(())
@@ -241,33 +261,31 @@ impl Store for DiskStore {
         self.shared.pipe.failure()
     }
 
-    fn pending_bytes(&self) -> usize {
-        self.shared.pipe.pending_bytes()
-    }
-
     fn figures(&self) -> StoreFigures {
         let bytes = read(&self.shared.segments).iter().map(|segment| segment.end).sum();
         StoreFigures { bytes, ..self.shared.pipe.figures() }
     }
 
-    fn truncate(&mut self, place: Place, kept: Cut) -> Result<Option<PathBuf>, StoreError> {
+    fn truncate(&mut self, place: Place, kept: Cut) -> Result<Ticket, StoreError> {
         let digest = self.digest_at(place);
         self.failure().map_or(Ok(()), Err)?;
         let digest = digest.ok_or(StoreError::NoSuchPlace { place })?;
+        if place == self.tip.place {
+            return Ok(self.shared.pipe.given());
+        }
         let tip = tip_of_cut(self, place, digest);
         self.failure().map_or(Ok(()), Err)?;
-        self.shared.pipe.seal()?;
         let cut = CutAt::new(place, digest, self.tip.place.length, &self.marks);
-        let quarantined = if place == self.tip.place { None } else { self.cut(&cut, kept)? };
-        self.marks.truncate(place.marks as usize);
-        self.tip = tip;
-        self.unfinished = UnfinishedBatches::of(&self.tip);
-        self.durable = place;
-        self.shared.pipe.on_cut(place);
-        if let Some(ids) = &mut self.ids {
-            ids.truncate(place.length);
-        }
-        Ok(quarantined)
+        self.cut_memory(&cut, tip)?;
+        Ok(self.shared.pipe.give(Errand::Cut(cut, kept)))
+    }
+
+    fn run(&mut self, chore: Chore) -> Ticket {
+        self.shared.pipe.give(Errand::Chore(chore))
+    }
+
+    fn done(&self) -> Ticket {
+        self.done
     }
 
     fn close(mut self) -> Result<(), StoreError> {

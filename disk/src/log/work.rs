@@ -1,9 +1,13 @@
 //! What the threads of a log hand to each other.
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
-use replog_shared::{Digest, Lines, Place};
+use replog_shared::{
+    Digest, Lines, Place,
+    store::{Chore, Cut, Ticket},
+};
 
+use super::cut::CutAt;
 use crate::files::File;
 
 /// A run that waits to be written, with the place and the digest that it continues.
@@ -12,6 +16,38 @@ pub(super) struct Run {
     pub(super) lines: Lines,
     pub(super) start: Place,
     pub(super) digest: Digest,
+}
+
+/// Something else that is done in order with the runs.
+pub(super) struct Task {
+    /// Done once the store is told so.
+    pub(super) ticket: Ticket,
+    pub(super) what: Errand,
+}
+
+/// What a task is.
+pub(super) enum Errand {
+    /// Cut the log, and keep or drop what is cut.
+    Cut(CutAt, Cut),
+    /// Whatever the node wants done in order.
+    Chore(Chore),
+}
+
+impl fmt::Debug for Task {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let what = match &self.what {
+            Errand::Cut(at, _) => Some(at),
+            Errand::Chore(_) => None,
+        };
+        f.debug_struct("Task").field("ticket", &self.ticket).field("cut", &what).finish()
+    }
+}
+
+/// What waits for the writer.
+#[derive(Debug)]
+pub(super) enum Item {
+    Run(Run),
+    Task(Task),
 }
 
 /// How far the writer has come.
@@ -34,9 +70,11 @@ pub(super) struct Written {
 pub(super) enum Work {
     /// Write these.
     Group(Vec<Run>),
+    /// Do this.
+    Task(Task),
     /// Nothing happened for a while.
     Idle,
-    /// Make everything durable and end the segment: the log is to be cut or closed.
+    /// Make everything durable and end the segment: the log is to be closed.
     Seal,
     /// Go home.
     Stop,

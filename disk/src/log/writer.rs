@@ -2,14 +2,15 @@
 
 use std::{sync::Arc, time::Duration};
 
-use replog_shared::{Digest, Durability, Lines, Mark, Place};
+use replog_shared::{Digest, Durability, Lines, Mark, Place, store::Cut};
 
 use super::{
+    cut::CutAt,
     segments::{Indexer, Segment},
-    shared::{Shared, write},
+    shared::{Shared, read, write},
     spare::Spares,
     syncer,
-    work::{Run, Work, Written},
+    work::{Errand, Run, Task, Work, Written},
 };
 use crate::{
     error::Failed,
@@ -86,6 +87,7 @@ impl Writer {
         loop {
             let done = match self.shared.pipe.next_work(self.idle_after()) {
                 Work::Group(runs) => self.write_group(&runs),
+                Work::Task(task) => self.do_task(task),
                 Work::Idle => self.note_synced(),
                 Work::Seal => self.seal(),
                 Work::Stop => return,
@@ -234,15 +236,39 @@ impl Writer {
         self.shared.pipe.sync_all().map_err(Failed::Before)
     }
 
+    fn do_task(&mut self, task: Task) -> Result<(), Failed> {
+        match task.what {
+            Errand::Chore(chore) => chore().map_err(Failed::Chore)?,
+            Errand::Cut(at, kept) => self.cut(&at, kept)?,
+        }
+        self.shared.pipe.on_done(task.ticket);
+        Ok(())
+    }
+
+    fn cut(&mut self, at: &CutAt, kept: Cut) -> Result<(), Failed> {
+        self.make_all_durable()?;
+        for file in self.shared.cut(at, kept)? {
+            tracing::warn!(file = %file.display(), "what was cut is kept in quarantine");
+        }
+        self.place = at.place;
+        self.log_bytes = read(&self.shared.segments).iter().map(|segment| segment.end).sum();
+        Ok(())
+    }
+
     fn seal(&mut self) -> Result<(), Failed> {
+        self.make_all_durable()?;
+        self.shared.pipe.on_sealed();
+        Ok(())
+    }
+
+    /// Makes all that was written durable and ends the segment.
+    fn make_all_durable(&mut self) -> Result<(), Failed> {
         self.note_synced()?;
         if let Some(current) = &self.current {
             current.file.set_len(current.end).map_err(Failed::writing(&self.shared.dir.log))?;
             current.file.sync().map_err(Failed::syncing(&self.shared.dir.log))?;
         }
-        self.end_segment()?;
-        self.shared.pipe.on_sealed();
-        Ok(())
+        self.end_segment()
     }
 }
 

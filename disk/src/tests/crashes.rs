@@ -92,7 +92,8 @@ impl Life {
         self.files.hold_syncs(false);
         let (tip, bytes) = pick.get(&self.model.all_places()).clone();
         let kept = if quarantine { Cut::Quarantine } else { Cut::Drop };
-        self.log().store.truncate(tip.place, kept).unwrap();
+        self.log().cut(tip.place, kept);
+        self.log().settle().unwrap();
         self.model.cut_within(&tip, bytes);
         assert_eq!(self.log().store.durable(), tip.place, "a cut log is durable");
         assert_holds(self.log.as_ref().unwrap(), &self.model);

@@ -206,7 +206,7 @@ fn an_empty_segment_that_is_removed_leaves_behind_what_it_proved() {
 fn a_cut_between_two_segments_leaves_behind_what_the_second_proved() {
     let (files, place, _) = without_record();
     let mut log = Log::open(&files, STRICT).unwrap();
-    log.store.truncate(place, Cut::Drop).unwrap();
+    log.cut(place, Cut::Drop);
     let refused = with_last_line_damaged(&files, place.length);
     assert!(matches!(refused, Err(OpenError::Damaged(_))), "what was synced was cut off in silence");
 }

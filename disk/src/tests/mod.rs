@@ -10,4 +10,5 @@ mod directories;
 mod errors;
 mod format1;
 mod hostile;
+mod order;
 mod support;

@@ -11,7 +11,7 @@ use replog_shared::{
     Durability, Epoch, Incarnation, Lines, Mark, MarkKind, Message, MessageId, Order, Place, WallTime,
     entry::{self, EntryHead},
     lines::Tip,
-    store::{IdSeed, LogView, Reader, Store, StoreError},
+    store::{Cut, IdSeed, LogView, Reader, Store, StoreError},
 };
 
 use crate::{
@@ -99,6 +99,13 @@ impl Log {
     pub(super) fn append(&mut self, count: u64, size: usize, with_mark: bool) {
         let lines = run(self.store.tip(), count, size, with_mark);
         assert!(self.store.append(&lines));
+    }
+
+    /// Cuts, and waits until that is durable.
+    pub(super) fn cut(&mut self, place: Place, kept: Cut) {
+        let ticket = self.store.truncate(place, kept).unwrap();
+        assert!(self.store.durable() <= place, "nothing behind a cut is durable");
+        self.wait_until(|store| store.done() >= ticket).unwrap();
     }
 
     /// Waits until everything is durable.

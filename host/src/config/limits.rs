@@ -3,6 +3,7 @@
 use std::{num::NonZeroU32, ops::RangeInclusive, time::Duration};
 
 use clap::Args;
+use replog_shared::limits::{MAX_BATCH_MESSAGES, MAX_ID_CHARS, RUN_BYTES_MAX};
 
 use super::Problems;
 use crate::edge::EdgeLimits;
@@ -11,6 +12,12 @@ use crate::edge::EdgeLimits;
 const HEADER_BYTES: RangeInclusive<u64> = 8_192..=1_048_576;
 /// A body is held in memory, and each of its messages must fit into one envelope all the same.
 const BODY_BYTES: RangeInclusive<u64> = 1_024..=268_435_456;
+/// The line of an entry around its message and id: its order, its epoch, its time, the names of its members.
+const LINE_BYTES: usize = 256;
+// Whatever one request brings is a run that a store takes: no order is given that the log then lacks.
+const _: () = assert!(
+    *BODY_BYTES.end() as usize + MAX_BATCH_MESSAGES * (LINE_BYTES + 6 * MAX_ID_CHARS) < RUN_BYTES_MAX
+);
 /// Below a tenth of a second a busy network alone would be refused; a day is as good as for ever.
 const TIMES_MS: RangeInclusive<u64> = 100..=86_400_000;
 /// More than a process may have descriptors for.

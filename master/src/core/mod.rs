@@ -301,6 +301,7 @@ impl MasterCore {
             self.release(log);
             self.push_all(now, log);
         }
+        self.read_on_behind_disk(now, log);
     }
 
     /// A node that has opened an epoch, and holds its mark, holds all of the log.

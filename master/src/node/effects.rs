@@ -3,6 +3,7 @@
 use replog_host::{
     bus::{Bus, Outgoing, Refused},
     held::HeldFailure,
+    outbox::Passage,
 };
 use replog_shared::{
     Lines, Moment, Place,
@@ -18,9 +19,18 @@ use crate::{
     bus::Translator,
     core::{
         Effect, ReadAnswer,
-        events::{NotLeading, Notice},
+        events::{NotLeading, Notice, WaitId, WriteOutcome},
     },
 };
+
+/// What this node says to others.
+#[derive(Debug)]
+pub(super) enum Said {
+    /// A packet for the bus.
+    Packet(Outgoing),
+    /// The answer to a caller.
+    Answer(WaitId, WriteOutcome),
+}
 
 impl<S: Store, B: Bus> Node<S, B> {
     /// Executes what the core decided, in order. What it decided over a log that could not be read is no
@@ -45,17 +55,15 @@ impl<S: Store, B: Bus> Node<S, B> {
 
     fn execute_one(&mut self, now: Moment, effect: Effect) {
         match effect {
-            Effect::Save(identity) => {
-                let saved = self.held.save(&identity);
-                self.stop_unless(saved);
-            }
+            Effect::Save(identity) => self.held.save(&identity),
             Effect::Append(lines) => {
                 note_entries(&lines, self.telemetry.trace());
-                self.held.append(&lines);
+                let appended = self.held.append(&lines);
+                self.stop_unless(appended);
                 self.telemetry.on_appended(&lines);
             }
             Effect::Truncate(place, cut) => self.truncate(now, place, cut),
-            Effect::Answer { wait, outcome } => self.answer(now, wait, outcome),
+            Effect::Answer { wait, outcome } => self.say(now, wait, outcome),
             Effect::Entries { secondary, push, answer } => self.send_entries(secondary, push, answer),
             Effect::JoinAnswer { reply, answer } => self.send(self.translator.join_answer(reply, &answer)),
             Effect::Heartbeat(heartbeat) => self.send(self.translator.heartbeat(&heartbeat)),
@@ -104,9 +112,45 @@ impl<S: Store, B: Bus> Node<S, B> {
         self.send(Outgoing { subject: reply, reply: None, payload });
     }
 
-    /// Hands a packet over. What the bus does not take is sent again from the log when its time comes.
+    /// Answers a caller, once the saves and cuts before it are durable. A refusal claims nothing and waits for nothing.
+    fn say(&mut self, now: Moment, wait: WaitId, outcome: WriteOutcome) {
+        if matches!(outcome, WriteOutcome::Refused(_)) {
+            return self.answer(now, wait, outcome);
+        }
+        if let Some(said) = self.outbox.pass_surely(self.held.open(), Said::Answer(wait, outcome)) {
+            self.say_now(now, said);
+        }
+    }
+
+    /// Hands a packet over, once the saves and cuts before it are durable. What the bus does not take is sent again
+    /// from the log when its time comes.
     fn send(&mut self, packet: Outgoing) {
-        let Err(refused) = self.bus.send(packet) else { return };
+        match self.outbox.pass(self.held.open(), packet.payload.len(), Said::Packet(packet)) {
+            Passage::Free(said) => self.say_now(self.now(), said),
+            Passage::Held => {}
+            Passage::Full => self.on_refused(Refused::Full),
+        }
+    }
+
+    /// Says what waited for saves and cuts that are durable by now.
+    pub(super) fn release(&mut self, now: Moment) {
+        while let Some(said) = self.outbox.next_due(self.held.done()) {
+            self.say_now(now, said);
+        }
+    }
+
+    fn say_now(&mut self, now: Moment, said: Said) {
+        match said {
+            Said::Answer(wait, outcome) => self.answer(now, wait, outcome),
+            Said::Packet(packet) => {
+                if let Err(refused) = self.bus.send(packet) {
+                    self.on_refused(refused);
+                }
+            }
+        }
+    }
+
+    fn on_refused(&mut self, refused: Refused) {
         self.telemetry.bus.on_refused(refused);
         let comes_back = matches!(refused, Refused::NotConnected | Refused::Full);
         if !comes_back && self.refused.count("not_sent", "") {

@@ -20,6 +20,7 @@ use replog_host::{
     bus::{Bus, BusEvent},
     commands::Commands,
     held::{Held, HeldFailure},
+    outbox::Outbox,
     spans::Spans,
     storage::Storage,
 };
@@ -37,6 +38,7 @@ use crate::{
     telemetry::{Arrival, Telemetry},
 };
 
+use effects::Said;
 use handle::Command;
 use limits::{BURST, COMMANDS, SWEEP_INTERVAL};
 
@@ -79,6 +81,8 @@ pub struct Node<S: Store, B> {
     /// Why this node must stop.
     failure: Option<NodeFailure>,
     bus: B,
+    /// What waits for a save or a cut.
+    outbox: Outbox<Said>,
     translator: Translator,
     commands: mpsc::Receiver<Command>,
     waiters: Slab<Waiter>,
@@ -112,6 +116,7 @@ impl<S: Store, B: Bus> Node<S, B> {
             held,
             failure: None,
             bus,
+            outbox: Outbox::default(),
             translator,
             commands: queue,
             waiters: Slab::new(),
@@ -155,6 +160,7 @@ impl<S: Store, B: Bus> Node<S, B> {
     /// Takes in what woke this node, and all else that is there.
     fn turn(&mut self, wake: Wake) -> Result<(), NodeFailure> {
         self.held.refresh()?;
+        self.release(self.now());
         match wake {
             Wake::Command(command) => self.on_command(command),
             Wake::Bus(event) => self.on_bus(event),
@@ -166,6 +172,9 @@ impl<S: Store, B: Bus> Node<S, B> {
     }
 
     async fn shut_down(mut self) -> Result<(), NodeFailure> {
+        // Answers speak of what is durable.
+        self.held.settle().await?;
+        self.release(self.now());
         self.core.on_stop(self.held.log());
         self.execute(self.now());
         self.bus.close().await;

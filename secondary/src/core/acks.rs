@@ -18,6 +18,7 @@ impl SecondaryCore {
     /// All events of a burst were brought and their effects done: at most one ack covers them.
     pub fn on_burst_end(&mut self, now: Moment, log: &dyn LogView) {
         self.note_progress(log);
+        self.go_on_behind_disk(now, log);
         let (durable, tip) = (log.durable(), log.tip().place);
         if self.ack_due && self.state.acks() && (durable == tip || self.acked != Some(durable)) {
             self.ack_due = durable != tip;

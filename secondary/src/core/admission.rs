@@ -71,11 +71,11 @@ impl SecondaryCore {
             Some(digest) if digest == answer.digest => {}
             // The answer is about another log than this one.
             None if !mutant::is(Mutant::OldJoinAnswerTaken) => return self.ask_again(now),
-            _ => return self.begin_afresh(now, answer, OrderRange::new(Order::ZERO, tip.place.length)),
+            _ => return self.begin_afresh(now, answer, OrderRange::new(Order::ZERO, tip.place.length), log),
         }
         let behind = OrderRange::new(fork.length, tip.place.length);
         if tip.place == fork {
-            return self.open_session(now, answer, tip);
+            return self.open_session(now, answer, tip, log);
         }
         if !may_be_cut(answer, fork, log) {
             return self.diverge(behind);
@@ -85,7 +85,7 @@ impl SecondaryCore {
         let is_cleaned = mark::explains(answer.clean.as_ref(), tip.epoch.as_ref());
         self.cut(fork, behind, if is_cleaned { Cut::Drop } else { Cut::Quarantine });
         let tip = tip_of_cut(log, fork, answer.digest);
-        self.open_session(now, answer, &tip);
+        self.open_session(now, answer, &tip, log);
     }
 
     fn ask_again(&mut self, now: Moment) {
@@ -96,13 +96,13 @@ impl SecondaryCore {
 
     /// One of two logs with the same marks and other content is damaged, and the master's is the one that is
     /// followed (recovery.md, part 3).
-    fn begin_afresh(&mut self, now: Moment, answer: &JoinAnswer, orders: OrderRange) {
+    fn begin_afresh(&mut self, now: Moment, answer: &JoinAnswer, orders: OrderRange, log: &dyn LogView) {
         self.remember(|identity| identity.whole = false);
         self.follow(answer);
         self.counters.damaged += 1;
         self.effects.push(Effect::Notice(Notice::Damaged { orders }));
         self.effects.push(Effect::Truncate(Place::START, Cut::Quarantine));
-        self.open_session(now, answer, &Tip::default());
+        self.open_session(now, answer, &Tip::default(), log);
     }
 
     fn cut(&mut self, fork: Place, orders: OrderRange, cut: Cut) {
@@ -122,7 +122,7 @@ impl SecondaryCore {
     }
 
     /// Enters the session. `tip` is where the log ends once it is cut.
-    fn open_session(&mut self, now: Moment, answer: &JoinAnswer, tip: &Tip) {
+    fn open_session(&mut self, now: Moment, answer: &JoinAnswer, tip: &Tip, log: &dyn LogView) {
         let epoch = answer.epoch.clone();
         self.follow(answer);
         self.leave(State::Joined(Session::new(epoch.clone(), answer.sender.v, now, answer.length)));
@@ -130,7 +130,7 @@ impl SecondaryCore {
         self.ack_due = true;
         let missing = OrderRange::new(tip.place.length, answer.length);
         self.effects.push(Effect::Notice(Notice::Joined { epoch, missing }));
-        self.pull(now, tip);
+        self.pull(now, tip, log);
     }
 
     fn diverge(&mut self, orders: OrderRange) {

@@ -56,8 +56,14 @@ impl SecondaryCore {
         }
         self.note_arrival(now, &header, log);
         let mut tip = log.tip().clone();
-        let progress = self.place(now, unit_of(&header, lines), &mut tip);
-        self.drain(now, &mut tip);
+        let progress = if header.request.is_none() && self.disk_is_behind(log) {
+            // The master pushes it again, or it is fetched, once the disk has come so far.
+            self.counters.overflowed += 1;
+            Progress::None
+        } else {
+            self.place(now, unit_of(&header, lines), &mut tip)
+        };
+        self.drain(now, &mut tip, log);
         if header.request.is_some() {
             self.note_fetched(now, progress);
         }
@@ -67,8 +73,30 @@ impl SecondaryCore {
         } else {
             self.ack_due = true;
         }
-        self.pull(now, &tip);
+        self.pull(now, &tip, log);
     }
+
+    /// Bytes that will wait to become durable once the effects so far are done.
+    fn pending_bytes(&self, log: &dyn LogView) -> usize {
+        let bytes =
+            |effect: &Effect| if let Effect::Append(lines) = effect { lines.bytes().len() } else { 0 };
+        log.pending_bytes() + self.effects.iter().map(bytes).sum::<usize>()
+    }
+
+    /// Whether so much waits to become durable that more would only cost memory.
+    fn disk_is_behind(&self, log: &dyn LogView) -> bool {
+        self.pending_bytes(log) >= self.settings.pull.pending_bytes
+    }
+
+    /// The disk has come further: what waited for it goes on.
+    pub(super) fn go_on_behind_disk(&mut self, now: Moment, log: &dyn LogView) {
+        if std::mem::take(&mut self.waits_for_disk) {
+            let mut tip = log.tip().clone();
+            self.drain(now, &mut tip, log);
+            self.pull(now, &tip, log);
+        }
+    }
+
     /// Whether it was pushed, or answers a question of this node: what nobody asked for is no answer.
     fn is_wanted(&mut self, header: &EntriesHeader, lines: &Bytes) -> bool {
         let Some(request) = header.request else { return true };
@@ -141,8 +169,10 @@ impl SecondaryCore {
     }
 
     /// Appends what has waited for the log to come this far.
-    fn drain(&mut self, now: Moment, tip: &mut Tip) {
-        while let Some(unit) = self.buffer.pop_continuing(tip.place.length) {
+    fn drain(&mut self, now: Moment, tip: &mut Tip, log: &dyn LogView) {
+        while !self.disk_is_behind(log)
+            && let Some(unit) = self.buffer.pop_continuing(tip.place.length)
+        {
             self.place(now, unit, tip);
         }
     }
@@ -214,10 +244,17 @@ impl SecondaryCore {
 
     /// Asks for what is known to exist and does not come by itself. `tip`: where the log ends once the
     /// effects so far are done.
-    pub(super) fn pull(&mut self, now: Moment, tip: &Tip) {
+    pub(super) fn pull(&mut self, now: Moment, tip: &Tip, log: &dyn LogView) {
         let State::Joined(session) = &self.state else { return };
+        let pending = self.pending_bytes(log);
+        if pending >= self.settings.pull.pending_bytes {
+            self.waits_for_disk = true;
+            return;
+        }
         let at = tip.place.length;
-        let ranges = self.fetcher.plan(self.buffer.missing(at, self.pull_end(session)));
+        let ranges = self.fetcher.plan(pending, self.buffer.missing(at, self.pull_end(session)));
+        // Fewer than the window may be on their way because of the disk: looked at again when it has come further.
+        self.waits_for_disk = pending > 0;
         let mark_only = ranges.is_empty() && session.lacks_mark(tip) && self.fetcher.is_free();
         let mark_only = mark_only.then_some(OrderRange::new(at, at));
         let (epoch, version) = (session.epoch.clone(), session.version);

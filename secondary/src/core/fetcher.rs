@@ -6,7 +6,8 @@ use replog_shared::{
     Moment, Order, OrderRange,
     backoff::Backoff,
     limits::{
-        ANSWER_TIMEOUT, FETCH_RANGE_ENTRIES, FETCH_WINDOW_RANGES, PUSH_RESUME_ENTRIES, REORDER_BUFFER_BYTES,
+        ANSWER_TIMEOUT, ENVELOPE_BYTES, FETCH_RANGE_ENTRIES, FETCH_WINDOW_RANGES, PULL_PENDING_BYTES,
+        PUSH_RESUME_ENTRIES, REORDER_BUFFER_BYTES,
     },
 };
 
@@ -48,6 +49,8 @@ pub struct PullLimits {
     pub range_entries: u64,
     /// Bytes of envelopes kept because something before them is missing.
     pub buffer_bytes: usize,
+    /// Bytes that wait to become durable here, above which nothing is asked for and nothing that is pushed is taken.
+    pub pending_bytes: usize,
     /// Who lacks no more entries than this is pushed at: the master's own limit.
     pub resume_entries: u64,
 }
@@ -58,6 +61,7 @@ impl Default for PullLimits {
             window_ranges: FETCH_WINDOW_RANGES,
             range_entries: FETCH_RANGE_ENTRIES,
             buffer_bytes: REORDER_BUFFER_BYTES,
+            pending_bytes: PULL_PENDING_BYTES,
             resume_entries: PUSH_RESUME_ENTRIES,
         }
     }
@@ -91,10 +95,15 @@ impl Fetcher {
 }
 
 impl Fetcher {
-    /// The ranges to ask for now, of what is missing; each must be given to [`Fetcher::start`].
-    pub(super) fn plan(&self, missing: impl Iterator<Item = OrderRange>) -> Vec<OrderRange> {
+    /// The ranges to ask for now, of what is missing, while so many bytes wait to become durable; each must be given to
+    /// [`Fetcher::start`].
+    pub(super) fn plan(
+        &self,
+        pending_bytes: usize,
+        missing: impl Iterator<Item = OrderRange>,
+    ) -> Vec<OrderRange> {
         let mut planned = Vec::new();
-        let mut room = self.room();
+        let mut room = self.room().min(self.room_of_disk(pending_bytes));
         for gap in missing {
             let mut at = gap.from;
             while at < gap.to && room > 0 {
@@ -117,6 +126,12 @@ impl Fetcher {
     fn room(&self) -> usize {
         let window = if self.backoff.attempts() > 0 { 1 } else { self.limits.window_ranges };
         if self.not_before.is_some() { 0 } else { window.saturating_sub(self.in_flight.len()) }
+    }
+
+    /// How many more ranges may come before the disk has more to do than it may.
+    fn room_of_disk(&self, pending_bytes: usize) -> usize {
+        let left = self.limits.pending_bytes.saturating_sub(pending_bytes);
+        left.div_ceil(ENVELOPE_BYTES).saturating_sub(self.in_flight.len())
     }
 
     /// Whether nothing is on its way and something may be asked for.
@@ -242,7 +257,7 @@ mod tests {
     }
 
     fn ask(fetcher: &mut Fetcher, now: Moment, missing: &[OrderRange]) -> Vec<OrderRange> {
-        let planned = fetcher.plan(missing.iter().copied());
+        let planned = fetcher.plan(0, missing.iter().copied());
         for (nth, range) in planned.iter().enumerate() {
             fetcher.start(now, nth as u64, *range);
         }
@@ -255,10 +270,18 @@ mod tests {
         let planned = ask(&mut fetcher, at(0), &[range(0, 1_000_000)]);
         assert_eq!(planned.len(), FETCH_WINDOW_RANGES);
         assert_eq!(planned[1], range(FETCH_RANGE_ENTRIES, 2 * FETCH_RANGE_ENTRIES));
-        assert!(fetcher.plan([range(0, 1_000_000)].into_iter()).is_empty());
+        assert!(fetcher.plan(0, [range(0, 1_000_000)].into_iter()).is_empty());
         assert_eq!(fetcher.on_answer(0, FETCH_RANGE_ENTRIES, false), Answer::Wanted { beyond_end: false });
-        let next = fetcher.plan([range(FETCH_RANGE_ENTRIES, 1_000_000)].into_iter());
+        let next = fetcher.plan(0, [range(FETCH_RANGE_ENTRIES, 1_000_000)].into_iter());
         assert_eq!(next, [range(8 * FETCH_RANGE_ENTRIES, 9 * FETCH_RANGE_ENTRIES)]);
+    }
+
+    #[test]
+    fn no_more_is_asked_for_than_the_disk_may_have_to_do() {
+        let fetcher = Fetcher::new(PullLimits { pending_bytes: 3 * ENVELOPE_BYTES, ..PullLimits::default() });
+        let planned = |pending| fetcher.plan(pending, [range(0, 1_000_000)].into_iter()).len();
+        assert_eq!([0, 1, ENVELOPE_BYTES, 3 * ENVELOPE_BYTES - 1].map(planned), [3, 3, 2, 1]);
+        assert_eq!([3 * ENVELOPE_BYTES, usize::MAX].map(planned), [0, 0]);
     }
 
     #[test]
@@ -272,9 +295,9 @@ mod tests {
         let mut fetcher = Fetcher::new(PullLimits::default());
         ask(&mut fetcher, at(0), &[range(0, 2_048)]);
         let _wanted = fetcher.on_answer(0, 100, false);
-        assert_eq!(fetcher.plan([range(5_000, 9_000)].into_iter())[0], range(5_000, 6_024));
+        assert_eq!(fetcher.plan(0, [range(5_000, 9_000)].into_iter())[0], range(5_000, 6_024));
         let _wanted = fetcher.on_answer(1, 100, false);
-        assert_eq!(fetcher.plan([range(5_000, 9_000)].into_iter())[0], range(5_000, 5_100));
+        assert_eq!(fetcher.plan(0, [range(5_000, 9_000)].into_iter())[0], range(5_000, 5_100));
     }
 
     #[test]
@@ -287,7 +310,7 @@ mod tests {
             assert_eq!(planned, [range(0, 3)]);
             now = fetcher.next_deadline().unwrap();
             fetcher.on_deadline(now, &mut random);
-            assert!(fetcher.plan([range(0, 3)].into_iter()).is_empty(), "it waits first");
+            assert!(fetcher.plan(0, [range(0, 3)].into_iter()).is_empty(), "it waits first");
             now = fetcher.next_deadline().unwrap();
             fetcher.on_deadline(now, &mut random);
         }

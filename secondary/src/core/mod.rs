@@ -95,6 +95,8 @@ pub struct SecondaryCore {
     master: Option<Heard>,
     buffer: ReorderBuffer,
     fetcher: Fetcher,
+    /// Something is not asked for, or waits in the buffer, because the disk is behind.
+    waits_for_disk: bool,
     faults: FaultInjector,
     /// Something is to be acked once it is durable.
     ack_due: bool,
@@ -124,6 +126,7 @@ impl SecondaryCore {
             master: None,
             buffer: ReorderBuffer::new(settings.pull.buffer_bytes),
             fetcher: Fetcher::new(settings.pull),
+            waits_for_disk: false,
             ack_due: false,
             acked: None,
             failing: false,
@@ -167,7 +170,7 @@ impl SecondaryCore {
         self.retry_join(now, log);
         self.fetcher.on_deadline(now, &mut self.random);
         self.check_pushes(now, log);
-        self.pull(now, log.tip());
+        self.pull(now, log.tip(), log);
         self.ack_when_idle(now, log);
     }
 

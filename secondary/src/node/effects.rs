@@ -1,8 +1,9 @@
 //! What the core decides is done.
 
 use replog_host::{
-    bus::{Bus, Outgoing},
+    bus::{Bus, Outgoing, Refused},
     held::HeldFailure,
+    outbox::Passage,
 };
 use replog_shared::{
     limits::{ENVELOPE_BYTES, ENVELOPE_OVERHEAD_BYTES},
@@ -38,12 +39,10 @@ impl<S: Store, B: Bus> Node<S, B> {
 
     fn execute_one(&mut self, effect: Effect) {
         match effect {
-            Effect::Save(identity) => {
-                let saved = self.held.save(&identity);
-                self.stop_unless(saved);
-            }
+            Effect::Save(identity) => self.held.save(&identity),
             Effect::Append(lines) => {
-                self.held.append(&lines);
+                let appended = self.held.append(&lines);
+                self.stop_unless(appended);
                 self.telemetry.on_appended(&lines);
             }
             Effect::Truncate(place, cut) => {
@@ -75,9 +74,24 @@ impl<S: Store, B: Bus> Node<S, B> {
         self.send(bus::answer(reply, wire::encode_entries(&header, &page.bytes)));
     }
 
-    /// Hands a packet over. What the bus does not take is said again: acks by the interval, requests by their
-    /// timers.
+    /// Hands a packet over, once the saves and cuts before it are durable. What the bus does not take is said again:
+    /// acks by the interval, requests by their timers.
     fn send(&mut self, packet: Outgoing) {
+        match self.outbox.pass(self.held.open(), packet.payload.len(), packet) {
+            Passage::Free(packet) => self.send_now(packet),
+            Passage::Held => {}
+            Passage::Full => self.telemetry.on_not_sent(Refused::Full),
+        }
+    }
+
+    /// Sends what waited for saves and cuts that are durable by now.
+    pub(super) fn release(&mut self) {
+        while let Some(packet) = self.outbox.next_due(self.held.done()) {
+            self.send_now(packet);
+        }
+    }
+
+    fn send_now(&mut self, packet: Outgoing) {
         if let Err(refused) = self.bus.send(packet) {
             self.telemetry.on_not_sent(refused);
             debug!(%refused, "a packet was not sent");

@@ -19,9 +19,10 @@ mod report;
 use std::time::Instant;
 
 use replog_host::{
-    bus::{Bus, BusEvent},
+    bus::{Bus, BusEvent, Outgoing},
     commands::Commands,
     held::{Held, HeldFailure},
+    outbox::Outbox,
     spans::Spans,
     storage::Storage,
 };
@@ -56,6 +57,8 @@ pub(crate) struct Node<S: Store, B> {
     /// Why this node must stop.
     failure: Option<HeldFailure>,
     bus: B,
+    /// What waits for a save or a cut.
+    outbox: Outbox<Outgoing>,
     translator: Translator,
     commands: mpsc::Receiver<Command>,
     facts: watch::Sender<Facts>,
@@ -84,6 +87,7 @@ impl<S: Store, B: Bus> Node<S, B> {
             held,
             failure: None,
             bus,
+            outbox: Outbox::default(),
             translator,
             commands: queue,
             facts,
@@ -103,6 +107,8 @@ impl<S: Store, B: Bus> Node<S, B> {
         while let Some(wake) = self.wake(&stop).await {
             self.turn(wake)?;
         }
+        self.held.settle().await?;
+        self.release();
         self.bus.close().await;
         self.held.close()
     }
@@ -123,6 +129,7 @@ impl<S: Store, B: Bus> Node<S, B> {
     /// Takes in what woke this node, and all else that is there.
     fn turn(&mut self, wake: Wake) -> Result<(), HeldFailure> {
         self.held.refresh()?;
+        self.release();
         match wake {
             Wake::Command(command) => self.on_command(command),
             Wake::Bus(event) => self.on_bus(event),

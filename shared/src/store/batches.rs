@@ -36,6 +36,12 @@ impl UnfinishedBatches {
         }
     }
 
+    /// The log is cut, and ends here now.
+    pub fn cut(&mut self, tip: &Tip) {
+        self.runs.retain(|run| run.to < tip.place.length);
+        self.on_run(tip);
+    }
+
     /// The log is durable as far as this.
     pub fn forget_before(&mut self, durable: Order) {
         while self.runs.front().is_some_and(|run| run.to < durable) {

@@ -1,14 +1,12 @@
 //! The log in memory: gone with its process, durable at once.
 
-use std::{
-    path::PathBuf,
-    sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard},
-};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use bytes::Bytes;
 
 use super::{
-    Cut, IdIndex, IdSeed, LineChunks, LogView, Page, ReadError, Reader, Store, StoreError, StoreFigures,
+    Chore, Cut, IdIndex, IdSeed, LineChunks, LogView, Page, ReadError, Reader, Store, StoreError,
+    StoreFigures, Ticket,
 };
 use crate::{Digest, Lines, MessageId, Order, Place, PlacedMark, entry::EntryLine, lines::Tip};
 
@@ -29,6 +27,8 @@ pub struct MemoryStore {
     tip: Tip,
     /// Only where ids are looked up: on a master.
     ids: Option<IdIndex>,
+    /// Of a chore: the log itself does not fail.
+    failure: Option<StoreError>,
 }
 
 impl MemoryStore {
@@ -50,6 +50,10 @@ impl LogView for MemoryStore {
 
     fn durable(&self) -> Place {
         self.tip.place
+    }
+
+    fn pending_bytes(&self) -> usize {
+        0
     }
 
     fn visible_through(&self) -> Order {
@@ -99,7 +103,7 @@ impl Store for MemoryStore {
         if lines.is_empty() {
             return true;
         }
-        if lines.from() != self.tip.place.length {
+        if lines.from() != self.tip.place.length || self.failure.is_some() {
             return false;
         }
         if let Some(ids) = &mut self.ids {
@@ -112,15 +116,11 @@ impl Store for MemoryStore {
     }
 
     fn refresh(&mut self) -> Result<(), StoreError> {
-        Ok(())
+        self.failure().map_or(Ok(()), Err)
     }
 
     fn failure(&self) -> Option<StoreError> {
-        None
-    }
-
-    fn pending_bytes(&self) -> usize {
-        0
+        self.failure.clone()
     }
 
     fn figures(&self) -> StoreFigures {
@@ -128,7 +128,7 @@ impl Store for MemoryStore {
     }
 
     /// What is cut is gone: a log in memory has nowhere to keep it.
-    fn truncate(&mut self, place: Place, _cut: Cut) -> Result<Option<PathBuf>, StoreError> {
+    fn truncate(&mut self, place: Place, _cut: Cut) -> Result<Ticket, StoreError> {
         let digest = self.digest_at(place).ok_or(StoreError::NoSuchPlace { place })?;
         let tip = super::tip_of_cut(self, place, digest);
         let marks_after = self.marks.split_off(place.marks as usize);
@@ -137,7 +137,18 @@ impl Store for MemoryStore {
         if let Some(ids) = &mut self.ids {
             ids.truncate(place.length);
         }
-        Ok(None)
+        Ok(Ticket::NONE)
+    }
+
+    fn run(&mut self, chore: Chore) -> Ticket {
+        if self.failure.is_none() {
+            self.failure = chore().err().map(|reason| StoreError::Failed { reason });
+        }
+        Ticket::NONE
+    }
+
+    fn done(&self) -> Ticket {
+        Ticket::NONE
     }
 
     fn close(self) -> Result<(), StoreError> {

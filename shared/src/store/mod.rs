@@ -9,8 +9,6 @@ mod id_index;
 mod memory;
 mod span;
 
-use std::path::PathBuf;
-
 use bytes::Bytes;
 
 pub use batches::UnfinishedBatches;
@@ -31,8 +29,13 @@ pub trait LogView {
     fn tip(&self) -> &Tip;
 
     /// The place up to which the log is held at the store's durability level. Moves only in
-    /// [`Store::refresh`] and [`Store::truncate`], never in the middle of an event.
+    /// [`Store::refresh`] and [`Store::truncate`], never in the middle of an event. Never after the place of a cut
+    /// that is not durable yet.
     fn durable(&self) -> Place;
+
+    /// Bytes of lines that were appended and are not durable yet, as of the last [`Store::refresh`]. Who fetches
+    /// is paced by it, so that a slow disk costs no memory.
+    fn pending_bytes(&self) -> usize;
 
     /// Exclusive end of what readers may be shown: as far as the log is durable, but of a batch all or nothing.
     fn visible_through(&self) -> Order;
@@ -104,10 +107,33 @@ pub struct ReadError {
     pub reason: String,
 }
 
+/// Work that a store's own threads do: appends, cuts and chores take effect on the disk in the order in which they were
+/// given. It is done, durably, once [`Store::done`] has come to its ticket.
+///
+/// Tickets are compared among those of one store; [`Ticket::NONE`] is done from the start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Ticket(u64);
+
+impl Ticket {
+    /// Nothing to wait for.
+    pub const NONE: Ticket = Ticket(0);
+
+    /// The one after it.
+    #[must_use]
+    pub const fn next(self) -> Ticket {
+        Ticket(self.0 + 1)
+    }
+}
+
+/// Something that is to be done on the disk in order with the log's own work, such as saving what a node must not
+/// forget. What it returns as an error fails the store.
+pub type Chore = Box<dyn FnOnce() -> Result<(), String> + Send>;
+
 /// What becomes of the lines that [`Store::truncate`] cuts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cut {
-    /// They are kept in a file of their own, durable before anything is cut; no file for marks alone.
+    /// They are kept in files of their own, durable before they are gone from the log; no file for marks alone. None in
+    /// memory.
     Quarantine,
     /// They are gone.
     Drop,
@@ -181,21 +207,23 @@ pub trait Store: LogView + Send + 'static {
     /// not exist.
     fn failure(&self) -> Option<StoreError>;
 
-    /// Bytes of lines that were appended and are not durable yet. A node refuses appends while there are
-    /// more than [`crate::limits::STORE_PENDING_BYTES`].
-    fn pending_bytes(&self) -> usize;
-
     /// What an operator may want to know. Not for every turn of the node: it is put together when asked for.
     fn figures(&self) -> StoreFigures;
 
-    /// Cuts everything behind `place`, a place of this log. When it returns, the cut and all that is left
-    /// are durable; with [`Cut::Quarantine`], the answer names the file that has what was cut (`None` if
-    /// nothing was, or in memory).
+    /// Cuts everything after `place`, a place of this log. The view of the log is cut when it returns; the disk
+    /// follows, and once the ticket is done the cut is durable. After a crash before that the log ends at `place` or
+    /// later.
     ///
     /// # Errors
-    /// There is no such place, and nothing was changed; or the storage failed, and the log ends at `place` or
-    /// later when it is opened again.
-    fn truncate(&mut self, place: Place, cut: Cut) -> Result<Option<PathBuf>, StoreError>;
+    /// There is no such place, and nothing was changed; or the storage failed, now or before.
+    fn truncate(&mut self, place: Place, cut: Cut) -> Result<Ticket, StoreError>;
+
+    /// Has `chore` done after all that this store was given before, and before all that it will be given. Returns at
+    /// once. After a failure nothing is done any more, and the ticket never is.
+    fn run(&mut self, chore: Chore) -> Ticket;
+
+    /// The last ticket whose work is done. Moves only in [`Store::refresh`]; in memory all is done at once.
+    fn done(&self) -> Ticket;
 
     /// Makes everything durable and marks the clean end. Dropping a store does the same and tells nobody
     /// whether it worked.

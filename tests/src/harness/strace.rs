@@ -48,9 +48,13 @@ pub fn inject(process: &mut Process, fault: Fault) -> Faults {
 /// strace is not installed, or may not trace the process.
 pub async fn strike(process: &Process, fault: Fault) -> Faults {
     let trace = trace_of(process);
+    attach(process, fault.args(&trace), trace).await
+}
+
+async fn attach(process: &Process, args: Vec<OsString>, trace: PathBuf) -> Faults {
     let pid = process.id().to_string();
     let mut tracer = Command::new(installed())
-        .args(fault.args(&trace))
+        .args(args)
         .args(["-p", &pid])
         .stdin(Stdio::null())
         .stderr(Stdio::piped())
@@ -67,13 +71,29 @@ pub async fn strike(process: &Process, fault: Fault) -> Faults {
     Faults { trace, tracer: Some(tracer) }
 }
 
+/// Lets calls of the running process stand still, from now on: who makes one does not come back from it as long as the
+/// answer is kept.
+///
+/// # Panics
+/// strace is not installed, or may not trace the process.
+pub async fn stall(process: &Process, calls: &str) -> Faults {
+    let trace = trace_of(process);
+    // Microseconds: longer than any test.
+    attach(process, injection(calls, "delay_enter=3600000000", &trace), trace).await
+}
+
 impl Fault {
-    fn args(self, trace: &Path) -> impl Iterator<Item = OsString> {
+    fn args(self, trace: &Path) -> Vec<OsString> {
         let Fault { calls, error, nth } = self;
-        let (only, fault) = (format!("trace={calls}"), format!("inject={calls}:error={error}:when={nth}"));
-        let args = ["-f", "-qq", "-e", &only, "-e", &fault, "-o"].map(OsString::from);
-        args.into_iter().chain([trace.as_os_str().to_owned()])
+        injection(calls, &format!("error={error}:when={nth}"), trace)
     }
+}
+
+fn injection(calls: &str, what: &str, trace: &Path) -> Vec<OsString> {
+    let (only, fault) = (format!("trace={calls}"), format!("inject={calls}:{what}"));
+    let mut args: Vec<OsString> = ["-f", "-qq", "-e", &only, "-e", &fault, "-o"].map(OsString::from).into();
+    args.push(trace.as_os_str().to_owned());
+    args
 }
 
 impl Faults {

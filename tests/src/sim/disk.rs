@@ -1,15 +1,13 @@
 //! A node's disk: its name, its identity and its log, of which a crash may keep only a part.
 
-use std::path::PathBuf;
-
 use bytes::Bytes;
 use fastrand::Rng;
 use replog_shared::{
     Digest, Durability, Identity, Lines, MessageId, NodeName, Order, Place, PlacedMark,
     lines::Tip,
     store::{
-        Cut, IdSeed, LogView, MemoryStore, Page, ReadError, Reader, Span, Store, StoreError, StoreFigures,
-        UnfinishedBatches,
+        Chore, Cut, IdSeed, LogView, MemoryStore, Page, ReadError, Reader, Span, Store, StoreError,
+        StoreFigures, Ticket, UnfinishedBatches,
     },
 };
 
@@ -205,6 +203,10 @@ impl LogView for SimStore {
         }
     }
 
+    fn pending_bytes(&self) -> usize {
+        self.log.size(self.durable.length, self.tip().place.length)
+    }
+
     fn visible_through(&self) -> Order {
         self.unfinished.visible_through(self.durable().length)
     }
@@ -254,7 +256,7 @@ impl Store for SimStore {
     }
 
     /// Durable when it returns, with all that is left.
-    fn truncate(&mut self, place: Place, cut: Cut) -> Result<Option<PathBuf>, StoreError> {
+    fn truncate(&mut self, place: Place, cut: Cut) -> Result<Ticket, StoreError> {
         let cut = self.log.truncate(place, cut);
         self.on_cut();
         self.seal();
@@ -270,8 +272,12 @@ impl Store for SimStore {
         None
     }
 
-    fn pending_bytes(&self) -> usize {
-        0
+    fn run(&mut self, chore: Chore) -> Ticket {
+        self.log.run(chore)
+    }
+
+    fn done(&self) -> Ticket {
+        self.log.done()
     }
 
     fn figures(&self) -> StoreFigures {

@@ -228,6 +228,8 @@ fn draw_pull_limits(random: &mut Rng, resume_entries: u64) -> PullLimits {
         window_ranges: random.usize(1..9),
         range_entries: random.u64(1..9),
         buffer_bytes: *pick(random, &[300, 2_000, 100_000]),
+        // Of the seed, and no draw: schedules stay what they were.
+        pending_bytes: [100, 1_000, 1_000_000][resume_entries as usize % 3],
         resume_entries,
     }
 }

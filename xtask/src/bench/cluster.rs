@@ -161,26 +161,62 @@ impl<'a> Cluster<'a> {
 
     /// How long the secondary's log is; 0 while it does not answer yet.
     pub(super) fn secondary_length(&self, number: usize) -> Result<u64> {
-        let (port, _) = self.secondaries.get(number - 1).context("no such secondary was started")?;
+        let (port, _) = self.secondary(number)?;
         self.health(*port).map_or(Ok(0), |health| length(&health))
     }
 
     /// Memory of the master's process.
     pub(super) fn master_rss_bytes(&self) -> Result<u64> {
-        let status = fs::read_to_string(format!("/proc/{}/status", self.master.0.id()))?;
-        let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
-        let kib: u64 = line.trim().trim_end_matches("kB").trim().parse()?;
-        Ok(kib * 1024)
+        rss_bytes(self.master.0.id())
+    }
+
+    /// Memory of a secondary's process.
+    pub(super) fn secondary_rss_bytes(&self, number: usize) -> Result<u64> {
+        rss_bytes(self.secondary_id(number)?)
+    }
+
+    /// The id of a secondary's process.
+    pub(super) fn secondary_id(&self, number: usize) -> Result<u32> {
+        Ok(self.secondary(number)?.1.0.id())
+    }
+
+    fn secondary(&self, number: usize) -> Result<&(u16, Process)> {
+        self.secondaries.get(number - 1).context("no such secondary was started")
+    }
+
+    /// Waits until a secondary says that it is alive.
+    pub(super) fn wait_until_answering(&self, number: usize) -> Result<()> {
+        wait_until("the secondary answers", || self.probe_secondary(number).map(|()| true))
+    }
+
+    /// Asks a secondary whether it is alive.
+    pub(super) fn probe_secondary(&self, number: usize) -> Result<()> {
+        let answer = get(self.secondary(number)?.0, "/livez")?;
+        answer.starts_with("HTTP/1.1 200").then_some(()).with_context(|| format!("it is not alive: {answer}"))
     }
 
     fn health(&self, port: u16) -> Result<Value> {
-        let mut connection = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
-        connection.write_all(b"GET /health HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n")?;
-        let mut answer = String::new();
-        connection.read_to_string(&mut answer)?;
+        let answer = get(port, "/health")?;
         let (_, body) = answer.split_once("\r\n\r\n").context("no answer")?;
         serde_json::from_str(body).context("the health is not JSON")
     }
+}
+
+/// What a node answers to a `GET`, head and all.
+fn get(port: u16, path: &str) -> Result<String> {
+    let mut connection = TcpStream::connect((Ipv4Addr::LOCALHOST, port))?;
+    let request = format!("GET {path} HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n");
+    connection.write_all(request.as_bytes())?;
+    let mut answer = String::new();
+    connection.read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
+fn rss_bytes(process: u32) -> Result<u64> {
+    let status = fs::read_to_string(format!("/proc/{process}/status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+    let kib: u64 = line.trim().trim_end_matches("kB").trim().parse()?;
+    Ok(kib * 1024)
 }
 
 /// The flags that say where a node keeps its log.

@@ -24,7 +24,7 @@ pub(super) struct Skipped {
 type Probe = fn() -> Result<()>;
 
 /// Binaries with processes, and what they need.
-const NEEDS: [(&str, Probe); 10] = [
+const NEEDS: [(&str, Probe); 11] = [
     ("process_console", has_browser),
     ("process_console_states", has_browser),
     ("process_docs", has_browser),
@@ -34,6 +34,7 @@ const NEEDS: [(&str, Probe); 10] = [
     ("process_openapi_generator", has_openapi_generator),
     ("process_python_clients", has_python_clients),
     ("process_schemathesis", has_schemathesis),
+    ("process_slow_disk", may_trace),
     ("process_sync_errors", may_trace),
 ];
 

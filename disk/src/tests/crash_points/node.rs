@@ -114,7 +114,9 @@ impl Node {
         }
         (truth.floor, truth.power_floor) = (truth.floor.min(stays), truth.power_floor.min(stays));
         truth.within_cut = true;
-        self.running()?.1.store.truncate(place, cut).map_err(|_| Died)?;
+        let log = &mut self.running()?.1;
+        let ticket = log.store.truncate(place, cut).map_err(|_| Died)?;
+        log.wait_until(|store| store.done() >= ticket && store.durable() == place).map_err(|_| Died)?;
         let truth = &mut self.truth;
         truth.bytes.truncate(stays);
         truth.ends.retain(|end| *end < stays);

@@ -10,7 +10,7 @@ use replog_master::core::{
 use replog_shared::{
     Epoch, Identity, Incarnation, LogId, Message, MessageId, Moment, NodeName, Order, Place, WriteConcern,
     limits::OUTLINE_MARKS,
-    store::{Cut, IdSeed, LogView, MemoryStore, Reader, Span, Store},
+    store::{Cut, IdSeed, LogView, MemoryStore, Reader, Span, Store, Ticket},
     wire,
 };
 
@@ -186,7 +186,11 @@ impl Node {
             }
             Effect::Append(lines) => assert!(self.log.append(&lines), "a run that does not continue the log"),
             Effect::Truncate(place, _) => {
-                assert_eq!(self.log.truncate(place, Cut::Drop), Ok(None), "a cut where the log has no place");
+                assert_eq!(
+                    self.log.truncate(place, Cut::Drop),
+                    Ok(Ticket::NONE),
+                    "a cut where the log has no place"
+                );
             }
             Effect::Answer { wait, outcome } => self.on_answer(wait, &outcome),
             Effect::Entries { push, .. } => {

@@ -6,7 +6,7 @@ use replog_secondary::core::{Effect, Faults, PullLimits, SecondaryCore, Settings
 use replog_shared::{
     Durability, Epoch, Identity, Incarnation, Lines, Moment,
     limits::OUTLINE_MARKS,
-    store::{Cut, LogView, MemoryStore, Span, Store},
+    store::{Cut, LogView, MemoryStore, Span, Store, Ticket},
 };
 
 use super::{MAX_DEADLINES_AT_ONCE, MAX_EFFECTS, MAX_EVENTS};
@@ -39,8 +39,13 @@ struct Node {
 
 impl Node {
     fn new() -> Node {
-        let pull =
-            PullLimits { window_ranges: 2, range_entries: 4, buffer_bytes: BUFFER_BYTES, resume_entries: 8 };
+        let pull = PullLimits {
+            window_ranges: 2,
+            range_entries: 4,
+            buffer_bytes: BUFFER_BYTES,
+            resume_entries: 8,
+            ..PullLimits::default()
+        };
         let settings = Settings {
             name: "s1".parse().unwrap(),
             incarnation: Incarnation::from_random(1),
@@ -101,7 +106,7 @@ impl Node {
                 Effect::Truncate(place, _) => {
                     assert_eq!(
                         self.log.truncate(place, Cut::Drop),
-                        Ok(None),
+                        Ok(Ticket::NONE),
                         "a cut where the log has no place"
                     );
                 }

@@ -4,7 +4,9 @@ use std::{collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
 use replog_shared::{
-    Epoch, Lines, LogId, MarkKind, Moment, NodeName, OrderRange, Outline, Place, lines, outline,
+    Epoch, Lines, LogId, MarkKind, Moment, NodeName, OrderRange, Outline, Place,
+    limits::PULL_PENDING_BYTES,
+    lines, outline,
     store::{Cut, LogView, tip_of_cut},
     wire,
 };
@@ -32,6 +34,8 @@ pub(super) struct Promotion {
     /// What they held when they promised.
     promised: BTreeMap<NodeName, wire::State>,
     fetch: Option<Fetch>,
+    /// The next range is not asked for before the own disk has come further.
+    waits_for_disk: bool,
     give_up_at: Moment,
 }
 
@@ -54,7 +58,8 @@ impl Promotion {
     ) -> Promotion {
         let promised = BTreeMap::new();
         let give_up_at = now.plus(STEP_TIMEOUT);
-        Promotion { epoch, ask, required, counts_itself, promised, fetch: None, give_up_at }
+        let (fetch, waits_for_disk) = (None, false);
+        Promotion { epoch, ask, required, counts_itself, promised, fetch, waits_for_disk, give_up_at }
     }
 
     /// This node stood still for so long: that was not the others' silence.
@@ -129,7 +134,7 @@ impl MasterCore {
         let Some(promotion) = self.promotion() else { return };
         if now < promotion.give_up_at {
             return if promotion.fetch.is_some() {
-                self.read_on(log.tip().place);
+                self.read_on_unless_behind(now, log.tip().place, log.pending_bytes());
             } else {
                 self.ask_for_promises();
                 self.choose(now, log);
@@ -270,7 +275,27 @@ impl MasterCore {
         } else {
             let place = lines.tip().place;
             self.effect(Effect::Append(lines));
+            self.read_on_unless_behind(now, place, log.pending_bytes() + bytes.len());
+        }
+    }
+
+    /// Reads on from `place`, but not while the own disk has more to do than it may: the other node does not stand
+    /// still then, so no time passes for it.
+    fn read_on_unless_behind(&mut self, now: Moment, place: Place, pending_bytes: usize) {
+        let behind = pending_bytes >= PULL_PENDING_BYTES;
+        let Some(promotion) = self.promotion_mut() else { return };
+        promotion.waits_for_disk = behind;
+        if behind {
+            promotion.give_up_at = now.plus(STEP_TIMEOUT);
+        } else {
             self.read_on(place);
+        }
+    }
+
+    /// The disk has come further: a takeover that waited for it reads on.
+    pub(in crate::core) fn read_on_behind_disk(&mut self, now: Moment, log: &dyn LogView) {
+        if self.promotion().is_some_and(|promotion| promotion.waits_for_disk) {
+            self.read_on_unless_behind(now, log.tip().place, log.pending_bytes());
         }
     }
 

@@ -15,7 +15,7 @@ use bytes::Bytes;
 use replog_shared::{
     Digest, Durability, Message, MessageId, Outline, WriteConcern,
     limits::OUTLINE_MARKS,
-    store::{Cut, IdSeed, MemoryStore, Store as _},
+    store::{Cut, IdSeed, MemoryStore, Store as _, Ticket},
     wire::{Ack, SecondaryState, Sender, VERSION, Verdict},
 };
 
@@ -104,7 +104,9 @@ impl Told {
             match effect {
                 Effect::Save(identity) => self.saved = identity,
                 Effect::Append(lines) => assert!(self.log.append(&lines)),
-                Effect::Truncate(place, _) => assert_eq!(self.log.truncate(place, Cut::Drop), Ok(None)),
+                Effect::Truncate(place, _) => {
+                    assert_eq!(self.log.truncate(place, Cut::Drop), Ok(Ticket::NONE));
+                }
                 Effect::Answer { wait, outcome } => self.answers.push((wait.0, outcome)),
                 other => self.sent.push(other),
             }

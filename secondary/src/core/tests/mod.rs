@@ -4,6 +4,7 @@ mod batches;
 mod faults;
 mod format1;
 mod joining;
+mod pacing;
 mod promises;
 mod replication;
 
@@ -16,7 +17,7 @@ use replog_shared::{
     entry::{self, EntryHead},
     limits::{HEARTBEAT_INTERVAL, OUTLINE_MARKS},
     mark, outline,
-    store::{Cut, LogView, MemoryStore, Reader, Store},
+    store::{Cut, LogView, MemoryStore, Reader, Store, Ticket},
     wire::{self, SecondaryState, Verdict},
 };
 
@@ -194,7 +195,7 @@ impl Secondary {
                 Effect::Save(identity) => self.saved = identity,
                 Effect::Append(lines) => assert!(self.store.append(&lines)),
                 Effect::Truncate(place, cut) => {
-                    assert_eq!(self.store.truncate(place, cut), Ok(None));
+                    assert_eq!(self.store.truncate(place, cut), Ok(Ticket::NONE));
                     self.cuts.push(cut);
                 }
                 other => self.said.push(other),

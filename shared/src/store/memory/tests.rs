@@ -96,7 +96,7 @@ fn marks_between_two_chunks_survive_a_cut_behind_them() {
     append_mark(&mut store, 1);
     let (tip, before) = (store.tip().clone(), read_all(&store, usize::MAX));
     append_entries(&mut store, 1, 10);
-    assert_eq!(store.truncate(tip.place, Cut::Drop), Ok(None));
+    assert_eq!(store.truncate(tip.place, Cut::Drop), Ok(Ticket::NONE));
     assert_eq!(read_all(&store, usize::MAX), before);
 }
 
@@ -117,7 +117,7 @@ proptest! {
         }
         let (tip, bytes) = pick.get(&tips);
         prop_assert_eq!(store.digest_at(tip.place), Some(tip.digest));
-        prop_assert_eq!(store.truncate(tip.place, Cut::Drop), Ok(None));
+        prop_assert_eq!(store.truncate(tip.place, Cut::Drop), Ok(Ticket::NONE));
         prop_assert_eq!(store.tip(), tip);
         prop_assert_eq!(&read_all(&store, 50), bytes);
         prop_assert_eq!(store.find(&MessageId::new(&format!("id{}", tip.place.length)).unwrap()), None);

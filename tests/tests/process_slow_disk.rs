@@ -1,0 +1,139 @@
+//! A disk that does not answer: the node goes on answering, stays small, and says nothing that is not durable.
+
+#![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
+
+use std::fs;
+
+use replog_tests::harness::{Client, Cluster, Options, Process, SOON, strace::stall, wait_until};
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
+
+/// What makes anything durable.
+const SYNCS: &str = "fsync,fdatasync";
+
+/// Bytes of memory that a node has at most, whatever its disk does.
+const NODE_BYTES: u64 = 64 * 1024 * 1024;
+
+/// Messages in the log that a node is to fetch, and the bytes of each: more than it may have in memory.
+const MESSAGES: u64 = 800;
+const MESSAGE_BYTES: usize = 128 * 1024;
+
+fn resident_bytes(process: &Process) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{}/status", process.id())).unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+}
+
+/// Bytes that wait to become durable on a node.
+async fn pending_bytes(client: &Client) -> f64 {
+    let answer = client.get("/metrics").await.body;
+    let text = answer.as_str().unwrap();
+    let line =
+        text.lines().find(|line| line.starts_with("replog_buffer_bytes{") && line.contains("\"store\""));
+    line.unwrap().rsplit_once(' ').unwrap().1.parse().unwrap()
+}
+
+async fn answers(client: &Client) -> Value {
+    assert_eq!(client.get("/livez").await.status, 200);
+    let health = client.get("/health").await;
+    assert!(health.body.is_object(), "{health:?}");
+    health.body
+}
+
+#[tokio::test]
+async fn a_node_that_catches_up_on_a_disk_that_stands_still_answers_and_stays_small() {
+    let mut cluster = Cluster::start(Options::on_disk()).await;
+    let client = cluster.client();
+    client.append_range(0..1, 3).await;
+    let slow = cluster.reader(1);
+    let faults = stall(&cluster.secondary(1).process, SYNCS).await;
+    let message = "x".repeat(MESSAGE_BYTES);
+    for _ in 0..MESSAGES / 10 {
+        let batch: Vec<Value> = (0..10).map(|_| json!({"message": message})).collect();
+        client.post("/messages/batch", json!({"messages": batch, "w": 2})).await.expect_ok(2);
+    }
+    wait_until("as much waits for the disk as may", SOON, async || {
+        pending_bytes(&slow).await >= 15.0 * 1024.0 * 1024.0
+    })
+    .await;
+    // It is asked again and again for what it does not take.
+    for _ in 0..50 {
+        answers(&slow).await;
+        client.append(json!({"message": message, "w": 2})).await.expect_ok(2);
+    }
+    let resident = resident_bytes(&cluster.secondary(1).process);
+    assert!(resident < NODE_BYTES, "it takes {resident} bytes");
+    assert!(pending_bytes(&slow).await < 20.0 * 1024.0 * 1024.0);
+    assert_eq!(
+        cluster.health_of(1).await["acked_through"],
+        1,
+        "the fault did not bite, or it acked what is not durable"
+    );
+    drop(faults);
+    wait_until("it has caught up", SOON * 3, async || {
+        cluster.health_of(1).await["acked_through"] == MESSAGES + 51
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_save_that_does_not_end_holds_back_what_follows_from_it_and_nothing_else() {
+    let mut cluster = Cluster::start(Options::on_disk()).await;
+    cluster.client().append_range(0..10, 3).await;
+    let slow = cluster.reader(1);
+    let faults = stall(&cluster.secondary(1).process, SYNCS).await;
+    // The next epoch is one that each secondary must not forget.
+    cluster.master.process.kill();
+    cluster.master.start().await;
+    let client = cluster.client();
+    client.append_range(10..20, 2).await;
+    let epoch = client.health().await["epoch"].clone();
+    for _ in 0..20 {
+        answers(&slow).await;
+    }
+    wait_until("it follows the new master", SOON, async || answers(&slow).await["fence"]["epoch"] == epoch)
+        .await;
+    let late = client.append(json!({"message": "m20", "id": "id20", "w": 3, "timeout_ms": 1_000})).await;
+    assert_eq!(late.status, 504, "{late:?}");
+    assert!(!late.nodes().contains("secondary1"), "{late:?}");
+    assert_eq!(
+        cluster.health_of(1).await["acked_through"],
+        0,
+        "it says nothing in an epoch that it may forget"
+    );
+    drop(faults);
+    client.append(json!({"message": "m20", "id": "id20", "w": 3})).await.expect_ok(3);
+    assert_eq!(cluster.equal_logs(SOON).await.len(), 21);
+}
+
+#[tokio::test]
+async fn a_master_whose_disk_stands_still_answers_and_refuses_more_than_it_can_hold() {
+    let cluster = Cluster::start(Options::on_disk()).await;
+    let client = cluster.client();
+    client.append_range(0..1, 3).await;
+    let faults = stall(&cluster.master.process, SYNCS).await;
+    let message = "x".repeat(MESSAGE_BYTES);
+    let batch: Vec<Value> = (0..10).map(|_| json!({"message": message})).collect();
+    let body = json!({"messages": batch, "w": 1, "timeout_ms": 100});
+    let mut appends = JoinSet::new();
+    for _ in 0..MESSAGES / 20 {
+        let (client, body) = (client.clone(), body.clone());
+        appends.spawn(async move { client.try_post("/messages/batch", &body).await });
+        answers(&cluster.client()).await;
+    }
+    let refused = loop {
+        let answer = appends.join_next().await.expect("it has room for less").unwrap();
+        // Of the others nothing is known before the disk answers.
+        if let Some(answer) = answer.ok().filter(|answer| answer.status == 503) {
+            break answer;
+        }
+    };
+    refused.expect_problem(503, "overloaded", false);
+    let resident = resident_bytes(&cluster.master.process);
+    assert!(resident < NODE_BYTES, "it takes {resident} bytes");
+    drop(faults);
+    wait_until("it takes appends again", SOON, async || {
+        client.append(json!({"message": "after", "id": "after", "w": 3})).await.status == 200
+    })
+    .await;
+}
