@@ -5,7 +5,7 @@ use replog_shared::{
     limits::SUSPECTED_AFTER_INTERVALS,
     mark, outline,
     store::{LogView, Page},
-    wire::{self, SecondaryState, Verdict},
+    wire::{self, SecondaryState, Sender, Verdict},
 };
 
 use super::{
@@ -21,7 +21,7 @@ use super::{
 pub enum AckOutcome {
     /// It counts.
     Counted,
-    /// Genuine, but it does not count: an error, or on its way to the epoch's mark.
+    /// Genuine, but it does not count: an error, on its way to the epoch's mark, or from before its last join.
     Heard,
     /// No configured secondary.
     UnknownNode,
@@ -93,13 +93,17 @@ impl MasterCore {
             self.outranked(higher, &ack.sender.node);
             return AckOutcome::NotLeading;
         }
+        // A node that diverged from another master's epoch says nothing of this one's log.
+        let diverged = ack.state == SecondaryState::Diverged
+            && ack.diverged_from.as_ref().is_none_or(|from| from == epoch);
         self.on_sign_of_life(now, index);
-        if ack.state == SecondaryState::Diverged {
+        if diverged {
             self.progress[index].on_diverged();
             self.stop_leading(NotLeading::Diverged { node: ack.sender.node.clone() });
             return AckOutcome::Mismatch;
         }
-        if !counts || ack.error.is_some() {
+        let of_session = self.progress[index].is_of_session(ack.joined);
+        if !counts || !of_session || ack.error.is_some() {
             return AckOutcome::Heard;
         }
         self.count(now, index, ack, log)
@@ -115,7 +119,7 @@ impl MasterCore {
             }
             return AckOutcome::Mismatch;
         }
-        self.progress[index].on_ack(now, ack.through, durable.length, &self.config.push);
+        self.progress[index].on_ack(now, ack, durable.length, &self.config.push);
         AckOutcome::Counted
     }
 
@@ -141,6 +145,11 @@ impl MasterCore {
         // Nobody asks to join below its own fence.
         let below_fence = join.fence.as_ref().is_some_and(|fence| fence > epoch);
         if join.epoch != *epoch || below_fence || !self.mark_is_durable(log) {
+            return;
+        }
+        let Sender { node, incarnation, .. } = &join.sender;
+        let known = self.index_of(node).map(|index| &self.progress[index]);
+        if known.is_some_and(|progress| progress.is_late(*incarnation, join.request)) {
             return;
         }
         let own = Outline::of(log.marks(), log.durable(), usize::MAX);
@@ -184,7 +193,7 @@ impl MasterCore {
 
     fn admit(&mut self, now: Moment, index: usize, join: &wire::Join, fork: Place) {
         let again = self.progress[index].admitted == Some(join.sender.incarnation);
-        self.progress[index].admit(join.sender.incarnation);
+        self.progress[index].admit(join.sender.incarnation, join.request);
         self.on_sign_of_life(now, index);
         if !again {
             self.notice(Notice::Admitted { node: join.sender.node.clone(), length: fork.length });

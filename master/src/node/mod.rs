@@ -167,11 +167,23 @@ impl<S: Store, B: Bus> Node<S, B> {
         self.failure.take().map_or(Ok(()), Err)
     }
 
+    /// Answers speak of what is durable: first the log, then the callers.
     async fn shut_down(mut self) -> Result<(), NodeFailure> {
-        self.core.on_stop(self.held.log());
-        self.execute(self.now());
+        self.seal().await?;
+        let now = self.now();
+        self.core.on_stop(now, self.held.log());
+        self.execute(now);
         self.bus.close().await;
         Ok(self.held.close()?)
+    }
+
+    /// Waits until all that was appended is durable.
+    async fn seal(&mut self) -> Result<(), NodeFailure> {
+        while self.held.log().durable() != self.held.log().tip().place {
+            self.held.news().notified().await;
+            self.held.refresh()?;
+        }
+        Ok(())
     }
 
     fn now(&self) -> Moment {

@@ -21,6 +21,14 @@ pub(super) fn log(notice: &Notice) {
         Notice::NewLog { silent } => {
             warn!(not_heard = ?silent, "no node that answered holds a log: a new one begins");
         }
+        Notice::WaitRaised { configured, wait } => {
+            let (configured_ms, wait_ms) = (configured.as_millis() as u64, wait.as_millis() as u64);
+            warn!(
+                configured_ms,
+                wait_ms,
+                "a round trip over NATS takes longer than --recovery-wait-ms allows for: silent nodes are waited for longer"
+            );
+        }
         Notice::Waiting { reason } => warn!(%reason, "not leading yet"),
         Notice::Stopped(NotLeading::Stopping) => info!("stopping"),
         Notice::Stopped(NotLeading::Fenced { by }) => {

@@ -123,7 +123,7 @@ impl SecondaryCore {
     fn open_session(&mut self, now: Moment, answer: &JoinAnswer, tip: &Tip) {
         let epoch = answer.epoch.clone();
         self.follow(answer);
-        self.leave(State::Joined(Session::new(epoch.clone(), now, answer.length)));
+        self.leave(State::Joined(Session::new(epoch.clone(), answer.request, now, answer.length)));
         self.ack_due = true;
         let missing = OrderRange::new(tip.place.length, answer.length);
         self.effects.push(Effect::Notice(Notice::Joined { epoch, missing }));

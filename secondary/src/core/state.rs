@@ -56,6 +56,16 @@ impl State {
         }
     }
 
+    /// The admission under which entries are taken.
+    pub(super) const fn session(&self) -> Option<&Session> {
+        if let State::Joined(session) = self { Some(session) } else { None }
+    }
+
+    /// The epoch of the master whose log cannot be reconciled with this one.
+    pub(super) const fn diverged_from(&self) -> Option<&Epoch> {
+        if let State::Diverged { attempt, .. } = self { Some(&attempt.epoch) } else { None }
+    }
+
     /// Whether the master is told regularly what this node holds.
     pub(super) const fn acks(&self) -> bool {
         matches!(self, State::Joined(_) | State::Diverged { .. } | State::Foreign { .. })
@@ -123,6 +133,8 @@ impl Attempt {
 #[derive(Clone, Debug)]
 pub(super) struct Session {
     pub(super) epoch: Epoch,
+    /// The request of the join that was answered with this admission.
+    pub(super) joined: u64,
     pub(super) since: Moment,
     /// How long the master's log is, as far as it told.
     pub(super) length: Order,
@@ -144,9 +156,10 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) fn new(epoch: Epoch, now: Moment, length: Order) -> Session {
+    pub(super) fn new(epoch: Epoch, joined: u64, now: Moment, length: Order) -> Session {
         Session {
             epoch,
+            joined,
             since: now,
             length,
             goal: length,

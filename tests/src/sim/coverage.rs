@@ -81,11 +81,15 @@ pub enum Path {
     OlderMarksWanted,
     /// A promotion halted, because nobody could tell what another node held.
     UnknownHalt,
+    /// A caller was told that its master stops, and that its write is in the log.
+    StopTold,
+    /// A start was refused for a flag that had nothing to do.
+    FlagRefused,
 }
 
 impl Path {
     /// All of them.
-    pub const ALL: [Path; 39] = [
+    pub const ALL: [Path; 41] = [
         Path::GapFilled,
         Path::DuplicateDropped,
         Path::StaleEpochRefused,
@@ -125,6 +129,8 @@ impl Path {
         Path::RotRefused,
         Path::OlderMarksWanted,
         Path::UnknownHalt,
+        Path::StopTold,
+        Path::FlagRefused,
     ];
 }
 

@@ -58,11 +58,14 @@ pub enum Focus {
     LateAcks,
     /// A master that starts again and again, mostly without an append in between.
     Restarts,
+    /// Lines of secondaries are damaged while these run.
+    Flips,
 }
 
 impl Focus {
     /// All of them.
-    pub const ALL: [Focus; 4] = [Focus::CutInTurn, Focus::DisksGoBack, Focus::LateAcks, Focus::Restarts];
+    pub const ALL: [Focus; 5] =
+        [Focus::CutInTurn, Focus::DisksGoBack, Focus::LateAcks, Focus::Restarts, Focus::Flips];
 }
 
 /// How to run a seed.

@@ -125,6 +125,16 @@ mutants! {
     NotWholeStartsAlone: Site::Master(master::Mutant::NotWholeStartsAlone),
     /// An empty master leads on in the log that the others hold, without having it.
     EmptyMasterLeads: Site::Master(master::Mutant::EmptyMasterLeads),
+    /// Who waited long enough is told that a write is in the log before it is durable there.
+    ExpiredBeforeDurable: Site::Master(master::Mutant::ExpiredBeforeDurable),
+    /// A master that is stopped answers before it has made its log durable, and for all of it.
+    AnswersBeforeSeal: Site::Master(master::Mutant::AnswersBeforeSeal),
+    /// A start may decide in the tick in which it asks, and each round drops the answers to the last one.
+    DecidesWhenItAsks: Site::Master(master::Mutant::DecidesWhenItAsks),
+    /// That a log is being emptied is not saved.
+    CleanForgotten: Site::Master(master::Mutant::CleanForgotten),
+    /// What a node had acked counts on when it joins again.
+    AckedSurvivesJoin: Site::Master(master::Mutant::AckedSurvivesJoin),
     /// What the master's history does not explain is cut.
     UnexplainedCut: Site::Secondary(secondary::Mutant::UnexplainedCut),
     /// Marks without an entry are cut as if they were nothing, whatever their kind.
@@ -140,6 +150,7 @@ impl Mutant {
     pub const fn focus(self) -> Option<Focus> {
         match self {
             Mutant::OldIncarnationCounts => Some(Focus::LateAcks),
+            Mutant::AckedSurvivesJoin => Some(Focus::Flips),
             Mutant::UnexplainedCut | Mutant::UnexplainedRankTaken => Some(Focus::DisksGoBack),
             Mutant::EntriesFolded | Mutant::TurnFolded | Mutant::AnyMarksGivenUp | Mutant::AnyMarksCut => {
                 Some(Focus::Restarts)
