@@ -5,6 +5,7 @@ use std::{io, time::Duration, vec};
 use bytes::Bytes;
 use clap::Args;
 use http::StatusCode;
+use replog_shared::byte_order_mark;
 use serde::{Deserialize, Serialize};
 use serde_json::value::{RawValue, to_raw_value};
 use tokio::io::{AsyncBufReadExt as _, BufReader, Lines, Stdin};
@@ -198,7 +199,10 @@ impl Messages {
             Self::Input { lines, read } => {
                 *read += 1;
                 let line = lines.next_line().await;
-                line.map_err(|error| Failure::Usage(format!("line {read} of the input: {error}")))
+                let line =
+                    line.map_err(|error| Failure::Usage(format!("line {read} of the input: {error}")))?;
+                let first = *read == 1;
+                Ok(line.map(|line| if first { byte_order_mark::skip(&line).to_owned() } else { line }))
             }
         }
     }

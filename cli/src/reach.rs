@@ -4,6 +4,7 @@ use std::{convert::Infallible, fmt, fs, io, path::PathBuf, str::FromStr};
 
 use clap::Args;
 use http::HeaderValue;
+use replog_shared::byte_order_mark;
 use tokio::net::TcpStream;
 use tokio_rustls::client::TlsStream;
 use tokio_util::either::Either;
@@ -63,7 +64,8 @@ impl ReachArgs {
             (None, Some(Secret(token))) => Some((token.clone(), "--token")),
             (None, None) => None,
         };
-        let authorization = token.map(|(token, flag)| bearer(token.trim(), flag)).transpose()?;
+        let token = token.as_ref().map(|(token, flag)| (byte_order_mark::skip(token).trim(), flag));
+        let authorization = token.map(|(token, flag)| bearer(token, flag)).transpose()?;
         let trust = self.ca.as_deref().map(Trust::of_file).transpose()?.unwrap_or_default();
         Ok(Reach { authorization, trust })
     }

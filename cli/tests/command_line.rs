@@ -64,6 +64,16 @@ fn append_takes_json_and_lines_of_the_input() {
 }
 
 #[test]
+fn append_passes_over_a_byte_order_mark_before_its_input() {
+    let node = FakeNode::start(&[]);
+    let run = replog_with_input(&node.url(), &["append", "-"], "\u{feff}Msg0\n\u{feff}Msg1\n");
+    assert_eq!((run.code, run.err.as_str()), (0, ""));
+    assert_eq!(node.messages(), ["Msg0", "\u{feff}Msg1"], "further on it is a character like others");
+    let run = replog_with_input(&node.url(), &["append", "--json-message"], "\u{feff}\"Msg2\"\n");
+    assert_eq!((run.code, run.err.as_str()), (0, ""));
+}
+
+#[test]
 fn append_stops_at_a_bad_line_and_names_it() {
     let node = FakeNode::start(&[]);
     let run = replog_with_input(&node.url(), &["append", "--json-message"], "1\n{\n3\n");

@@ -20,7 +20,8 @@ use std::{
 use bytes::Bytes;
 use replog_disk::{DataDir, DiskStore, OpenMode, OpenOptions, SegmentSizes};
 use replog_shared::{
-    Durability, Epoch, Incarnation, Lines, Mark, MarkKind, Message, MessageId, entry,
+    Durability, Epoch, Incarnation, Lines, Mark, MarkKind, Message, MessageId, Order, WallTime,
+    entry::{self, EntryHead},
     lines::Tip,
     store::{LogView, Store},
 };
@@ -97,7 +98,13 @@ fn run(tip: &Tip, count: u64) -> Lines {
     for nth in 0..count {
         let order = tip.place.length.plus(nth);
         let id = MessageId::new(&format!("0189c0de-0000-7000-8000-{:012x}", order.get())).unwrap();
-        entry::encode(&mut bytes, order, tip.epoch.as_ref().unwrap().number(), &id, &message);
+        let head = EntryHead {
+            order,
+            epoch: tip.epoch.as_ref().unwrap().number(),
+            at: WallTime::from_ms(7),
+            more: false,
+        };
+        entry::encode(&mut bytes, head, &id, &message);
         ends.push(bytes.len());
     }
     Lines::of_entries(bytes.into(), ends, tip)
@@ -106,7 +113,7 @@ fn run(tip: &Tip, count: u64) -> Lines {
 fn begin(store: &mut DiskStore) {
     let owner = "master".parse().unwrap();
     let epoch = Epoch { reign: 1, owner, start: 0, incarnation: Incarnation::from_random(1) };
-    let mark = Mark { epoch, kind: MarkKind::Start, reached: vec![], members: vec![] };
+    let mark = Mark { epoch, kind: MarkKind::Start, reached: vec![], members: vec![], first: Order::ZERO };
     let lines = Lines::of_mark(mark, store.tip());
     assert!(store.append(&lines));
 }

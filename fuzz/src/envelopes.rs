@@ -3,7 +3,8 @@
 use bytes::Bytes;
 use replog_shared::{
     BriefMark, Digest, Durability, Epoch, EpochNumber, Incarnation, LogId, Mark, MarkKind, Message,
-    MessageId, NodeName, Order, Outline, Place, entry,
+    MessageId, NodeName, Order, Outline, Place, WallTime,
+    entry::{self, EntryHead},
     store::{LogView, MemoryStore, Reader, Store},
     wire::{self, SecondaryState, Sender, Verdict},
 };
@@ -186,7 +187,8 @@ pub(crate) fn heartbeat(script: &mut Script<'_>, truth: &Truth<'_>) -> wire::Hea
 }
 
 pub(crate) fn ask(script: &mut Script<'_>, truth: &Truth<'_>) -> wire::Ask {
-    wire::Ask { sender: sender(script, truth), request: script.number() }
+    let ask = wire::Ask::new(sender(script, truth), script.number());
+    wire::Ask { reads: ask.reads.filter(|_| script.flag()), ..ask }
 }
 
 pub(crate) fn promise(script: &mut Script<'_>, truth: &Truth<'_>) -> wire::Promise {
@@ -255,13 +257,22 @@ fn lines(script: &mut Script<'_>, truth: &Truth<'_>, from: Order) -> Bytes {
             0..=39 => {
                 let epoch = epoch(script, truth);
                 number = epoch.number();
-                bytes.extend(Mark { epoch, kind: kind(script), reached: vec![], members: vec![] }.encode());
+                bytes.extend(
+                    Mark { epoch, kind: kind(script), reached: vec![], members: vec![], first: Order::ZERO }
+                        .encode(),
+                );
             }
             250..=255 => bytes.extend_from_slice(b"junk\n"),
             _ => {
                 let message = Message::from_json(Bytes::from_static(b"\"m\"")).unwrap();
                 let id = MessageId::new(&format!("id{}", script.below(4))).unwrap();
-                entry::encode(&mut bytes, at, number, &id, &message);
+                let head = EntryHead {
+                    order: at,
+                    epoch: number,
+                    at: WallTime::from_ms(7),
+                    more: script.byte() > 240,
+                };
+                entry::encode(&mut bytes, head, &id, &message);
                 at = at.next();
             }
         }

@@ -125,9 +125,9 @@ impl<S: Store> Held<S> {
         self.reader.read(from, to, bytes).inspect_err(|failure| error!(%failure, "cannot read the log")).ok()
     }
 
-    /// Shows readers all that is durable, as of this log and epoch.
+    /// Shows readers what is durable, as of this log and epoch; of a batch all or nothing.
     pub fn show(&self, log_id: Option<LogId>, epoch: Option<EpochNumber>) {
-        let length = self.store.durable().length;
+        let length = self.store.visible_through();
         self.shown.send_if_modified(|shown| {
             let now = Shown { length, log_id, epoch, cuts: shown.cuts };
             let changed = *shown != now;

@@ -5,6 +5,7 @@ pub mod bus;
 pub mod commands;
 pub mod config;
 pub mod console;
+pub mod descriptors;
 pub mod edge;
 pub mod held;
 mod limits;

@@ -142,7 +142,7 @@ fn identity(file: &NodeFile, store: &DiskStore) -> anyhow::Result<Identity> {
 mod tests {
     use std::fs;
 
-    use replog_shared::{Epoch, Incarnation, Lines, LogId, Mark, MarkKind};
+    use replog_shared::{Epoch, Incarnation, Lines, LogId, Mark, MarkKind, Order};
 
     use super::*;
     use crate::held::Held;
@@ -157,7 +157,8 @@ mod tests {
         let mut held = Held::new(open(dir, OpenMode::Strict).unwrap());
         let owner = "node1".parse().unwrap();
         let epoch = Epoch { reign: 1, owner, start: 1, incarnation: Incarnation::from_random(1) };
-        let mark = Mark { epoch, kind: MarkKind::Start, reached: vec![], members: vec![] };
+        let mark =
+            Mark { epoch, kind: MarkKind::Start, reached: vec![], members: vec![], first: Order::ZERO };
         let log_id = Some(LogId::from_random(1));
         held.save(&Identity { log_id, whole: true, ..Identity::default() }).unwrap();
         held.append(&Lines::of_mark(mark, held.log().tip()));

@@ -8,7 +8,7 @@ use replog_disk::{OpenError, OpenMode};
 use replog_host::{
     bus::{Bus, NatsBus},
     console::Snapshots,
-    edge,
+    descriptors, edge,
     reload::Reload,
     spans::Spans,
     storage::{DiskTerms, Storage, StorageOptions},
@@ -174,7 +174,8 @@ fn core_config(config: &Config) -> CoreConfig {
 ///
 /// # Errors
 /// What keeps it from starting.
-pub async fn run(config: Config) -> anyhow::Result<()> {
+pub async fn run(mut config: Config) -> anyhow::Result<()> {
+    descriptors::fit(&mut config.edge.limits, 1);
     let reload = Reload::new(config.edge.clone());
     let translator = translator(&config);
     let bus =

@@ -68,7 +68,7 @@ fn note_answer(id: &MessageId, trace: Option<TraceParent>, outcome: &WriteOutcom
         // Logged with all refusals.
         WriteOutcome::Refused(_) => return,
     };
-    let Written { first, count, duplicate, w } = written;
+    let Written { first, count, duplicate, w, .. } = written;
     let trace_id = trace.map(|trace| tracing::field::display(trace.trace_id()));
     debug!(message.id = %id, entry.order = %first, count, write.w = %w, duplicate, became, trace_id, "answered an append");
 }

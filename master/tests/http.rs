@@ -206,7 +206,10 @@ async fn an_entry_is_read_with_the_epoch_of_the_answer() {
     master.post("/clean", r#"{"w": 1}"#).await;
     master.post("/messages", r#"{"message": 2, "w": 1, "id": "a"}"#).await;
     let answer = master.get("/messages/0").await;
-    let expected = json!({"order": 0, "epoch": "1.1", "id": "a", "message": 2, "nodes": ["master"]});
+    let at = &answer.body["at"];
+    assert!(at.as_u64().is_some_and(|at| at > 1_764_412_800_000), "a time of day in milliseconds: {at}");
+    let expected =
+        json!({"order": 0, "epoch": "1.1", "at": at, "id": "a", "message": 2, "nodes": ["master"]});
     assert_eq!((answer.status, &answer.body), (200, &expected));
     assert!(
         answer.head.contains("replog-epoch: 1.1") && answer.head.contains("replog-log-id: "),

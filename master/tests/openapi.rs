@@ -25,7 +25,7 @@ fn what_an_operation_asks_for_is_what_its_route_asks_for() {
     for (path, method, scope) in
         [("/messages", "post", "append"), ("/messages", "get", "read"), ("/clean", "post", "admin")]
     {
-        assert_eq!(asked(path, method), serde_json::json!([{"token": [scope]}]), "{method} {path}");
+        assert_eq!(asked(path, method), serde_json::json!([{}, {"token": [scope]}]), "{method} {path}");
         let responses = &paths[path][method]["responses"];
         assert!(responses["401"].is_object() && responses["403"].is_object(), "{method} {path}");
     }

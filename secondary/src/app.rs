@@ -7,7 +7,7 @@ use replog_disk::OpenMode;
 use replog_host::{
     bus::{Bus, NatsBus},
     console::Snapshots,
-    edge,
+    descriptors, edge,
     held::HeldFailure,
     reload::Reload,
     spans::Spans,
@@ -137,7 +137,8 @@ fn core(config: &Config, identity: Identity) -> SecondaryCore {
 ///
 /// # Errors
 /// What keeps it from starting, or a defect that ended it.
-pub async fn run(config: Config) -> anyhow::Result<()> {
+pub async fn run(mut config: Config) -> anyhow::Result<()> {
+    descriptors::fit(&mut config.edge.limits, 1);
     let reload = Reload::new(config.edge.clone());
     let translator = translator(&config);
     let bus =

@@ -9,7 +9,12 @@ use replog_host::bus::{Bus, BusEvent, InProcessBus, InProcessHub, Incoming, Outg
 use replog_secondary::{Config, Running, app};
 use replog_shared::{
     Digest, Epoch, Incarnation, Lines, LogId, LogName, Mark, MarkKind, Message, MessageId, NodeName, Order,
-    Outline, Place, entry, lines::Tip, outline, subjects::Subjects, wire,
+    Outline, Place, WallTime,
+    entry::{self, EntryHead},
+    lines::Tip,
+    outline,
+    subjects::Subjects,
+    wire,
 };
 use serde_json::{Value, json};
 use tokio::{
@@ -43,7 +48,13 @@ fn entries(orders: std::ops::Range<u64>, tip: &Tip) -> Lines {
     for order in orders {
         let message = Message::from_json(Bytes::from(format!("\"Msg{order}\""))).unwrap();
         let id = MessageId::new(&format!("id{order}")).unwrap();
-        entry::encode(&mut bytes, Order::new(order), epoch().number(), &id, &message);
+        let head = EntryHead {
+            order: Order::new(order),
+            epoch: epoch().number(),
+            at: WallTime::from_ms(7),
+            more: false,
+        };
+        entry::encode(&mut bytes, head, &id, &message);
     }
     Lines::checked(bytes.into(), tip).unwrap()
 }
@@ -54,10 +65,18 @@ impl Master {
         let master: NodeName = "master".parse().unwrap();
         let subscriptions = [subjects.join(None), subjects.acks(None), subjects.fetch(None)];
         let bus = hub.connect(subscriptions, &subjects.inbox(&master));
-        let mark = Mark { epoch: epoch(), kind: MarkKind::Start, reached: vec![], members: vec![] };
+        let mark = Mark {
+            epoch: epoch(),
+            kind: MarkKind::Start,
+            reached: vec![],
+            members: vec![],
+            first: Order::ZERO,
+        };
         let mut bytes = mark.encode();
         let message = Message::from_json(Bytes::from_static(b"\"Msg0\"")).unwrap();
-        entry::encode(&mut bytes, Order::ZERO, epoch().number(), &MessageId::new("a").unwrap(), &message);
+        let head =
+            EntryHead { order: Order::ZERO, epoch: epoch().number(), at: WallTime::from_ms(7), more: false };
+        entry::encode(&mut bytes, head, &MessageId::new("a").unwrap(), &message);
         let lines = Lines::checked(bytes.into(), &Tip::default()).unwrap();
         Master { bus, subjects, lines }
     }
@@ -244,7 +263,10 @@ async fn it_joins_fetches_acks_and_shows() {
     assert_eq!((status, body.as_str()), (200, "{\"messages\": [\"Msg0\"]}\n"));
     assert!(head.contains("replog-epoch: 1.0") && head.contains("replog-log-id: "), "{head}");
     let full = json_of(running.addr, "/full_messages").await;
-    assert_eq!(full["messages"][0], json!({"order": 0, "epoch": "1.0", "id": "a", "message": "Msg0"}));
+    assert_eq!(
+        full["messages"][0],
+        json!({"order": 0, "epoch": "1.0", "at": 7, "id": "a", "message": "Msg0"})
+    );
     assert_eq!(json_of(running.addr, "/messages?from=7").await, json!({"messages": []}));
     let health = json_of(running.addr, "/health").await;
     assert_eq!((&health["status"], &health["length"], &health["lag"]), (&json!("ok"), &json!(1), &json!(0)));

@@ -63,6 +63,7 @@ codes! {
     400 UnknownParameter "unknown_parameter" never "there is no query parameter `field` here";
     401 Unauthenticated "unauthenticated" never "no token, or one that this node does not know";
     403 CleanNotAllowed "clean_not_allowed" never "the node was started without `--allow-clean`";
+    403 CrossSite "cross_site" never "a browser asks for a change on behalf of another site's page";
     403 FaultsNotAllowed "faults_not_allowed" never "the node was started without `--allow-faults`";
     403 Forbidden "forbidden" never "the token lacks the `scope`";
     404 NoFaultsHere "no_faults_here" never "a master has no faults: ask one of the `secondaries`";

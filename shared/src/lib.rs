@@ -13,13 +13,15 @@
 //! | [`outline`] | what nodes tell each other of their logs, and where two logs part |
 //! | [`wire`], [`subjects`] | every envelope and every NATS subject |
 //! | [`store`] | the log behind its trait, and the log in memory |
-//! | [`moment`], [`backoff`], [`limits`] | time as a value, retries, every maximum with its reason |
+//! | [`moment`], [`wall_time`], [`backoff`], [`limits`] | time as a value, retries, every maximum with its reason |
+//! | [`byte_order_mark`] | what some editors put before a text |
 //! | [`trace`] | which trace an append belongs to |
 //! | [`histogram`] | observations, counted by size |
 //! | `schemas` | how these words look in the description of the HTTP API |
 
 mod applied;
 pub mod backoff;
+pub mod byte_order_mark;
 mod code;
 pub mod digest;
 pub mod durability;
@@ -41,6 +43,7 @@ mod schemas;
 pub mod store;
 pub mod subjects;
 pub mod trace;
+pub mod wall_time;
 pub mod wire;
 pub mod write_concern;
 
@@ -59,4 +62,5 @@ pub use names::{Incarnation, LogId, LogName, NodeName};
 pub use order::{Order, OrderRange};
 pub use outline::{BriefMark, Outline};
 pub use place::Place;
+pub use wall_time::WallTime;
 pub use write_concern::WriteConcern;

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use crate::{Digest, Epoch, EpochNumber, Mark, Order, Place, PlacedMark, entry::EntryLine};
+use crate::{Digest, Epoch, EpochNumber, Mark, Order, Place, PlacedMark, WallTime, entry::EntryLine};
 
 /// Where a line ends, and the log's digest through it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +22,23 @@ pub struct Tip {
     pub digest: Digest,
     /// The epoch of its last mark; none in an empty log.
     pub epoch: Option<Epoch>,
+    /// When its last entry was appended; none without an entry, or if that is one of format 1.
+    pub at: Option<WallTime>,
+    /// Where the batch begins in the middle of which the log ends; none if it ends between two appends.
+    pub batch: Option<Order>,
+}
+
+impl Tip {
+    /// How far a reader may be shown a log that ends here: to its end, or to where a batch begins of which
+    /// something is missing.
+    pub fn visible_through(&self) -> Order {
+        self.batch.unwrap_or(self.place.length)
+    }
+
+    fn on_entry(&mut self, entry: &EntryLine<'_>) {
+        self.at = entry.at;
+        self.batch = if entry.more { self.batch.or(Some(self.place.length)) } else { None };
+    }
 }
 
 /// A run of lines that continues a log at a known tip: entries in order, each of the epoch of the mark
@@ -71,6 +88,14 @@ pub enum LinesError {
         /// The mark's epoch.
         found: EpochNumber,
     },
+    /// A mark comes before the rest of a batch: a batch is in a log as a whole or not at all.
+    #[error("mark of epoch {found} within the batch that begins at {batch}")]
+    WithinBatch {
+        /// The mark's epoch.
+        found: EpochNumber,
+        /// Where the batch begins.
+        batch: Order,
+    },
     /// More bytes than a run may have.
     #[error("a run of lines has at most 4 GiB")]
     TooLong,
@@ -112,7 +137,8 @@ impl Lines {
         Lines { bytes: Bytes::new(), entries: Vec::new(), marks: Vec::new(), from, tip: tip.clone() }
     }
 
-    /// The run of lines that a master has just encoded: their ends are known and their form is not doubted.
+    /// The run of lines that a master has just encoded: their ends are known and their form is not doubted. With the
+    /// last of them a batch is complete.
     pub fn of_entries(bytes: Bytes, ends: impl IntoIterator<Item = usize>, tip: &Tip) -> Lines {
         let mut run = Lines::empty(tip);
         let mut start = 0;
@@ -120,6 +146,9 @@ impl Lines {
             run.push_entry(&bytes[start..end], end);
             start = end;
         }
+        let last = EntryLine::parse(last_line(&bytes));
+        run.tip.at = last.map_or(run.tip.at, |entry| entry.at);
+        run.tip.batch = None;
         run.bytes = bytes;
         run
     }
@@ -148,6 +177,9 @@ impl Lines {
         if self.tip.epoch.as_ref() >= Some(&mark.epoch) {
             return Err(LinesError::EpochNotRising { found: mark.epoch.number() });
         }
+        if let Some(batch) = self.tip.batch {
+            return Err(LinesError::WithinBatch { found: mark.epoch.number(), batch });
+        }
         self.push_mark(mark, line);
         Ok(())
     }
@@ -161,6 +193,7 @@ impl Lines {
         if self.tip.epoch.as_ref().map(Epoch::number) != Some(entry.epoch) {
             return Err(LinesError::WrongEpoch { order: entry.order, found: entry.epoch });
         }
+        self.tip.on_entry(&entry);
         self.push_entry(line, end);
         Ok(())
     }
@@ -175,6 +208,7 @@ impl Lines {
         self.tip.digest = self.tip.digest.extend(line);
         self.tip.place.marks += 1;
         self.tip.epoch = Some(mark.epoch.clone());
+        self.tip.batch = None;
         self.marks.push(PlacedMark { mark, at: self.tip.place.length, digest: self.tip.digest });
     }
 
@@ -255,19 +289,28 @@ pub fn unseen(bytes: &Bytes, from: Order, tip: &Tip) -> Option<Bytes> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Incarnation, MarkKind, Message, MessageId, entry};
+    use crate::{
+        Incarnation, MarkKind, Message, MessageId,
+        entry::{self, EntryHead},
+    };
 
     fn mark(start: u32) -> Mark {
         let owner = "m".parse().unwrap();
         let epoch = Epoch { reign: 1, owner, start, incarnation: Incarnation::from_random(1) };
-        Mark { epoch, kind: MarkKind::Start, reached: vec![], members: vec![] }
+        Mark { epoch, kind: MarkKind::Start, reached: vec![], members: vec![], first: Order::ZERO }
     }
 
     fn entry_line(order: u64, start: u32) -> Vec<u8> {
+        line_of_batch(order, start, false)
+    }
+
+    fn line_of_batch(order: u64, start: u32, more: bool) -> Vec<u8> {
         let mut out = Vec::new();
         let message = Message::from_json(Bytes::from(format!("\"m{order}\""))).unwrap();
         let id = MessageId::new(&format!("id{order}")).unwrap();
-        entry::encode(&mut out, Order::new(order), EpochNumber { reign: 1, start }, &id, &message);
+        let at = WallTime::from_ms(1_000 + order);
+        let head = EntryHead { order: Order::new(order), epoch: EpochNumber { reign: 1, start }, at, more };
+        entry::encode(&mut out, head, &id, &message);
         out
     }
 
@@ -299,6 +342,24 @@ mod tests {
         let mut cut = mark(0).encode();
         cut.pop();
         assert!(matches!(refused(&[cut]), LinesError::NotALine { .. }));
+    }
+
+    #[test]
+    fn a_run_may_end_within_a_batch_and_the_next_one_completes_it() {
+        let bytes =
+            run(&[mark(0).encode(), entry_line(0, 0), line_of_batch(1, 0, true), line_of_batch(2, 0, true)]);
+        let open = Lines::checked(bytes, &Tip::default()).unwrap().tip().clone();
+        assert_eq!((open.place.length, open.batch), (Order::new(3), Some(Order::new(1))));
+        assert_eq!((open.visible_through(), open.at), (Order::new(1), Some(WallTime::from_ms(1_002))));
+        let whole = Lines::checked(entry_line(3, 0).into(), &open).unwrap().tip().clone();
+        assert_eq!((whole.batch, whole.visible_through()), (None, Order::new(4)));
+    }
+
+    #[test]
+    fn no_epoch_begins_within_a_batch() {
+        let bytes = run(&[mark(0).encode(), line_of_batch(0, 0, true), mark(1).encode()]);
+        let refused = Lines::checked(bytes, &Tip::default()).unwrap_err();
+        assert!(matches!(refused, LinesError::WithinBatch { batch: Order::ZERO, .. }), "{refused}");
     }
 
     #[test]

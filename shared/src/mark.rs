@@ -31,6 +31,9 @@ pub struct Mark {
     pub reached: Vec<NodeName>,
     /// The configured nodes, the owner included, when the epoch was opened.
     pub members: Vec<NodeName>,
+    /// The order at which the log begins: 0, until logs can be trimmed. A mark of format 1 does not say it.
+    #[serde(default)]
+    pub first: Order,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -102,7 +105,7 @@ mod tests {
     fn placed(reign: u32, start: u32, kind: MarkKind, at: u64) -> PlacedMark {
         let owner: NodeName = "m".parse().unwrap();
         let epoch = Epoch { reign, owner, start, incarnation: Incarnation::from_random(7) };
-        let mark = Mark { epoch, kind, reached: vec![], members: vec![] };
+        let mark = Mark { epoch, kind, reached: vec![], members: vec![], first: Order::ZERO };
         PlacedMark { mark, at: Order::new(at), digest: Digest::EMPTY }
     }
 
@@ -113,6 +116,14 @@ mod tests {
         assert!(Mark::is_mark(&line));
         assert_eq!(Mark::parse(&line).unwrap(), mark);
         assert!(Mark::parse(b"{\"mark\":{}}").is_err());
+    }
+
+    #[test]
+    fn a_mark_says_where_its_log_begins_and_one_of_format_1_begins_with_0() {
+        let mark = placed(2, 5, MarkKind::Start, 0).mark;
+        let line = String::from_utf8(mark.encode()).unwrap();
+        assert!(line.ends_with(",\"reached\":[],\"members\":[],\"first\":0}}\n"), "{line}");
+        assert_eq!(Mark::parse(line.replace(",\"first\":0", "").as_bytes()).unwrap(), mark);
     }
 
     #[test]

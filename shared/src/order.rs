@@ -39,6 +39,14 @@ impl Order {
         self.plus(1)
     }
 
+    /// The order before; none before the first.
+    pub const fn before(self) -> Option<Order> {
+        match self.0.checked_sub(1) {
+            Some(number) => Some(Order(number)),
+            None => None,
+        }
+    }
+
     /// How many orders lie in `earlier..self`; 0 if `earlier` is not earlier.
     pub const fn since(self, earlier: Order) -> u64 {
         self.0.saturating_sub(earlier.0)

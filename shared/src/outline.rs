@@ -112,7 +112,7 @@ mod tests {
     fn placed(reign: u32, start: u32, kind: MarkKind, at: u64) -> PlacedMark {
         let epoch =
             Epoch { reign, owner: "m".parse().unwrap(), start, incarnation: Incarnation::from_random(7) };
-        let mark = Mark { epoch, kind, reached: vec![], members: vec![] };
+        let mark = Mark { epoch, kind, reached: vec![], members: vec![], first: Order::ZERO };
         PlacedMark { mark, at: Order::new(at), digest: Digest::EMPTY }
     }
 

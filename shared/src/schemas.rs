@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 
 use crate::{
-    Digest, EpochNumber, Incarnation, LogId, MessageId, NodeName, Order, WriteConcern,
+    Digest, EpochNumber, Incarnation, LogId, MessageId, NodeName, Order, WallTime, WriteConcern,
     limits::{MAX_ID_CHARS, MAX_NAME_LENGTH, MAX_SECONDARIES},
 };
 
@@ -30,6 +30,15 @@ word!(
     json_schema!({
         "description": "A place in the log, counted from 0; as a length or an exclusive end, how many places there are.",
         "type": "integer", "minimum": 0, "maximum": u64::MAX, "examples": [7],
+    })
+);
+
+word!(
+    WallTime,
+    "WallTime",
+    json_schema!({
+        "description": "A moment on the master's wall clock, in milliseconds since 1970 (UTC).",
+        "type": "integer", "minimum": 0, "maximum": u64::MAX, "examples": [1_764_412_800_123_u64],
     })
 );
 

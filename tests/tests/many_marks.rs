@@ -237,7 +237,7 @@ impl Secondary {
                     node: name("asks"),
                     incarnation: Incarnation::from_random(5),
                 };
-                let ask = wire::Ask { sender, request: master.asked() };
+                let ask = wire::Ask::new(sender, master.asked());
                 self.core.on_ask(self.now, &ask, String::new(), &self.disk.log);
             }
         }

@@ -256,7 +256,7 @@ async fn a_secondary_that_is_away_lags_and_one_that_follows_does_not() {
         assert_eq!(metrics.value(series), Some(value), "{series}");
     }
     let lines = 3.0
-        * r#"{"order":0,"epoch":"1.0","id":"01a20831-7215-7215-7215-017215721572","message":0}"#.len() as f64;
+        * r#"{"order":0,"epoch":"1.0","at":1764412800123,"id":"01a20831-7215-7215-7215-017215721572","message":0}"#.len() as f64;
     let bytes = metrics.value(r#"replog_secondary_lag_bytes{secondary="s2"}"#).unwrap();
     assert!((lines..2.0 * lines).contains(&bytes), "{bytes} bytes for about {lines}");
     let pushed = metrics.value("replog_push_entries_sum").unwrap();

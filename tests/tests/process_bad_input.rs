@@ -283,3 +283,37 @@ async fn slow_clients_cost_a_connection_and_nothing_else() {
     );
     assert_eq!(cluster.equal_logs(SOON).await.len(), 50);
 }
+
+#[tokio::test]
+async fn a_byte_order_mark_is_named_by_every_reader_of_a_body() {
+    let cluster = Cluster::running().await;
+    let (master, secondary) = (cluster.client(), cluster.reader(1));
+    let marked = |body: &str| format!("\u{feff}{body}").into_bytes();
+    let message = r#"{"message": 1}"#;
+    for (client, method, path, media_type, body) in [
+        (&master, Method::POST, "/messages", "application/json", marked(message)),
+        (
+            &master,
+            Method::POST,
+            "/messages/batch",
+            "application/json",
+            marked(r#"{"messages": [{"message": 1}]}"#),
+        ),
+        (
+            &master,
+            Method::POST,
+            "/messages/batch",
+            "application/x-ndjson",
+            marked(&format!("{message}\n{message}\n")),
+        ),
+        (&master, Method::POST, "/clean", "application/json", marked("{}")),
+        (&secondary, Method::PUT, "/faults", "application/json", marked(r#"{"delay_ms": 1}"#)),
+    ] {
+        let request = client.request(method, path).header("content-type", media_type).body(body);
+        let answer = Answer::of(request.send().await.expect("an answer comes")).await.expect("it is whole");
+        answer.expect_problem(400, "invalid_json", false);
+        let detail = answer.body["detail"].as_str().unwrap_or_default();
+        assert!(detail.contains("byte order mark (EF BB BF)"), "{path}: {detail}");
+    }
+    assert_eq!(master.entries().await.map(|log| log.len()), Some(0));
+}

@@ -64,6 +64,11 @@ impl Description {
         let answer: Value = response.json().await.expect("it is JSON");
         let method = method.as_str().to_ascii_lowercase();
         self.assert_names(&self.media(path, &method, status, &media_type)["schema"], &answer);
+        if status >= 400 {
+            let response = self.followed(&self.0["paths"][path][&method]["responses"][status.to_string()]);
+            let codes = response["x-codes"].as_array().expect("a refusal has codes");
+            assert!(codes.contains(&answer["code"]), "{method} {path}: {answer} is none of {codes:?}");
+        }
         status
     }
 }

@@ -34,7 +34,11 @@ async fn lines_go_in_and_come_out_as_they_are() {
     for client in [client, cluster.reader(1)] {
         assert_eq!(lines(&client, "/messages").await, [json!({"b": 1, "a": 2}), json!("x")]);
         let full = lines(&client, "/full_messages?from=1").await;
-        assert_eq!(full, [json!({"order": 1, "epoch": "1.0", "id": "i", "message": "x"})]);
+        let at = &full[0]["at"];
+        assert!(at.is_u64(), "{full:?}");
+        assert_eq!(full, [json!({"order": 1, "epoch": "1.0", "at": at, "id": "i", "message": "x"})]);
+        let first = lines(&client, "/full_messages?limit=1").await.remove(0);
+        assert_eq!((&first["more"], &first["at"]), (&json!(true), at), "the batch goes on, at the same time");
     }
 }
 

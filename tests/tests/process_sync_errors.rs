@@ -71,6 +71,33 @@ async fn a_secondary_whose_sync_fails_acks_nothing_and_blocks_only_what_needs_it
     assert_eq!(cluster.equal_logs(SOON).await.len(), 22);
 }
 
+/// The next thing that each thread opens finds no descriptor, and no other.
+const NO_DESCRIPTOR: Fault = Fault { calls: "openat", error: "EMFILE", nth: 1 };
+
+#[tokio::test]
+async fn a_shortage_of_descriptors_is_waited_out_and_is_no_fault_of_the_disk() {
+    let mut cluster = Cluster::start(Options::on_disk()).await;
+    let client = cluster.client();
+    client.append_range(0..20, 3).await;
+    let at_master = strike(&cluster.master.process, NO_DESCRIPTOR).await;
+    let at_secondary = strike(&cluster.secondary(1).process, NO_DESCRIPTOR).await;
+    let text = "x".repeat(500_000);
+    for _ in 0..6 {
+        client.append(json!({"message": text, "w": 3})).await.expect_ok(3);
+    }
+    for process in [&cluster.master.process, &cluster.secondaries[0].process] {
+        let log = process.log();
+        assert!(log.contains("waits until a file can be opened") && !log.contains("storage failed"), "{log}");
+    }
+    cluster.master.process.stop().await;
+    cluster.secondary(1).process.stop().await;
+    at_master.end(&mut cluster.master.process);
+    at_secondary.end(&mut cluster.secondary(1).process);
+    cluster.secondary(1).start().await;
+    cluster.master.start().await;
+    assert_eq!(cluster.equal_logs(SOON).await.len(), 26);
+}
+
 /// Saving node.json, making a directory durable, sealing the log.
 #[tokio::test]
 async fn a_node_whose_sync_fails_while_it_starts_says_where_and_changes_nothing() {

@@ -10,14 +10,15 @@ use tokio::{io::AsyncWriteExt as _, net::TcpStream, task::JoinHandle};
 fn follow(client: Client, count: usize) -> JoinHandle<(Vec<Entry>, usize)> {
     tokio::spawn(async move {
         let (mut entries, mut connections): (Vec<Entry>, _) = (Vec::new(), 0);
+        let mut last: Option<String> = None;
         while entries.len() < count {
-            let last = entries.last().map(|entry| entry.order.to_string());
             let mut follower = Follower::come_back(&client, "/tail", last.as_deref()).await;
             connections += 1;
             while entries.len() < count
                 && let Some(event) = follower.next().await
             {
                 entries.push(serde_json::from_str(&event.data).expect("an event is an entry"));
+                last = Some(event.id);
             }
         }
         (entries, connections)
@@ -61,6 +62,34 @@ async fn a_clean_ends_the_following_on_every_node_with_a_word() {
     let mut late =
         Follower::of(&cluster.client(), "/tail", Some("7")).await.expect("the node can be followed");
     assert_eq!(late.next().await.map(|event| event.event), Some("cut".to_owned()));
+}
+
+#[tokio::test]
+async fn who_comes_back_after_a_clean_is_told_so_and_gets_all_of_the_new_log() {
+    let cluster = Cluster::running().await;
+    cluster.client().append_range(0..5, 3).await;
+    let clients = [cluster.client(), cluster.reader(1), cluster.reader(2)];
+    let mut seen = Vec::new();
+    for client in &clients {
+        let mut follower =
+            Follower::of(client, "/tail?from=4", None).await.expect("the node can be followed");
+        seen.push(follower.next().await.expect("an entry comes").id);
+    }
+    assert_eq!(cluster.client().post("/clean", json!({"w": 3})).await.status, 200);
+    cluster.client().append_range(0..7, 3).await;
+    cluster.equal_logs(SOON).await;
+    for (client, id) in clients.iter().zip(&seen) {
+        assert_eq!(id, "1.0/4");
+        let mut follower = Follower::of(client, "/tail", Some(id)).await.expect("the node can be followed");
+        let cut = follower.next().await.expect("a word of the cut comes first");
+        assert_eq!((cut.event.as_str(), cut.id.as_str()), ("cut", ""));
+        for order in 0..7 {
+            assert_eq!(follower.entry().await.order, order);
+        }
+        // An order alone is taken as well, and says nothing of the log that it was seen in.
+        let mut plain = Follower::of(client, "/tail", Some("4")).await.expect("the node can be followed");
+        assert_eq!(plain.entry().await.order, 5);
+    }
 }
 
 /// A client that asks for everything and reads nothing.

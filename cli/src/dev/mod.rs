@@ -8,7 +8,11 @@ use std::{
 };
 
 use clap::Args;
-use replog_host::bus::{InProcessHub, NatsBus, NatsOptions};
+use replog_host::{
+    bus::{InProcessHub, NatsBus, NatsOptions},
+    descriptors,
+    edge::EdgeLimits,
+};
 use replog_shared::{LogName, NodeName, subjects::Subjects};
 
 use crate::{failure::Failure, output};
@@ -81,12 +85,16 @@ impl Dev {
     async fn start(&self, transport: &Transport) -> anyhow::Result<Cluster> {
         let address = |nth: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, self.port + nth));
         let names = self.names()?;
+        let mut limits = EdgeLimits::default();
+        descriptors::fit(&mut limits, names.len() as u64 + 1);
         let mut secondaries = Vec::new();
         for (name, nth) in names.iter().zip(1..) {
-            secondaries.push(self.start_secondary(transport, name.clone(), address(nth)).await?);
+            secondaries
+                .push(self.start_secondary(transport, name.clone(), address(nth), limits.clone()).await?);
         }
         let mut config =
             replog_master::Config::in_process(address(0), self.log.clone(), names, "master".parse()?);
+        config.edge.limits = limits;
         config.allow_clean = true;
         config.advertise_url = Some(format!("http://{}", address(0)));
         let translator = replog_master::app::translator(&config);
@@ -110,8 +118,10 @@ impl Dev {
         transport: &Transport,
         name: NodeName,
         address: SocketAddr,
+        limits: EdgeLimits,
     ) -> anyhow::Result<replog_secondary::Running> {
         let mut config = replog_secondary::Config::in_process(address, self.log.clone(), name);
+        config.edge.limits = limits;
         config.allow_faults = true;
         let translator = replog_secondary::app::translator(&config);
         let (subscriptions, inbox) = (translator.subscriptions(), translator.inbox().to_owned());

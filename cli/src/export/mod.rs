@@ -19,7 +19,7 @@ use crate::{
     output,
 };
 
-/// Write the log to a file, one entry a line: {"order": …, "epoch": …, "id": …, "message": …}.
+/// Write the log to a file, one entry a line: {"order": …, "epoch": …, "at": …, "id": …, "message": …}.
 ///
 /// Any node can be asked. "replog import" reads such a file. With --resume it goes on behind the last entry of the file,
 /// which must be the same in the log. If the log is emptied or cut by a promotion meanwhile, it stops with exit code 1.

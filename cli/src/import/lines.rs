@@ -2,7 +2,7 @@
 
 use std::io::BufRead;
 
-use replog_shared::Digest;
+use replog_shared::{Digest, byte_order_mark};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
@@ -27,6 +27,10 @@ struct Line<'a> {
     _order: Option<u64>,
     #[serde(rename = "epoch")]
     _epoch: Option<String>,
+    #[serde(rename = "at")]
+    _at: Option<u64>,
+    #[serde(rename = "more")]
+    _more: Option<bool>,
 }
 
 /// What is sent of it; the message as its text stands in the file.
@@ -77,8 +81,13 @@ impl<R: BufRead> Items<R> {
                 return Ok(None);
             }
             self.bytes += read as u64;
-            if !line.trim_ascii().is_empty() {
-                return self.item(line.trim_ascii()).map(Some);
+            // No JSON begins with it; files that were joined have it in their middle, too.
+            let text = byte_order_mark::skip_bytes(line.trim_ascii()).trim_ascii();
+            if let Some(reason) = byte_order_mark::complaint("it", text).filter(|_| self.number == 1) {
+                return Err(self.bad(reason));
+            }
+            if !text.is_empty() {
+                return self.item(text).map(Some);
             }
         }
     }
@@ -139,8 +148,23 @@ mod tests {
 
     #[test]
     fn what_was_exported_keeps_its_ids_and_its_text() {
-        let line = r#"{"order":3,"epoch":"1.0","id":"a","message":{"b":1.10,"a":2}}"#;
+        let line = r#"{"order":3,"epoch":"1.0","at":7,"id":"a","more":true,"message":{"b":1.10,"a":2}}"#;
         assert_eq!(sent(line, false), [r#"{"id":"a","message":{"b":1.10,"a":2}}"#]);
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_passed_over_also_where_files_were_joined() {
+        let line = "{\"id\":\"a\",\"message\":1}\n";
+        let marked = format!("\u{feff}{line}\u{feff}{line}\u{feff}\n");
+        assert_eq!(sent(&marked, false), [line.trim(), line.trim()]);
+        assert_eq!(sent("\u{feff}1\n", true), sent("1\n", true), "nor is it a part of an id");
+    }
+
+    #[test]
+    fn text_in_utf_16_is_named() {
+        let utf_16: Vec<u8> = "\u{feff}1\n".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        let refusal = Items::new(&utf_16[..], true, None).next().err().map(|failure| failure.to_string());
+        assert!(refusal.as_ref().is_some_and(|text| text.contains("UTF-16 (FF FE)")), "{refusal:?}");
     }
 
     #[test]

@@ -63,7 +63,7 @@ mod tests {
 
     use replog_disk::{NodeFile, OpenMode, OpenOptions, SegmentSizes};
     use replog_shared::{
-        Durability, Epoch, Incarnation, Lines, Mark, MarkKind,
+        Durability, Epoch, Incarnation, Lines, Mark, MarkKind, Order,
         store::{LogView as _, Store as _},
     };
 
@@ -77,7 +77,8 @@ mod tests {
         let options = OpenOptions { level, with_ids: false, mode, closed_at: None, segments };
         let (mut store, _) = replog_disk::open(&dir, options, || {}).unwrap();
         let epoch = Epoch { reign: 1, owner: name, start: 1, incarnation: Incarnation::from_random(1) };
-        let mark = Mark { epoch, kind: MarkKind::Start, reached: vec![], members: vec![] };
+        let mark =
+            Mark { epoch, kind: MarkKind::Start, reached: vec![], members: vec![], first: Order::ZERO };
         assert!(store.append(&Lines::of_mark(mark, store.tip())));
         let tip = store.tip().clone();
         store.close().unwrap();

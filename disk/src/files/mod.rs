@@ -1,6 +1,7 @@
 //! What the log needs of a file system, so that tests can put a disk that fails in its place.
 
 mod real;
+mod shortage;
 #[cfg(any(test, feature = "simulation"))]
 pub mod simulated;
 

@@ -8,7 +8,7 @@ use std::{
     sync::Arc,
 };
 
-use super::{DirLock, File, Files};
+use super::{DirLock, File, Files, shortage::wait_out};
 
 /// The operating system's file system.
 #[derive(Clone, Copy, Debug, Default)]
@@ -16,17 +16,20 @@ pub struct RealFiles;
 
 impl Files for RealFiles {
     fn create(&self, path: &Path) -> io::Result<Arc<dyn File>> {
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?;
-        Ok(Arc::new(file))
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(true);
+        Ok(Arc::new(wait_out(path, || options.open(path))?))
     }
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn File>> {
-        Ok(Arc::new(OpenOptions::new().read(true).write(true).open(path)?))
+        let mut options = OpenOptions::new();
+        options.read(true).write(true);
+        Ok(Arc::new(wait_out(path, || options.open(path))?))
     }
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
         let name = |entry: io::Result<fs::DirEntry>| Ok(entry?.file_name().to_string_lossy().into_owned());
-        fs::read_dir(dir)?.map(name).collect()
+        wait_out(dir, || fs::read_dir(dir))?.map(name).collect()
     }
 
     fn create_dir(&self, dir: &Path) -> io::Result<()> {
@@ -42,11 +45,13 @@ impl Files for RealFiles {
     }
 
     fn sync_dir(&self, dir: &Path) -> io::Result<()> {
-        fs::File::open(dir)?.sync_all()
+        wait_out(dir, || fs::File::open(dir))?.sync_all()
     }
 
     fn lock(&self, path: &Path) -> io::Result<Option<DirLock>> {
-        let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
+        let mut options = OpenOptions::new();
+        options.read(true).write(true).create(true).truncate(false);
+        let file = wait_out(path, || options.open(path))?;
         match file.try_lock() {
             Ok(()) => Ok(Some(Box::new(file))),
             Err(TryLockError::WouldBlock) => Ok(None),

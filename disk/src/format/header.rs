@@ -8,8 +8,11 @@ use super::frame::word;
 pub(crate) const HEADER_BYTES: usize = 64;
 
 const MAGIC: [u8; 8] = *b"replog\x00\xff";
-/// The version of the format. A program refuses versions above its own (docs/FORMAT.md, "Versions").
-const VERSION: u32 = 1;
+/// The version of the format that is written. Version 1 differs in its lines alone, which are read as well. A program
+/// refuses versions above its own (docs/FORMAT.md, "Versions").
+const VERSION: u32 = 2;
+/// The oldest version that is read.
+const OLDEST_VERSION: u32 = 1;
 /// Where the header's own checksum stands: behind all that it guards.
 const CRC_AT: usize = HEADER_BYTES - 4;
 
@@ -58,7 +61,7 @@ impl Header {
             return Err(HeaderError::Damaged);
         }
         let version = word(bytes, 8, 4) as u32;
-        if version != VERSION {
+        if !(OLDEST_VERSION..=VERSION).contains(&version) {
             return Err(HeaderError::NewerVersion { found: version });
         }
         let marks = u32::try_from(word(bytes, 24, 8)).map_err(|_| HeaderError::Damaged)?;
@@ -90,13 +93,19 @@ mod tests {
         }
     }
 
-    #[test]
-    fn a_newer_version_is_refused_and_not_called_damage() {
-        let header = Header { salt: 1, start: Place::START, digest: Digest::EMPTY };
+    fn of_version(version: u32, header: Header) -> [u8; HEADER_BYTES] {
         let mut bytes = header.encode();
-        bytes[8] = 2;
+        bytes[8..12].copy_from_slice(&version.to_le_bytes());
         let crc = crc32fast::hash(&bytes[..CRC_AT]);
         bytes[CRC_AT..].copy_from_slice(&crc.to_le_bytes());
-        assert_eq!(Header::decode(&bytes), Err(HeaderError::NewerVersion { found: 2 }));
+        bytes
+    }
+
+    #[test]
+    fn a_newer_version_is_refused_and_not_called_damage_and_an_older_one_is_read() {
+        let header = Header { salt: 1, start: Place::START, digest: Digest::EMPTY };
+        assert_eq!(Header::decode(&of_version(3, header)), Err(HeaderError::NewerVersion { found: 3 }));
+        assert_eq!(Header::decode(&of_version(1, header)), Ok(header));
+        assert_eq!(header.encode(), of_version(2, header), "what is written is of the newest");
     }
 }

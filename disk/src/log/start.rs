@@ -8,7 +8,7 @@ use std::{
 use replog_shared::{
     PlacedMark,
     lines::Tip,
-    store::{IdIndex, LineChunks},
+    store::{IdIndex, LineChunks, UnfinishedBatches},
 };
 
 use super::{
@@ -35,6 +35,7 @@ impl DiskStore {
     ) -> DiskStore {
         let log_bytes = parts.segments.iter().map(|segment| segment.end).sum();
         let durable = parts.tip.place;
+        let unfinished = UnfinishedBatches::of(&parts.tip);
         let spares = Arc::new(Spares::new(parts.dir.files.clone(), parts.dir.log.clone()));
         let shared = Arc::new(Shared {
             dir: parts.dir,
@@ -43,7 +44,16 @@ impl DiskStore {
             pipe: Pipe::new(options.level, durable, wake),
         });
         let threads = start_threads(&shared, &spares, options, log_bytes);
-        DiskStore { shared, marks: parts.marks, tip: parts.tip, durable, ids: parts.ids, spares, threads }
+        DiskStore {
+            shared,
+            marks: parts.marks,
+            tip: parts.tip,
+            durable,
+            unfinished,
+            ids: parts.ids,
+            spares,
+            threads,
+        }
     }
 }
 

@@ -5,9 +5,12 @@ use std::{ops::ControlFlow, path::PathBuf, sync::Arc, thread::JoinHandle};
 use bytes::Bytes;
 use replog_shared::{
     Digest, Lines, MessageId, Order, Place, PlacedMark,
-    entry::EntryLine,
+    entry::{EntryLine, goes_on},
     lines::Tip,
-    store::{Cut, IdIndex, LineChunks, LogView, ReadError, Store, StoreError, StoreFigures, digest_at_mark},
+    store::{
+        Cut, IdIndex, LineChunks, LogView, ReadError, Store, StoreError, StoreFigures, UnfinishedBatches,
+        digest_at_mark, tip_of_cut,
+    },
 };
 
 use super::{
@@ -30,6 +33,7 @@ pub struct DiskStore {
     pub(super) marks: Vec<PlacedMark>,
     pub(super) tip: Tip,
     pub(super) durable: Place,
+    pub(super) unfinished: UnfinishedBatches,
     /// Only where ids are looked up: on a master.
     pub(super) ids: Option<IdIndex>,
     pub(super) spares: Arc<Spares>,
@@ -43,6 +47,10 @@ impl LogView for DiskStore {
 
     fn durable(&self) -> Place {
         self.durable
+    }
+
+    fn visible_through(&self) -> Order {
+        self.unfinished.visible_through(self.durable.length)
     }
 
     fn marks(&self) -> &[PlacedMark] {
@@ -68,6 +76,25 @@ impl LogView for DiskStore {
     fn entry(&self, order: Order) -> Option<Bytes> {
         let recent = read(&self.shared.tail).line(order).map(Bytes::copy_from_slice);
         recent.or_else(|| self.old_entry(order, |line, _| Bytes::copy_from_slice(line)))
+    }
+
+    fn batch_end(&self, order: Order) -> Order {
+        let (mut end, mut more) = (order, true);
+        let first = read(&self.shared.tail).first();
+        if order < first {
+            // The store has failed if they cannot be read.
+            let _poisoned = self.shared.walk(order, first, INDEX_STRIDE_BYTES as usize, |line| {
+                if !line.is_mark {
+                    (end, more) = (line.order.next(), goes_on(line.line));
+                }
+                if more { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+            });
+        }
+        let tail = read(&self.shared.tail);
+        while let Some(line) = tail.line(end).filter(|_| more) {
+            (end, more) = (end.next(), goes_on(line));
+        }
+        end
     }
 
     fn size(&self, from: Order, to: Order) -> usize {
@@ -199,11 +226,13 @@ impl Store for DiskStore {
         }
         self.marks.extend_from_slice(lines.marks());
         self.tip = lines.tip().clone();
+        self.unfinished.on_run(&self.tip);
         true
     }
 
     fn refresh(&mut self) -> Result<(), StoreError> {
         self.durable = self.shared.pipe.durable()?;
+        self.unfinished.forget_before(self.durable.length);
         self.forget_old_lines();
         Ok(())
     }
@@ -225,11 +254,14 @@ impl Store for DiskStore {
         let digest = self.digest_at(place);
         self.failure().map_or(Ok(()), Err)?;
         let digest = digest.ok_or(StoreError::NoSuchPlace { place })?;
+        let tip = tip_of_cut(self, place, digest);
+        self.failure().map_or(Ok(()), Err)?;
         self.shared.pipe.seal()?;
         let cut = CutAt::new(place, digest, self.tip.place.length, &self.marks);
         let quarantined = if place == self.tip.place { None } else { self.cut(&cut, kept)? };
         self.marks.truncate(place.marks as usize);
-        self.tip = Tip { place, digest, epoch: self.marks.last().map(|placed| placed.mark.epoch.clone()) };
+        self.tip = tip;
+        self.unfinished = UnfinishedBatches::of(&self.tip);
         self.durable = place;
         self.shared.pipe.on_cut(place);
         if let Some(ids) = &mut self.ids {

@@ -9,7 +9,7 @@ mod scan;
 
 use std::path::PathBuf;
 
-use replog_shared::{Digest, Durability, Epoch, Place, lines::Tip, store::LineChunks};
+use replog_shared::{Digest, Durability, Epoch, Order, Place, WallTime, lines::Tip, store::LineChunks};
 
 pub use data_dir::{DataDir, DataDirError};
 pub use log_end::LogEnd;
@@ -117,6 +117,10 @@ pub struct CheckReport {
     pub epoch: Option<Epoch>,
     /// Its digest.
     pub digest: Digest,
+    /// When its last entry was appended, if that says so.
+    pub at: Option<WallTime>,
+    /// Where the batch begins in the middle of which it ends.
+    pub batch: Option<Order>,
     /// Segments that were checked.
     pub segments: usize,
     /// Their bytes.
@@ -156,10 +160,11 @@ pub fn open(
 }
 
 fn parts(dir: &DataDir, recovered: Recovered) -> Parts {
-    let Recovered { segments, marks, ids, place, digest, entry_digest, trailing_marks, .. } = recovered;
+    let Recovered { segments, marks, ids, place, digest, entry_digest, trailing_marks, at, batch, .. } =
+        recovered;
     let epoch = marks.last().map(|placed| placed.mark.epoch.clone());
     let tail = LineChunks::behind(place.length, entry_digest, &trailing_marks, digest);
-    Parts { dir: dir.clone(), segments, tail, marks, tip: Tip { place, digest, epoch }, ids }
+    Parts { dir: dir.clone(), segments, tail, marks, tip: Tip { place, digest, epoch, at, batch }, ids }
 }
 
 fn tell(report: &OpenReport) {

@@ -7,7 +7,7 @@
 
 use std::path::{Path, PathBuf};
 
-use replog_shared::{Digest, Place, PlacedMark, store::IdIndex};
+use replog_shared::{Digest, Order, Place, PlacedMark, WallTime, store::IdIndex};
 
 use super::{
     CheckReport, CutAtDamage, DataDir, LogEnd, OpenMode, OpenOptions, OpenReport, TornTail,
@@ -33,6 +33,10 @@ pub(super) struct Recovered {
     /// The digest through the last entry, and the lines of the marks behind it.
     pub(super) entry_digest: Digest,
     pub(super) trailing_marks: Vec<u8>,
+    /// When the last entry was appended, if that says so.
+    pub(super) at: Option<WallTime>,
+    /// Where the batch begins in the middle of which the log ends.
+    pub(super) batch: Option<Order>,
     /// Where it must not end before.
     closed_at: Option<LogEnd>,
 }
@@ -106,8 +110,8 @@ pub(super) fn check(dir: &DataDir, closed_at: Option<LogEnd>) -> Result<CheckRep
     }
     let epoch = recovered.marks.last().map(|placed| placed.mark.epoch.clone());
     let bytes = recovered.segments.iter().map(|one| one.end).sum();
-    let Recovered { place, digest, .. } = recovered;
-    Ok(CheckReport { place, epoch, digest, segments: paths.len(), bytes, torn_tail })
+    let Recovered { place, digest, at, batch, .. } = recovered;
+    Ok(CheckReport { place, epoch, digest, at, batch, segments: paths.len(), bytes, torn_tail })
 }
 
 fn torn(path: &Path, scan: &Scan, keep: u64) -> TornTail {
@@ -237,8 +241,12 @@ impl Recovered {
         }
         if let Some(digest) = scan.entry_digest {
             self.entry_digest = digest;
+            self.at = scan.at;
             self.trailing_marks.clear();
         }
+        // A batch may lie in several segments of a node that got it in parts.
+        let goes_on = scan.batch == Some(scan.header.start.length);
+        self.batch = scan.batch.map(|begins| self.batch.filter(|_| goes_on).unwrap_or(begins));
         self.trailing_marks.extend_from_slice(&scan.trailing_marks);
         self.marks.extend(scan.marks);
         (self.place, self.digest) = (scan.place, scan.digest);

@@ -2,7 +2,7 @@
 
 use std::{io, path::Path, sync::Arc};
 
-use replog_shared::{Digest, Mark, Place, PlacedMark, entry::EntryLine, store::IdHash};
+use replog_shared::{Digest, Mark, Order, Place, PlacedMark, WallTime, entry::EntryLine, store::IdHash};
 
 use crate::{
     files::{File, Files, read_full},
@@ -28,6 +28,10 @@ pub(super) struct Scan {
     /// The digest through its last entry, if it has one, and the lines of the marks behind that.
     pub(super) entry_digest: Option<Digest>,
     pub(super) trailing_marks: Vec<u8>,
+    /// When its last entry was appended, if that says so.
+    pub(super) at: Option<WallTime>,
+    /// Where the batch begins in the middle of which the segment ends; its own beginning if that is not in it.
+    pub(super) batch: Option<Order>,
     /// Behind the last sound frame.
     pub(super) end: u64,
     /// Behind the last line.
@@ -71,6 +75,8 @@ impl Scan {
             digest: header.digest,
             entry_digest: None,
             trailing_marks: Vec::new(),
+            at: None,
+            batch: None,
             end: start,
             lines_end: start,
             whole_end: start,
@@ -122,6 +128,7 @@ impl Scan {
         self.place.marks = self.place.marks.checked_add(1).ok_or("more marks than a log can have")?;
         self.marks.push(PlacedMark { mark, at: self.place.length, digest: self.digest });
         self.trailing_marks.extend_from_slice(line);
+        self.batch = None;
         Ok(())
     }
 
@@ -136,6 +143,8 @@ impl Scan {
         self.entry_digest = Some(self.digest);
         self.trailing_marks.clear();
         self.index.on_entry(end);
+        self.at = entry.at;
+        self.batch = if entry.more { self.batch.or(Some(entry.order)) } else { None };
         self.place.length = self.place.length.next();
         Ok(())
     }

@@ -8,7 +8,8 @@ use std::{
 
 use bytes::Bytes;
 use replog_shared::{
-    Durability, Epoch, Incarnation, Lines, Mark, MarkKind, Message, MessageId, Order, Place, entry,
+    Durability, Epoch, Incarnation, Lines, Mark, MarkKind, Message, MessageId, Order, Place, WallTime,
+    entry::{self, EntryHead},
     lines::Tip,
     store::{LogView, Reader, Store, StoreError},
 };
@@ -42,7 +43,7 @@ pub(super) fn root() -> PathBuf {
 pub(super) fn mark(start: u32) -> Mark {
     let owner = "m".parse().unwrap();
     let epoch = Epoch { reign: 1, owner, start, incarnation: Incarnation::from_random(1) };
-    Mark { epoch, kind: MarkKind::Start, reached: vec![], members: vec![] }
+    Mark { epoch, kind: MarkKind::Start, reached: vec![], members: vec![], first: Order::ZERO }
 }
 
 /// A run of `count` entries that continues `tip`, behind a mark if asked for.
@@ -58,7 +59,8 @@ pub(super) fn run(tip: &Tip, count: u64, size: usize, with_mark: bool) -> Lines 
         let order = tip.place.length.plus(nth);
         let message = Message::from_json(Bytes::from(format!("\"{}\"", "x".repeat(size)))).unwrap();
         let id = id_of(order);
-        entry::encode(&mut bytes, order, number.unwrap(), &id, &message);
+        let head = EntryHead { order, epoch: number.unwrap(), at: WallTime::from_ms(7), more: false };
+        entry::encode(&mut bytes, head, &id, &message);
     }
     Lines::checked(bytes.into(), tip).unwrap()
 }

@@ -2,6 +2,8 @@
 
 use std::{fmt, str::FromStr};
 
+use replog_shared::byte_order_mark;
+
 use super::{
     Scopes, TokenHash, UnknownScope,
     limits::{MAX_NAME_CHARACTERS, MAX_TOKENS},
@@ -78,10 +80,11 @@ impl fmt::Display for TokenEntry {
     }
 }
 
-/// The entries of a file, or the number of a line and what is wrong with it. From `#` on, a line is a comment.
+/// The entries of a file, or the number of a line and what is wrong with it. From `#` on, a line is a comment. A byte
+/// order mark before the first line is passed over.
 pub(super) fn parse(text: &str) -> Result<Vec<TokenEntry>, (usize, TokenLineError)> {
     let mut entries: Vec<(usize, TokenEntry)> = Vec::new();
-    for (number, line) in (1..).zip(text.lines()) {
+    for (number, line) in (1..).zip(byte_order_mark::skip(text).lines()) {
         let line = line.split('#').next().unwrap_or_default();
         if line.trim().is_empty() {
             continue;
@@ -122,6 +125,13 @@ mod tests {
         let file = format!("# who\n\n  {written}  # until May\n{}\r\n", line("ops", "admin", "t"));
         let entries = parse(&file).unwrap();
         assert_eq!((entries.len(), entries[0].to_string()), (2, written));
+    }
+
+    #[test]
+    fn a_byte_order_mark_before_the_first_line_is_no_part_of_it() {
+        let entries = parse(&format!("\u{feff}{}\n", line("ci", "read", "s"))).unwrap();
+        assert_eq!(entries[0].name, "ci");
+        assert_eq!(parse("\u{feff}# nobody\n").unwrap().len(), 0);
     }
 
     #[test]

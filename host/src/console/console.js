@@ -40,8 +40,10 @@ async function send(method, path, body) {
 }
 
 // Server-sent events by fetch: EventSource sends no token.
-async function* events(path, signal) {
-  const response = await call(path, { signal, headers: { accept: "text/event-stream" } });
+async function* events(path, signal, seen) {
+  const headers = { accept: "text/event-stream" };
+  if (seen) headers["last-event-id"] = seen;
+  const response = await call(path, { signal, headers });
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   let rest = "";
   for (;;) {
@@ -50,10 +52,11 @@ async function* events(path, signal) {
     const blocks = (rest + value).split("\n\n");
     rest = blocks.pop();
     for (const block of blocks) {
-      const event = { type: "message", data: "" };
+      const event = { type: "message", data: "", id: "" };
       for (const line of block.split("\n")) {
         if (line.startsWith("data:")) event.data += line.slice(5).trimStart();
         else if (line.startsWith("event:")) event.type = line.slice(6).trim();
+        else if (line.startsWith("id:")) event.id = line.slice(3).trim();
       }
       if (event.data) yield event;
     }
@@ -65,12 +68,12 @@ const pause = (ms, signal) => new Promise(resolve => {
   signal?.addEventListener("abort", () => { clearTimeout(timer); resolve(); });
 });
 
-// Follows a stream for ever; `path` is asked anew for each connection.
-async function follow(path, take, signal) {
+// Follows a stream for ever; `path` and the id that was `seen` last are asked anew for each connection.
+async function follow(path, take, signal, seen = () => "") {
   let delay = RETRY_MS[0];
   while (!signal?.aborted) {
     try {
-      for await (const event of events(path(), signal)) {
+      for await (const event of events(await path(), signal, seen())) {
         delay = RETRY_MS[0];
         take(event);
       }
@@ -258,16 +261,24 @@ const read = line => {
 
 function tail() {
   const stream = page.tail = new AbortController();
-  const from = () => page.entries.length ? page.entries.at(-1).order + 1 : Math.max(0, page.state.length - FIRST_ROWS);
-  follow(() => `tail?from=${from()}`, event => {
-    if (stream.signal.aborted || event.type !== "message") return;
-    const entry = read(event.data);
+  let length = page.state.length;
+  // Behind a cut, the last state may be that of the log before it.
+  const newest = async () => length ??= (await (await call("health")).json()).length;
+  const from = async () => page.entries.length ? page.entries.at(-1).order + 1 : Math.max(0, await newest() - FIRST_ROWS);
+  follow(async () => `tail?from=${await from()}`, event => {
+    if (stream.signal.aborted) return;
+    if (event.type === "cut") {
+      [page.entries, length] = [[], null];
+      return draw();
+    }
+    if (event.type !== "message") return;
+    const entry = { ...read(event.data), seen: event.id };
     const last = page.entries.at(-1);
     if (last && entry.order !== last.order + 1) return;
     page.entries.push(entry);
     if (page.entries.length > MAX_ROWS) page.entries.splice(0, page.entries.length - MAX_ROWS);
     draw();
-  }, stream.signal);
+  }, stream.signal, () => page.entries.at(-1)?.seen);
 }
 
 async function older() {

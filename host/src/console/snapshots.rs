@@ -119,7 +119,8 @@ impl<L> Watched<L> {
             }
             if self.sent_at.elapsed() >= KEEP_ALIVE {
                 self.sent_at = Instant::now();
-                return Some(Bytes::from_static(b": alive\n\n"));
+                // No blank line: it would end an event, and some readers give out an empty one.
+                return Some(Bytes::from_static(b": alive\n"));
             }
         }
     }
@@ -149,7 +150,7 @@ mod tests {
         let mut body = response.into_body().into_data_stream();
         assert_eq!(next(&mut body).await.unwrap(), "event: state\ndata: 1\n\n");
         let started = Instant::now();
-        assert_eq!(next(&mut body).await.unwrap(), ": alive\n\n");
+        assert_eq!(next(&mut body).await.unwrap(), ": alive\n");
         assert!(started.elapsed() >= KEEP_ALIVE - LOOK_INTERVAL);
         state.store(2, Ordering::Relaxed);
         assert_eq!(next(&mut body).await.unwrap(), "event: state\ndata: 2\n\n");

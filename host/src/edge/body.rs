@@ -169,6 +169,8 @@ pub(super) struct AnswerBody {
     body: Body,
     watch: Arc<Watch>,
     unending: bool,
+    /// All of it was given.
+    ended: bool,
 }
 
 impl AnswerBody {
@@ -176,13 +178,13 @@ impl AnswerBody {
         if unending {
             watch.on_unending();
         }
-        Self { body, watch, unending }
+        Self { body, watch, unending, ended: false }
     }
 }
 
 impl Drop for AnswerBody {
     fn drop(&mut self) {
-        self.watch.on_answered();
+        self.watch.on_answered(self.ended || self.body.is_end_stream());
     }
 }
 
@@ -201,6 +203,7 @@ impl http_body::Body for AnswerBody {
         if self.unending {
             self.watch.on_piece();
         }
+        self.ended = frame.is_none();
         Poll::Ready(frame)
     }
 

@@ -6,16 +6,14 @@ use http::Request;
 use http_body::Body as _;
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
 use hyper_util::rt::TokioIo;
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    select, time,
-};
+use tokio::{select, time};
 use tokio_util::sync::CancellationToken;
 
 use super::{
     EdgeLimits,
     framing::BodyLength,
     service::Service,
+    socket::Socket,
     stream::Overtaken,
     watch::{MIN_BUFFER_BYTES, Watch},
     wire::Wire,
@@ -29,7 +27,7 @@ pub struct ClientAddress(pub SocketAddr);
 /// Serves requests until the client leaves, a deadline passes, or, after `shutdown`, the running request
 /// is answered.
 pub(super) async fn serve(
-    socket: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
+    socket: impl Socket,
     client: SocketAddr,
     service: Arc<Service>,
     shutdown: CancellationToken,

@@ -3,19 +3,15 @@
 use std::{net::SocketAddr, sync::Arc};
 
 use http::HeaderMap;
-use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::io::DuplexStream;
 use tokio_util::sync::CancellationToken;
 
-use super::{EdgeLimits, Routes, compression, connection, service::Service};
+use super::{EdgeLimits, Routes, compression, connection, service::Service, site::Sites};
 use crate::auth::Gate;
 
 /// Serves one connection, as [`super::serve`] does with those that it accepts.
-pub async fn serve_one(
-    socket: impl AsyncRead + AsyncWrite + Send + Unpin + 'static,
-    routes: Routes,
-    limits: EdgeLimits,
-) {
-    let service = Service::new(routes.behind(&Gate::OPEN), Arc::new(limits));
+pub async fn serve_one(socket: DuplexStream, routes: Routes, limits: EdgeLimits) {
+    let service = Service::new(routes.behind(&Gate::OPEN), Arc::new(limits), Sites::default());
     let client = SocketAddr::from(([127, 0, 0, 1], 1));
     connection::serve(socket, client, Arc::new(service), CancellationToken::new()).await;
 }

@@ -10,6 +10,7 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, header};
 use http_body::Body as _;
 use http_body_util::BodyExt;
+use replog_shared::{Code, byte_order_mark};
 use serde::{
     Deserialize, Deserializer,
     de::{MapAccess, Visitor, value::MapAccessDeserializer},
@@ -19,7 +20,6 @@ use super::{
     Problem,
     body::{BodyError, too_large},
 };
-use replog_shared::Code;
 
 /// A request's body, read whole: UTF-8 that calls itself JSON, not parsed yet.
 ///
@@ -63,9 +63,18 @@ impl JsonBody {
     /// # Errors
     /// 400 with the field to blame, where it is one, and the place.
     pub fn parse<'a, T: Deserialize<'a>>(&'a self) -> Result<T, Problem> {
-        let text = std::str::from_utf8(&self.0).map_err(|error| not_utf8(error.valid_up_to()))?;
+        let text =
+            std::str::from_utf8(&self.0).map_err(|error| self.marked(not_utf8(error.valid_up_to())))?;
         let parsed = serde_json::from_str::<Object<T>>(text);
-        parsed.map(|object| object.0).map_err(|error| refuse::<Object<T>>(text, &error))
+        parsed.map(|object| object.0).map_err(|error| self.marked(refuse::<Object<T>>(text, &error)))
+    }
+}
+
+impl JsonBody {
+    /// A refusal, or the one reason for it that nobody sees in an editor. JSON that programs exchange has no byte order
+    /// mark (RFC 8259, 8.1), so it is refused and not passed over.
+    fn marked(&self, refusal: Problem) -> Problem {
+        byte_order_mark::complaint("The body", &self.0).map_or(refusal, |reason| invalid_json(reason + "."))
     }
 }
 
@@ -384,6 +393,21 @@ mod tests {
     }
 
     #[test]
+    fn a_byte_order_mark_is_named() {
+        for (mark, name) in [("\u{feff}", "EF BB BF"), ("\u{feff}x", "EF BB BF")] {
+            let (field, detail) = refusal(format!("{mark}{{\"message\": 1}}"));
+            assert!(
+                field.is_none() && detail.contains("byte order mark") && detail.contains(name),
+                "{detail}"
+            );
+        }
+        let utf_16: Vec<u8> = "\u{feff}{}".encode_utf16().flat_map(u16::to_le_bytes).collect();
+        assert!(refusal(utf_16).1.contains("UTF-16 (FF FE)"));
+        let (_, detail) = refusal("{\"message\": 1}\u{feff}");
+        assert!(!detail.contains("byte order mark"), "{detail}");
+    }
+
+    #[test]
     fn a_wrong_element_is_named() {
         for (element, field) in [
             (r#"{"message": 1, "w": "2"}"#, "messages[1].w"),
@@ -413,9 +437,7 @@ mod tests {
 
     #[test]
     fn broken_json_is_refused_with_its_place() {
-        for text in
-            [r#"{"message": NaN}"#, r#"{"message": 1} {}"#, r#"{"message": "#, "\u{feff}{}", "nonsense"]
-        {
+        for text in [r#"{"message": NaN}"#, r#"{"message": 1} {}"#, r#"{"message": "#, "nonsense"] {
             let (field, detail) = refusal(text);
             assert_eq!(field, None);
             assert!(detail.contains("not valid JSON") && detail.contains("line 1 column"), "{detail}");

@@ -10,7 +10,8 @@
 //! A connection, from the outside in: `handshake` makes TLS of it where there is a certificate (`tls`),
 //! `connection` drives it and holds its deadlines, `wire` is its
 //! socket, `watch` knows what it is doing and `framing` where each request begins, `service` checks a request,
-//! routes it, and sees to it that every refusal is a problem document, `body` meters what comes in and notices
+//! routes it, and sees to it that every refusal is a problem document, `site` refuses changes that another site's page
+//! asks for, `body` meters what comes in and notices
 //! when an answer is out.
 
 pub mod accept;
@@ -31,6 +32,8 @@ mod rate;
 mod routes;
 mod serve;
 mod service;
+mod site;
+mod socket;
 pub mod stream;
 mod tls;
 mod watch;

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use replog_shared::Code;
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -16,8 +17,10 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use super::{EdgeLimits, EdgeOptions, Problem, Routes, connection, handshake::Handshakes, service::Service};
-use replog_shared::Code;
+use super::{
+    EdgeLimits, EdgeOptions, Problem, Routes, connection, handshake::Handshakes, service::Service,
+    site::Sites,
+};
 
 /// How long the loop rests after an error that will not go away by itself, such as no free descriptor.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
@@ -35,10 +38,11 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(15);
 pub async fn serve(listener: TcpListener, routes: Routes, options: EdgeOptions, shutdown: CancellationToken) {
     warn_of_tokens_in_the_clear(&listener, &options);
     let limits = Arc::new(options.limits);
+    let sites = Sites { needs_token: options.gate.tokens().is_some() };
     let router = routes.behind(&options.gate);
     let handshakes = options.tls.map(|tls| Arc::new(Handshakes::new(tls, Arc::clone(&limits))));
     let mut server = Server {
-        service: Arc::new(Service::new(router, Arc::clone(&limits))),
+        service: Arc::new(Service::new(router, Arc::clone(&limits), sites)),
         limits,
         handshakes,
         shutdown,

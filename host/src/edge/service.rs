@@ -14,6 +14,7 @@ use super::{
     body::{AnswerBody, Arriving, RequestBody, too_large},
     problem::ProblemCode,
     rate::Rate,
+    site::Sites,
     stream::Unending,
     watch::Watch,
 };
@@ -28,12 +29,13 @@ pub(super) struct Service {
     limits: Arc<EdgeLimits>,
     arriving: Arriving,
     rate: Option<Rate>,
+    sites: Sites,
 }
 
 impl Service {
-    pub(super) fn new(router: Router, limits: Arc<EdgeLimits>) -> Self {
+    pub(super) fn new(router: Router, limits: Arc<EdgeLimits>, sites: Sites) -> Self {
         let rate = limits.max_requests_per_second.map(Rate::new);
-        Self { router, limits, arriving: Arriving::default(), rate }
+        Self { router, limits, arriving: Arriving::default(), rate, sites }
     }
 
     pub(super) fn limits(&self) -> &Arc<EdgeLimits> {
@@ -47,7 +49,8 @@ impl Service {
         watch: Arc<Watch>,
     ) -> Result<Response<AnswerBody>, Infallible> {
         let asked = Asked::of(&request);
-        let response = match self.check(&request, &watch) {
+        let version = request.version();
+        let mut response = match self.check(&request, &watch) {
             Ok(()) => self.route(request, &watch).await,
             Err(problem) => {
                 watch.on_unread();
@@ -57,6 +60,15 @@ impl Service {
         };
         note_refusal(asked, &response);
         let unending = response.extensions().get::<Unending>().is_some();
+        let until_close = version < Version::HTTP_11 && response.body().size_hint().exact().is_none();
+        if until_close {
+            response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+            watch.on_until_close();
+        }
+        if version < Version::HTTP_11 && response.headers().contains_key(header::CONNECTION) {
+            // To a later version hyper adds `keep-alive`, and closes all the same.
+            *response.version_mut() = Version::HTTP_10;
+        }
         Ok(response.map(|body| AnswerBody::new(body, watch, unending)))
     }
 
@@ -72,6 +84,12 @@ impl Service {
         if announced > limit as u64 { Err(too_large(limit)) } else { Ok(()) }
     }
 
+    fn check_client(&self, request: &Request<RequestBody>) -> Result<(), Problem> {
+        let client = request.extensions().get();
+        self.check_rate(client)?;
+        self.sites.check(request.method(), request.headers(), client)
+    }
+
     fn check_rate(&self, client: Option<&ClientAddress>) -> Result<(), Problem> {
         match (&self.rate, client) {
             (Some(rate), Some(ClientAddress(client))) => rate.check(client.ip()),
@@ -83,7 +101,7 @@ impl Service {
         let asked = (request.method().clone(), request.uri().clone());
         let arriving = self.arriving.clone();
         let request = request.map(|body| RequestBody::new(body, Arc::clone(watch), arriving));
-        if let Err(problem) = self.check_rate(request.extensions().get()) {
+        if let Err(problem) = self.check_client(&request) {
             return problem.into_response();
         }
         let routed = self.router.clone().call(request);

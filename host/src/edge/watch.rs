@@ -35,10 +35,24 @@ struct State {
     unread: bool,
     /// The answer has no end of its own.
     unending: bool,
+    /// How the client learns that the answer is whole.
+    end: End,
     /// A piece of an unending answer is not out yet; who wants to give the next one is woken when it is.
     piece: Piece,
     /// The server stops.
     stopping: bool,
+}
+
+/// How a client learns that an answer is whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum End {
+    /// By its length, or by its last chunk.
+    Told,
+    /// By the close, as in HTTP/1.0. Not all of it was given yet, so that a close of any kind, a killed process
+    /// included, must not look like the end.
+    Close,
+    /// By the close, which may come now.
+    ClosesWhole,
 }
 
 /// Where the last piece of an unending answer is.
@@ -85,6 +99,7 @@ impl Watch {
             framing,
             unread: false,
             unending: false,
+            end: End::Told,
             piece: Piece::Out,
             stopping: false,
         };
@@ -123,6 +138,12 @@ impl Watch {
         state.framing.on_request(method, body);
         state.phase = Phase::Serving;
         state.unending = false;
+        state.end = End::Told;
+    }
+
+    /// The close is what ends the answer.
+    pub(super) fn on_until_close(&self) {
+        self.state().end = End::Close;
     }
 
     /// The answer has no end of its own, and is given a piece at a time.
@@ -151,9 +172,13 @@ impl Watch {
         self.state().piece = Piece::OnItsWay(None);
     }
 
-    /// The service has given all of its answer.
-    pub(super) fn on_answered(&self) {
-        self.state().phase = Phase::Flushing;
+    /// The service gives nothing more of its answer, which is `whole` unless it broke off.
+    pub(super) fn on_answered(&self, whole: bool) {
+        let mut state = self.state();
+        state.phase = Phase::Flushing;
+        if whole && state.end == End::Close {
+            state.end = End::ClosesWhole;
+        }
     }
 
     /// All that was written is out.
@@ -190,9 +215,16 @@ impl Watch {
         state.unread
     }
 
-    /// Whether bytes that are written now were asked for by no request: hyper's own refusal of a head.
-    pub(super) fn is_waiting(&self) -> bool {
-        matches!(self.state().phase, Phase::Idle { .. } | Phase::Head { .. })
+    /// How the answer ends whose bytes are written now. None: no request has asked for them, they are hyper's own
+    /// refusal of a head.
+    pub(super) fn written_end(&self) -> Option<End> {
+        let state = self.state();
+        (!matches!(state.phase, Phase::Idle { .. } | Phase::Head { .. })).then_some(state.end)
+    }
+
+    /// How the last answer ends.
+    pub(super) fn end(&self) -> End {
+        self.state().end
     }
 
     /// Whether a request has come whole and its answer is not out yet.
@@ -235,14 +267,14 @@ mod tests {
     #[test]
     fn a_life_of_two_requests() {
         let watch = watch();
-        assert!(watch.is_waiting());
+        assert_eq!(watch.written_end(), None);
         watch.on_read(b"GET / HTTP/1.1\r\n\r\n");
         assert!(matches!(watch.phase(), Phase::Head { .. }));
         watch.on_request(&Method::GET, BodyLength::Known(0));
-        assert_eq!((watch.is_waiting(), watch.deadline()), (false, None));
+        assert_eq!((watch.written_end(), watch.deadline()), (Some(End::Told), None));
         watch.on_flushed();
         assert_eq!(watch.phase(), Phase::Serving, "a flush within an answer does not end it");
-        watch.on_answered();
+        watch.on_answered(true);
         watch.on_flushed();
         assert!(matches!(watch.phase(), Phase::Idle { .. }));
         watch.on_read(b"POST / HTTP/1.1\r\ncontent-length: 1\r\n\r\n");
@@ -255,9 +287,24 @@ mod tests {
         let watch = watch();
         watch.on_read(b"GET / HTTP/1.1\r\n\r\nGET");
         watch.on_request(&Method::GET, BodyLength::Known(0));
-        watch.on_answered();
+        watch.on_answered(true);
         watch.on_flushed();
         assert!(matches!(watch.phase(), Phase::Head { .. }));
+    }
+
+    #[test]
+    fn an_answer_that_ends_by_the_close_may_be_closed_when_it_is_whole() {
+        let watch = watch();
+        for (whole, end) in [(true, End::ClosesWhole), (false, End::Close)] {
+            watch.on_request(&Method::GET, BodyLength::Known(0));
+            watch.on_until_close();
+            assert_eq!(watch.written_end(), Some(End::Close));
+            watch.on_answered(whole);
+            assert_eq!(watch.end(), end);
+        }
+        watch.on_request(&Method::GET, BodyLength::Known(0));
+        watch.on_answered(true);
+        assert_eq!(watch.end(), End::Told);
     }
 
     #[test]

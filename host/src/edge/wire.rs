@@ -14,9 +14,13 @@ use tokio::{
     time::{Instant, Sleep, sleep},
 };
 
-use super::{service, watch::Watch};
+use super::{
+    service,
+    socket::Socket,
+    watch::{End, Watch},
+};
 
-/// A socket that tells the [`Watch`] what passes, and that does three things hyper does not:
+/// A socket that tells the [`Watch`] what passes, and that does four things hyper does not:
 ///
 /// - hyper answers a head it cannot parse by an empty 400, 414 or 431 before any service is asked. Those
 ///   bytes are replaced by a problem document with the same status.
@@ -26,6 +30,8 @@ use super::{service, watch::Watch};
 /// - hyper gives a request up at once when the client has closed its sending side, or, with its `half_close`,
 ///   not before it writes. Here the end is told when no byte of the answer was taken for
 ///   [`super::EdgeLimits::half_close_wait`].
+/// - An answer whose end is the close (HTTP/1.0) and that breaks off, even by the death of the process, ends with a
+///   reset: in any other way it would look whole.
 pub(super) struct Wire<S> {
     socket: S,
     watch: Arc<Watch>,
@@ -34,11 +40,13 @@ pub(super) struct Wire<S> {
     stalled: bool,
     /// Runs when the client has closed its sending side while it is answered.
     ended: Option<Pin<Box<Sleep>>>,
+    /// Whether a close is a reset now.
+    resets: bool,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
+impl<S: Socket> Wire<S> {
     pub(super) fn new(socket: S, watch: Arc<Watch>) -> Self {
-        Self { socket, watch, own: Bytes::new(), stalled: false, ended: None }
+        Self { socket, watch, own: Bytes::new(), stalled: false, ended: None, resets: false }
     }
 
     /// Writes by `write`, unless no request has asked for these bytes.
@@ -48,8 +56,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         bufs: &[IoSlice<'_>],
         write: impl FnOnce(Pin<&mut S>, &mut Context<'_>) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
-        if self.watch.is_waiting() {
-            return Poll::Ready(Ok(self.replace(bufs)));
+        match self.watch.written_end() {
+            None => return Poll::Ready(Ok(self.replace(bufs))),
+            Some(End::Told) => {}
+            // Before the first byte: from then on a client may take what it has for an answer.
+            Some(End::Close | End::ClosesWhole) => self.reset_on_close(true)?,
         }
         let written = write(Pin::new(&mut self.socket), cx);
         self.note_stall(written.is_pending());
@@ -92,6 +103,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
         Poll::Ready(Ok(()))
     }
 
+    fn reset_on_close(&mut self, resets: bool) -> io::Result<()> {
+        if self.resets != resets {
+            self.socket.reset_on_close(resets)?;
+            self.resets = resets;
+        }
+        Ok(())
+    }
+
     fn note_stall(&mut self, stalled: bool) {
         if stalled != self.stalled {
             self.stalled = stalled;
@@ -112,7 +131,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Wire<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Wire<S> {
+impl<S: Socket> AsyncRead for Wire<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -130,7 +149,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncRead for Wire<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
+impl<S: Socket> AsyncWrite for Wire<S> {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
         self.poll_answer(cx, &[IoSlice::new(buf)], |socket, cx| socket.poll_write(cx, buf))
     }
@@ -163,6 +182,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> AsyncWrite for Wire<S> {
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         ready!(self.poll_own(cx))?;
+        match self.watch.end() {
+            End::Told => {}
+            End::ClosesWhole => self.reset_on_close(false)?,
+            // The socket is dropped next, and that resets it.
+            End::Close => return Poll::Ready(Ok(())),
+        }
         let wait = self.watch.on_close();
         ready!(Pin::new(&mut self.socket).poll_shutdown(cx))?;
         if wait { self.poll_drain(cx) } else { Poll::Ready(Ok(())) }

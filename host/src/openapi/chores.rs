@@ -90,7 +90,9 @@ pub(super) fn docs_script(_: &mut Schemas) -> Operation {
 
 /// `GET /openapi.json`.
 pub(super) fn openapi(_: &mut Schemas) -> Operation {
-    let answer = Answer::new("OpenAPI 3.1.")
-        .json(json!({"type": "object", "required": ["openapi", "paths"]}), json!({"openapi": "3.1.1"}));
+    let answer = Answer::new("OpenAPI 3.1.").json(
+        json!({"type": "object", "required": ["openapi", "paths"]}),
+        json!({"openapi": "3.1.1", "paths": {}}),
+    );
     Operation::new(Tag::Pages, "openapi", "This description").answers(answer)
 }

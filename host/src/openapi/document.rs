@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use http::{Method, StatusCode};
 use serde_json::{Map, Value, json};
 
-use super::{Describe, Schemas, operation::Tag, problems};
+use super::{Describe, Schemas, operation::Tag, plain::plain, problems};
 use crate::edge::Access;
 
 /// What the description calls the bearer tokens.
@@ -38,7 +38,7 @@ pub(crate) fn document(info: Info, routes: &[Described]) -> Value {
     let mut schemas = Schemas::new();
     let mut paths: BTreeMap<&str, BTreeMap<String, Value>> = BTreeMap::new();
     for route in routes {
-        let operation = (route.describe)(&mut schemas).into_value(route.access);
+        let operation = (route.describe)(&mut schemas).into_value(&route.method, route.access);
         let method = route.method.as_str().to_ascii_lowercase();
         paths.entry(route.path).or_default().insert(method, operation);
     }
@@ -49,7 +49,7 @@ pub(crate) fn document(info: Info, routes: &[Described]) -> Value {
     if let Some(w) = components.get_mut("WriteConcern") {
         w["maximum"] = info.max_w.into();
     }
-    tidy(json!({
+    tidy(plain(json!({
         "openapi": "3.1.1",
         "info": {
             "title": info.title, "description": info.about, "version": info.version,
@@ -61,7 +61,7 @@ pub(crate) fn document(info: Info, routes: &[Described]) -> Value {
         "components": {
             "schemas": components, "responses": responses, "securitySchemes": {SECURITY_SCHEME: security_scheme()},
         },
-    }))
+    })))
 }
 
 /// Takes out the responses that more than one operation has, and leaves references to them behind. Gives them by

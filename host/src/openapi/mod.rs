@@ -11,6 +11,7 @@
 //! | `parameters` | query, path and header parameters in words |
 //! | `problems` | every code of every refusal: its status, its members, its reason |
 //! | `schemas` | the schemas of bodies |
+//! | `plain` | schemas in words that makers of clients understand |
 //! | `document` | the whole, put together |
 //! | `reads`, `chores` | the operations that both kinds of node have |
 //! | `page` | `/docs`: one page of plain HTML, from inside the program |
@@ -21,6 +22,7 @@ mod document;
 mod operation;
 mod page;
 mod parameters;
+mod plain;
 pub mod problems;
 pub mod reads;
 mod schemas;

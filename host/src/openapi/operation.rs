@@ -2,6 +2,7 @@
 
 use std::ops::RangeInclusive;
 
+use http::Method;
 use serde_json::{Map, Value, json};
 
 use super::{Answer, Schemas, parameters, problems};
@@ -142,9 +143,12 @@ impl Operation {
         self
     }
 
-    /// As it stands in the description. What a body, a query or a scope adds to the refusals is added here.
-    pub(super) fn into_value(mut self, access: Access) -> Value {
+    /// As it stands in the description. What a method, a body, a query or a scope adds to the refusals is added here.
+    pub(super) fn into_value(mut self, method: &Method, access: Access) -> Value {
         self.codes.extend(problems::OF_EVERY_ROUTE);
+        if !method.is_safe() {
+            self.codes.push(Code::CrossSite);
+        }
         if !self.body.is_empty() {
             self.codes.extend(problems::OF_A_BODY);
         }
@@ -175,10 +179,10 @@ impl Operation {
     }
 }
 
-/// The token that a route asks for, from its declaration.
+/// The token that a route asks for, from its declaration. It may be left out where the node knows no tokens.
 fn security(access: Access) -> Value {
     match access {
         Access::Open => json!([]),
-        Access::Needs(scope) => json!([{ super::document::SECURITY_SCHEME: [scope.name()] }]),
+        Access::Needs(scope) => json!([{}, { super::document::SECURITY_SCHEME: [scope.name()] }]),
     }
 }

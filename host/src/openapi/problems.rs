@@ -56,15 +56,12 @@ fn response(status: u16, codes: &BTreeSet<Code>) -> Value {
     let reason = StatusCode::from_u16(status).ok().and_then(|status| status.canonical_reason());
     let lines: Vec<String> = codes.iter().map(|code| format!("- `{code}`: {}", code.why())).collect();
     let names: Vec<&str> = codes.iter().map(|code| code.word()).collect();
-    let schema = json!({
-        "allOf": [
-            {"$ref": "#/components/schemas/Problem"},
-            {"properties": {"status": {"const": status}, "code": {"enum": names}}},
-        ],
-    });
+    // One type for all of them: a client knows a refusal by its code, and a code may be added.
+    let schema = json!({"$ref": "#/components/schemas/Problem"});
     let mut value = json!({
         "description": format!("{}\n\n{}", reason.unwrap_or("Refused"), lines.join("\n")),
         "content": {MEDIA_TYPE: {"schema": schema}},
+        "x-codes": names,
     });
     if let Some((name, header)) = header_of(status) {
         value["headers"] = json!({name: header});
@@ -104,7 +101,7 @@ pub(super) fn schema(schemas: &mut Schemas) -> Value {
             "code": {"type": "string", "pattern": "^[a-z_]+$", "description": "What went wrong, for programs."},
             "applied": {
                 "description": "Whether what was asked for has happened all the same. `unknown`: ask again with the same id.",
-                "enum": [false, true, "unknown"],
+                "oneOf": [{"type": "boolean"}, {"const": "unknown"}],
             },
             "retryable": {"type": "boolean", "description": "Whether the same request may succeed later."},
             "field": {"type": "string", "description": "The field, parameter or header that is to blame."},

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use futures_util::{Stream, stream};
 use replog_shared::{
     Order,
+    entry::EntryLine,
     store::{ReadError, Reader},
 };
 use tokio::{
@@ -19,10 +20,11 @@ use super::{
     All,
     format::Format,
     limits::{KEEP_ALIVE, PAGE_BYTES, PIECE_BYTES},
+    request::Seen,
 };
 use crate::{
     edge::stream::Overtaken,
-    pages::{Shown, SteadyReader},
+    pages::{Shown, SteadyReader, entry_lines},
 };
 
 /// Where one client is in the log.
@@ -33,8 +35,11 @@ pub(super) struct Follower<R> {
     pub(super) format: Format,
     /// The next order.
     pub(super) at: Order,
-    /// The log was cut before this client came back.
-    pub(super) cut: bool,
+    /// The entry before `at`, which the client has seen elsewhere or earlier, until this log is known to hold the
+    /// same.
+    pub(super) seen: Option<Seen>,
+    /// As in [`super::Source`].
+    pub(super) is_whole: bool,
     pub(super) all: Arc<All>,
     pub(super) stopping: CancellationToken,
     /// Given back when the client leaves.
@@ -60,6 +65,17 @@ enum Next {
     End(Bytes),
 }
 
+/// What this log says of an entry that a client has seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Compared {
+    /// It holds the same, or nothing tells that it does not.
+    Same,
+    /// It holds another one at that order, or will.
+    Other,
+    /// It is not there yet.
+    NotYet,
+}
+
 impl<R: Reader> Follower<R> {
     /// The answer, piece by piece. The next is made when the one before is taken.
     pub(super) fn pieces(self) -> impl Stream<Item = Result<Bytes, BoxError>> {
@@ -73,15 +89,47 @@ impl<R: Reader> Follower<R> {
         self.format.cut().map(Next::End).ok_or_else(|| Overtaken.into())
     }
 
+    /// The client has seen another history: it is told so, and gets this one from its beginning.
+    fn begin_anew(&mut self) -> Result<Next, BoxError> {
+        (self.seen, self.at) = (None, Order::ZERO);
+        self.format.cut().map(Next::Send).ok_or_else(|| Overtaken.into())
+    }
+
+    /// Whether this log, of which `length` entries are shown, holds what the client has seen.
+    async fn compare(&mut self, length: Order) -> Result<Compared, ReadError> {
+        let Some(seen) = self.seen else { return Ok(Compared::Same) };
+        let compared = match seen.epoch {
+            _ if self.is_whole && seen.order >= length => Compared::Other,
+            None => Compared::Same,
+            Some(epoch) if seen.order < length => {
+                let page = self.reader.read(seen.order, seen.order.next(), PAGE_BYTES).await?;
+                let found = entry_lines(&page.bytes).next().and_then(|line| EntryLine::parse(line).ok());
+                let same = found.is_some_and(|entry| entry.epoch == epoch);
+                if same { Compared::Same } else { Compared::Other }
+            }
+            // Epochs never fall along a log: what comes at that order is of this epoch or of a later one.
+            Some(epoch) if self.shown.borrow().epoch > Some(epoch) => Compared::Other,
+            Some(_) => Compared::NotYet,
+        };
+        if compared == Compared::Same {
+            self.seen = None;
+        }
+        Ok(compared)
+    }
+
     /// Waits until there is something to send.
     async fn wait(&mut self, quiet_until: Instant) -> Result<Next, BoxError> {
         loop {
-            if self.cut || self.reader.was_cut() {
+            if self.reader.was_cut() {
                 return self.end_of_history();
             }
             let length = self.shown.borrow().length;
-            if self.at < length {
-                return self.read(length).await;
+            match self.compare(length).await {
+                Ok(Compared::Same) if self.at < length => return self.read(length).await,
+                Ok(Compared::Same | Compared::NotYet) => {}
+                Ok(Compared::Other) => return self.begin_anew(),
+                Err(_) if self.reader.was_cut() => return self.end_of_history(),
+                Err(error) => return Err(error.into()),
             }
             match timeout_at(quiet_until, self.shown.changed()).await {
                 Ok(Ok(())) => {}

@@ -78,7 +78,6 @@ impl Tails {
         let began = source.shown.borrow().clone();
         let wanted = Wanted::of(query, headers, began.length)?;
         let seat = self.seat()?;
-        let seen_more = source.is_whole && wanted.resumes && wanted.from > began.length;
         let reader = SteadyReader::new(source.reads, source.shown.clone());
         let content_type = wanted.format.content_type();
         let follower = Follower {
@@ -86,7 +85,8 @@ impl Tails {
             shown: source.shown,
             format: wanted.format,
             at: wanted.from,
-            cut: seen_more,
+            seen: wanted.seen,
+            is_whole: source.is_whole,
             all: Arc::clone(&self.0),
             stopping: source.stopping,
             seat,

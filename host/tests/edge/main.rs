@@ -3,9 +3,11 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod heads;
+mod http_1_0;
 mod limits;
 mod problems;
 mod shutdown;
+mod sites;
 mod support;
 mod tls;
 mod tokens;

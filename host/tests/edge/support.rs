@@ -222,6 +222,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         String::from_utf8(rest).unwrap()
     }
 
+    /// What comes until the server closes, and whether it closed well: otherwise by a reset.
+    pub(crate) async fn rest_and_end(&mut self) -> (Vec<u8>, bool) {
+        let mut rest = std::mem::take(&mut self.read);
+        let ended = within("the close", self.socket.read_to_end(&mut rest)).await;
+        let reset = |error: &io::Error| error.kind() == io::ErrorKind::ConnectionReset;
+        assert!(ended.as_ref().err().is_none_or(reset), "{ended:?}");
+        (rest, ended.is_ok())
+    }
+
     /// Waits until the server has closed; it must have sent nothing before.
     pub(crate) async fn closed(&mut self) {
         assert_eq!(self.rest().await, "");
@@ -323,6 +332,7 @@ fn routes(signals: Arc<Signals>) -> Routes {
         .post("/hold", Open, undescribed, on_hold)
         .get("/endless", Open, undescribed, on_endless)
         .get("/broken", Open, undescribed, on_broken)
+        .get("/streamed", Open, undescribed, on_streamed)
         .get("/page", Open, undescribed, async |Query(page): Query<Page>| Json(json!({"limit": page.limit})))
         .get("/order/{order}", Open, undescribed, async |Path(order): Path<u64>| {
             Json(json!({"order": order}))
@@ -364,6 +374,13 @@ async fn on_endless(State(signals): State<Arc<Signals>>) -> Body {
         let _alive = &dropped;
         Ok::<_, io::Error>(page)
     });
+    json_array("[", "]", pages, CancellationToken::new())
+}
+
+/// An answer of several pages that is whole.
+async fn on_streamed() -> Body {
+    let pages =
+        stream::iter(["1", "2", "3"].map(|page| Ok::<_, io::Error>(Bytes::from_static(page.as_bytes()))));
     json_array("[", "]", pages, CancellationToken::new())
 }
 

@@ -181,3 +181,14 @@ async fn a_stop_does_not_wait_for_handshakes() {
     secured.server.shutdown.cancel();
     secured.server.stopped().await;
 }
+
+#[tokio::test]
+async fn an_answer_of_http_1_0_that_breaks_off_inside_of_tls_does_not_look_whole() {
+    let secured = Secured::start(patient()).await;
+    for (path, whole) in [("/streamed", true), ("/broken", false)] {
+        let mut client = secured.connect().await;
+        client.send(format!("GET {path} HTTP/1.0\r\n\r\n")).await;
+        let (answer, closed_well) = client.rest_and_end().await;
+        assert_eq!(closed_well, whole, "{path}: {} bytes", answer.len());
+    }
+}

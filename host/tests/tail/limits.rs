@@ -30,7 +30,7 @@ async fn a_stop_ends_every_answer_well_and_between_two_entries() {
     let mut server = Server::start(patient()).await;
     server.append(2, 1);
     let mut client = server.follow("/tail", "").await;
-    client.until("id: 1\n").await;
+    client.until("id: 1.0/1\n").await;
     server.shutdown.cancel();
     let (text, ended) = client.rest().await;
     assert!(text.ends_with("}\n\n") && ended, "{text}");
@@ -51,7 +51,7 @@ async fn a_client_that_reads_nothing_costs_no_memory_and_no_time() {
             read = server.read_bytes();
             server.append(1, 1);
             let last = server.length() - 1;
-            quick.until(&format!("id: {last}\n")).await;
+            quick.until(&format!("id: 1.0/{last}\n")).await;
         }
         read
     };

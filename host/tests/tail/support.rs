@@ -21,8 +21,9 @@ use replog_host::{
     tail::{Source, TailQuery, Tails},
 };
 use replog_shared::{
-    Epoch, Incarnation, Lines, Mark, MarkKind, Message, MessageId, Order, entry,
-    store::{LogView, MemoryStore, Page, ReadError, Reader, Store},
+    Epoch, EpochNumber, Incarnation, Lines, Mark, MarkKind, Message, MessageId, Order, Place, WallTime,
+    entry::{self, EntryHead},
+    store::{Cut, LogView, MemoryStore, Page, ReadError, Reader, Store},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -78,17 +79,18 @@ pub(crate) struct Server {
 
 impl Server {
     pub(crate) async fn start(limits: EdgeLimits) -> Server {
+        Server::showing(limits, true).await
+    }
+
+    /// As a master, which shows all there is, or as a secondary.
+    pub(crate) async fn showing(limits: EdgeLimits, is_whole: bool) -> Server {
         let mut store = MemoryStore::without_ids();
-        let owner = "master".parse().unwrap();
-        let epoch = Epoch { reign: 1, owner, start: 0, incarnation: Incarnation::from_random(1) };
-        let mark = Mark { epoch, kind: MarkKind::Start, reached: vec![], members: vec![] };
-        let tip = store.tip().clone();
-        assert!(store.append(&Lines::of_mark(mark, &tip)));
-        let (shown, receiver) = watch::channel(Shown::default());
+        let epoch = begin(&mut store, 0);
+        let (shown, receiver) = watch::channel(Shown { epoch: Some(epoch), ..Shown::default() });
         let (read, shutdown) = (Arc::default(), CancellationToken::new());
         let reader = Counting { reader: store.reader(), bytes: Arc::clone(&read) };
         let stopping = shutdown.clone();
-        let source = Source { reads: Reads::new(reader), shown: receiver, is_whole: true, stopping };
+        let source = Source { reads: Reads::new(reader), shown: receiver, is_whole, stopping };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let routes = Routes::new().get("/tail", Access::Open, reads::tail, tail);
@@ -106,7 +108,13 @@ impl Server {
             let order = tip.place.length.plus(nth);
             let message = Message::from_json(Bytes::from(format!("\"{}\"", "x".repeat(size)))).unwrap();
             let id = MessageId::new(&format!("id{order}")).unwrap();
-            entry::encode(&mut bytes, order, tip.epoch.as_ref().unwrap().number(), &id, &message);
+            let head = EntryHead {
+                order,
+                epoch: tip.epoch.as_ref().unwrap().number(),
+                at: WallTime::from_ms(7),
+                more: false,
+            };
+            entry::encode(&mut bytes, head, &id, &message);
             ends.push(bytes.len());
         }
         assert!(self.store.append(&Lines::of_entries(bytes.into(), ends, &tip)));
@@ -125,6 +133,14 @@ impl Server {
             shown.cuts += 1;
             shown.length = Order::ZERO;
         });
+    }
+
+    /// Empties the log, as a clean does, and opens the next epoch.
+    pub(crate) fn clean(&mut self) {
+        self.cut();
+        self.store.truncate(Place::default(), Cut::Drop).unwrap();
+        let epoch = begin(&mut self.store, 1);
+        self.shown.send_modify(|shown| shown.epoch = Some(epoch));
     }
 
     /// Bytes of lines that were read so far.
@@ -149,6 +165,17 @@ impl Server {
     pub(crate) async fn stopped(self) {
         within("the server's end", self.task).await.unwrap();
     }
+}
+
+/// Opens the epoch of this start in a log.
+fn begin(store: &mut MemoryStore, start: u32) -> EpochNumber {
+    let owner = "master".parse().unwrap();
+    let epoch = Epoch { reign: 1, owner, start, incarnation: Incarnation::from_random(1) };
+    let number = epoch.number();
+    let mark = Mark { epoch, kind: MarkKind::Start, reached: vec![], members: vec![], first: Order::ZERO };
+    let tip = store.tip().clone();
+    assert!(store.append(&Lines::of_mark(mark, &tip)));
+    number
 }
 
 async fn tail(

@@ -3,7 +3,10 @@
 use bytes::Bytes;
 
 use replog_shared::{
-    EpochNumber, Lines, Mark, Moment, Order, WriteConcern, entry, entry::EntryLine, store::LogView,
+    EpochNumber, Lines, Mark, Moment, Order, WriteConcern,
+    entry::{self, EntryHead, EntryLine},
+    limits::MAX_BATCH_MESSAGES,
+    store::LogView,
 };
 
 use super::{
@@ -52,7 +55,8 @@ impl MasterCore {
         if order >= length {
             return self.answer(wait, WriteOutcome::Refused(Refusal::NoSuchOrder { length }));
         }
-        self.pending.insert(wait, Written { first: order, count: 1, duplicate: true, w }, deadline);
+        let through = self.held_with(order, w, log);
+        self.pending.insert(wait, Written { first: order, count: 1, through, duplicate: true, w }, deadline);
     }
 
     /// Finds the run that the append has already, or gives it the next one.
@@ -65,7 +69,11 @@ impl MasterCore {
     ) -> Result<Written, Refusal> {
         let (count, w) = (append.messages.len() as u64, append.w);
         match known(&append.messages, log) {
-            Known::Run(first) => return Ok(Written { first, count, duplicate: true, w }),
+            Known::Run(first) => {
+                // Perhaps a part of a batch: none of it is held before all of it is.
+                let through = self.held_with(first.plus(count.saturating_sub(1)), w, log);
+                return Ok(Written { first, count, through, duplicate: true, w });
+            }
             Known::Refused(refusal) => return Err(refusal),
             Known::New => {}
         }
@@ -75,8 +83,20 @@ impl MasterCore {
         }
         self.check_majority(now)?;
         let lines = self.encode(&append.messages, epoch, log)?;
+        let through = lines.tip().place.length;
         self.effect(Effect::Append(lines));
-        Ok(Written { first, count, duplicate: false, w })
+        Ok(Written { first, count, through, duplicate: false, w })
+    }
+
+    /// Exclusive end of what a node must hold for the entry at `order` to count as held there: the end of its batch.
+    /// The log is asked only where it matters: an old entry would have to be read from the disk.
+    fn held_with(&self, order: Order, w: WriteConcern, log: &dyn LogView) -> Order {
+        let farthest_end = order.plus(MAX_BATCH_MESSAGES as u64);
+        let within_reach = |acked: Option<Order>| {
+            acked < Some(farthest_end) && (w > WriteConcern::ONE || acked > Some(order))
+        };
+        let matters = self.progress.iter().any(|progress| within_reach(progress.acked_through()));
+        if matters { log.batch_end(order) } else { order.next() }
     }
 
     fn encode(
@@ -88,10 +108,12 @@ impl MasterCore {
         let (mut bytes, mut ends) = (Vec::new(), Vec::with_capacity(messages.len()));
         // Marks that no entry stands behind yet travel with the next one.
         let (marks, mut order) = (marks_at_tip(log), log.tip().place.length);
+        let at = self.wall.max(log.tip().at.unwrap_or_default());
         let mut limit = self.max_line_bytes().saturating_sub(marks);
-        for NewMessage { id, message } in messages {
+        for (nth, NewMessage { id, message }) in messages.iter().enumerate() {
             let start = bytes.len();
-            entry::encode(&mut bytes, order, epoch, id, message);
+            let head = EntryHead { order, epoch, at, more: nth + 1 < messages.len() };
+            entry::encode(&mut bytes, head, id, message);
             if bytes.len() - start > limit {
                 return Err(Refusal::TooLarge { limit });
             }
@@ -202,7 +224,7 @@ impl MasterCore {
     pub fn waiting_writes(&self, now: Moment, most: usize, log: &dyn LogView) -> Vec<WaitingWrite> {
         let own = self.held_here(log);
         let waiting = |written: Written| {
-            let is_held_here = Some(written.first.plus(written.count)) <= own;
+            let is_held_here = Some(written.through) <= own;
             WaitingWrite { written, is_held_here, holders: self.holders(now, &written) }
         };
         self.pending.first(most).into_iter().map(waiting).collect()
@@ -210,10 +232,9 @@ impl MasterCore {
 
     /// The secondaries that hold all of a run.
     pub(super) fn holders(&self, now: Moment, written: &Written) -> Holders {
-        let through = written.first.plus(written.count);
         let mut holders = Holders::default();
         for (index, progress) in self.progress.iter().enumerate() {
-            if progress.holds_through(now, self.config.heartbeat_interval) >= Some(through) {
+            if progress.holds_through(now, self.config.heartbeat_interval) >= Some(written.through) {
                 holders.insert(index);
             }
         }

@@ -68,6 +68,8 @@ pub struct Written {
     pub first: Order,
     /// How many entries it has; 0 for a clean.
     pub count: u64,
+    /// Exclusive end of what a node must hold to hold the run: its end, or that of the batch of which it is a part.
+    pub through: Order,
     /// Whether an earlier append had put it there.
     pub duplicate: bool,
     /// What was asked for.
@@ -309,6 +311,18 @@ pub enum Notice {
         order: Order,
         /// The most bytes that its line may have.
         limit: usize,
+    },
+    /// A secondary speaks an older version than this master: it is refused until it is upgraded.
+    Outdated {
+        /// Which node.
+        node: NodeName,
+        /// Its version.
+        version: u8,
+    },
+    /// The log ended within a batch: the beginning of that is given up where the new epoch begins.
+    BatchCut {
+        /// The orders of the entries that are given up.
+        orders: OrderRange,
     },
     /// An ack whose digest is not this log's.
     DigestMismatch {

@@ -13,6 +13,7 @@
 //! | `recovery` | what happens between a start and the first epoch |
 //! | `promise` | what another master is told, and what ends this one's reign |
 //! | `health` | what silence means |
+//! | `versions` | which nodes are too old to take part |
 //!
 //! Invariants: an order is given once in an epoch; an entry leaves only when it is durable here; an ack
 //! counts only from an admitted process in this epoch, with this log's digest; nodes are counted, never acks.
@@ -28,14 +29,15 @@ mod progress;
 mod promise;
 mod recovery;
 mod secondaries;
+mod versions;
 
 #[cfg(test)]
 mod tests;
 
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 use replog_shared::{
-    Epoch, Identity, Incarnation, Lines, LogId, Mark, MarkKind, Moment, NodeName, Order, Place,
+    Epoch, Identity, Incarnation, Lines, LogId, Mark, MarkKind, Moment, NodeName, Order, Place, WallTime,
     limits::{
         DEFAULT_MAX_PAYLOAD_BYTES, ENVELOPE_OVERHEAD_BYTES, SUSPECTED_AFTER_INTERVALS,
         UNHEALTHY_AFTER_INTERVALS,
@@ -169,6 +171,12 @@ pub struct MasterCore {
     /// The question whether a higher epoch is known, and until when it is not asked again.
     inquiry: Option<(u64, Moment)>,
     heartbeat_at: Moment,
+    /// The time of day, as the node last told it.
+    wall: WallTime,
+    /// Secondaries that speak an older version, and which.
+    outdated: BTreeMap<NodeName, u8>,
+    /// When the nodes that have not joined are asked whether they speak an older version.
+    call_at: Moment,
     bus_is_up: bool,
     max_payload: usize,
     random: fastrand::Rng,
@@ -194,6 +202,9 @@ impl MasterCore {
             wait_is_told: false,
             inquiry: None,
             heartbeat_at: now,
+            wall: WallTime::default(),
+            outdated: BTreeMap::new(),
+            call_at: now,
             bus_is_up: false,
             max_payload: DEFAULT_MAX_PAYLOAD_BYTES,
             random,
@@ -205,6 +216,11 @@ impl MasterCore {
     /// What is to be done, oldest first.
     pub fn take_effects(&mut self, into: &mut Vec<Effect>) {
         into.append(&mut self.effects);
+    }
+
+    /// The time of day. It is what entries say of when they were appended, and decides nothing.
+    pub const fn on_wall_clock(&mut self, wall: WallTime) {
+        self.wall = wall;
     }
 
     /// The bus connected, and takes payloads of at most `max_payload` bytes.
@@ -360,9 +376,13 @@ impl MasterCore {
     /// Why this node takes no appends; none while it leads.
     pub fn not_leading(&self) -> Option<NotLeading> {
         match &self.phase {
-            Phase::Recovering(recovery) => Some(NotLeading::Recovering {
-                waits_for: recovery.waits_for(&self.config.secondaries, self.bus_is_up),
-            }),
+            Phase::Recovering(recovery) => {
+                let mut waits_for = recovery.waits_for(&self.config.secondaries, self.bus_is_up);
+                if let Some(reason) = self.outdated_nodes() {
+                    waits_for = format!("{waits_for}; {reason}");
+                }
+                Some(NotLeading::Recovering { waits_for })
+            }
             Phase::Leading(_) => None,
             Phase::Stopped(why) => Some(why.clone()),
         }
@@ -431,7 +451,7 @@ impl MasterCore {
         let mut members = vec![self.config.node.clone()];
         members.extend(self.config.secondaries.iter().cloned());
         self.remember(|identity| identity.fence = Some(epoch.clone()));
-        let mark = Mark { epoch: epoch.clone(), kind, reached, members };
+        let mark = Mark { epoch: epoch.clone(), kind, reached, members, first: Order::ZERO };
         self.effect(Effect::Append(Lines::of_mark(mark, tip)));
         let (log_id, length) = (self.identity.log_id, tip.place.length);
         self.notice(Notice::Leading { epoch: epoch.number(), log_id, length });
@@ -478,7 +498,8 @@ impl MasterCore {
             self.answer(wait, WriteOutcome::Interrupted { written, by: Interruption::Cleaned });
         }
         self.empty_log(now, epoch, log);
-        let written = Written { first: Order::ZERO, count: 0, duplicate: false, w: append.w };
+        let (first, count, through) = (Order::ZERO, 0, Order::ZERO);
+        let written = Written { first, count, through, duplicate: false, w: append.w };
         self.pending.insert(wait, written, append.deadline);
     }
 

@@ -36,6 +36,8 @@ pub enum Mutant {
     TurnFolded,
     /// What is read of a winner's log is not compared with what it promised.
     ReadUnchecked,
+    /// A promoted node opens its epoch although its log ends within a batch.
+    BatchLeftOpen,
     /// A clean goes on in the same epoch.
     CleanInPlace,
     /// A clean begins a reign.

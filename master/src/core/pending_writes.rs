@@ -38,7 +38,7 @@ impl PendingWrites {
 
     /// A caller begins to wait.
     pub(super) fn insert(&mut self, wait: WaitId, written: Written, deadline: Option<Moment>) {
-        let through = written.first.plus(written.count);
+        let through = written.through;
         self.queues[usize::from(written.w.get()) - 1].insert((through, wait), Waiting { written, deadline });
         self.places.insert(wait, (written.w, through));
         self.deadlines.extend(deadline.map(|deadline| (deadline, wait)));
@@ -155,7 +155,8 @@ mod tests {
 
     fn written(first: u64, w: u64) -> Written {
         let w = WriteConcern::checked(Some(w), 3).unwrap();
-        Written { first: Order::new(first), count: 1, duplicate: false, w }
+        let first = Order::new(first);
+        Written { first, count: 1, through: first.next(), duplicate: false, w }
     }
 
     fn met(pending: &mut PendingWrites, held: [Option<u64>; 3]) -> Vec<usize> {
@@ -178,7 +179,7 @@ mod tests {
     #[test]
     fn a_clean_waits_for_marks_although_it_has_no_order() {
         let mut pending = PendingWrites::new(3);
-        pending.insert(WaitId(0), Written { count: 0, ..written(0, 2) }, None);
+        pending.insert(WaitId(0), Written { count: 0, through: Order::ZERO, ..written(0, 2) }, None);
         assert!(met(&mut pending, [Some(0), None, None]).is_empty());
         assert_eq!(met(&mut pending, [Some(0), Some(0), None]), [0]);
     }

@@ -33,7 +33,8 @@ impl MasterCore {
             }
             return;
         }
-        let state = Box::new(self.told_state(ask.request, None, now, log));
+        let version = ask.answer_version();
+        let state = Box::new(self.told_state(version, ask.request, None, now, log));
         self.effect(Effect::State { reply, state });
     }
 
@@ -46,7 +47,8 @@ impl MasterCore {
             self.fenced(promise.sender.node.clone());
         }
         let promised = given.then(|| promise.epoch.clone());
-        let state = Box::new(self.told_state(promise.request, promised, now, log));
+        let version = promise.sender.v;
+        let state = Box::new(self.told_state(version, promise.request, promised, now, log));
         self.effect(Effect::State { reply, state });
     }
 
@@ -54,7 +56,8 @@ impl MasterCore {
     pub fn on_read(&mut self, read: wire::Read, reply: String) {
         let wire::Read { sender, request, epoch, from } = read;
         if self.identity.fence.as_ref() == Some(&epoch) && sender.log_id == self.identity.log_id {
-            let (sender, from) = (self.sender(&self.config.node), from.length);
+            let sender = wire::Sender { v: sender.v, ..self.sender(&self.config.node) };
+            let from = from.length;
             self.effect(Effect::ReadAnswer(ReadAnswer { reply, sender, request, epoch, from }));
         }
     }
@@ -77,7 +80,7 @@ impl MasterCore {
         let request = self.random.u64(..);
         self.inquiry = Some((request, now.plus(self.config.heartbeat_interval)));
         let sender = self.sender(&self.config.node);
-        self.effect(Effect::Ask(wire::Ask { sender, request }));
+        self.effect(Effect::Ask(wire::Ask::new(sender, request)));
     }
 
     pub(super) fn on_state_while_leading(&mut self, state: &wire::State) {

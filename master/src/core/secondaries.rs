@@ -144,7 +144,8 @@ impl MasterCore {
         let Phase::Leading(epoch) = &self.phase else { return };
         // Nobody asks to join below its own fence.
         let below_fence = join.fence.as_ref().is_some_and(|fence| fence > epoch);
-        if join.epoch != *epoch || below_fence || !self.mark_is_durable(log) {
+        if join.epoch != *epoch || below_fence || !self.mark_is_durable(log) || self.is_outdated(&join.sender)
+        {
             return;
         }
         let Sender { node, incarnation, .. } = &join.sender;
@@ -283,6 +284,7 @@ impl MasterCore {
             return;
         }
         let (durable, epoch) = (log.durable(), epoch.clone());
+        self.call_absent_nodes(now);
         let admitted = self.config.secondaries.iter().zip(&self.progress).filter_map(|(node, progress)| {
             Some(wire::Admitted { node: node.clone(), incarnation: progress.admitted? })
         });

@@ -132,6 +132,7 @@ fn status(
     let rival =
         || report.rival.as_ref().map(|rival| format!("another master, {rival}, leads a log of this name"));
     let trouble = probes::bus_trouble(report.bus_is_up, report.denied.as_deref()).or_else(rival);
+    let trouble = trouble.or_else(|| report.outdated.clone());
     match trouble.or_else(|| trouble_of_secondaries(&report.secondaries)) {
         Some(reason) => (DEGRADED, Some(reason)),
         None => (OK, None),

@@ -1,9 +1,9 @@
 //! What callers ask becomes events of the core, and their waits are kept until they are answered.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use replog_host::bus::Bus;
-use replog_shared::{Moment, limits::STORE_PENDING_BYTES, store::Store};
+use replog_shared::{Moment, WallTime, limits::STORE_PENDING_BYTES, store::Store};
 use tokio::time::Instant;
 use tracing::warn;
 
@@ -12,6 +12,12 @@ use crate::{
     core::events::{Refusal, WaitId, WriteOutcome},
     telemetry::Arrival,
 };
+
+/// The time of day; 1970 on a machine whose clock stands before it.
+pub(super) fn wall_clock() -> WallTime {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    WallTime::from_ms(since_1970.as_millis().try_into().unwrap_or(u64::MAX))
+}
 
 impl<S: Store, B: Bus> Node<S, B> {
     pub(super) fn on_command(&mut self, command: Command) {
@@ -27,6 +33,7 @@ impl<S: Store, B: Bus> Node<S, B> {
                     return self.answer(now, wait, WriteOutcome::Refused(Refusal::Overloaded));
                 }
                 self.telemetry.on_caller(Some(arrival));
+                self.core.on_wall_clock(wall_clock());
                 self.core.on_append(now, wait, append, self.held.log());
                 self.execute(now);
                 self.telemetry.on_caller(None);

@@ -218,6 +218,7 @@ impl<S: Store, B: Bus> Node<S, B> {
             self.core.on_deadline(now, self.held.log());
             self.execute(now);
         }
+        self.core.on_wall_clock(commands::wall_clock());
         while self.core.on_leading(now, self.held.log()) {
             self.execute(now);
         }

@@ -48,6 +48,12 @@ pub(super) fn log(notice: &Notice) {
         Notice::TooLargeForBus { node, order, limit } => {
             error!(secondary = %node, %order, limit_bytes = limit, "an entry is larger than what nats-server takes: raise its max_payload; until then no secondary gets it or what stands behind it");
         }
+        Notice::Outdated { node, version } => {
+            error!(secondary = %node, version, newest = replog_shared::wire::VERSION, "a secondary is older than this master and does not understand what it writes: upgrade that secondary; it is refused until then");
+        }
+        Notice::BatchCut { orders } => {
+            warn!(%orders, "gave up the beginning of a batch of which no node that promised holds the end");
+        }
         Notice::DigestMismatch { node, through } => {
             error!(secondary = %node, %through, "a secondary's log differs from this one: its acks do not count");
         }

@@ -42,6 +42,8 @@ pub struct HealthReport {
     pub bus_is_up: bool,
     /// What the bus refused this node, if it did.
     pub denied: Option<String>,
+    /// Which secondaries are older than this master, in words.
+    pub outdated: Option<String>,
     /// Another master that leads a log of this name.
     pub rival: Option<NodeName>,
     /// Nodes that are healthy, this one included.
@@ -95,6 +97,7 @@ impl<S: Store, B: Bus> Node<S, B> {
             waiting: self.core.waiting_writes(now, waiting, self.held.log()),
             bus_is_up: self.core.bus_is_up(),
             denied: self.denied.clone(),
+            outdated: self.core.outdated_nodes(),
             rival: self.core.rival(now).cloned(),
             healthy_nodes: self.core.healthy_nodes(now),
             refused: self.refused.by_kind(),

@@ -32,7 +32,7 @@ fn header(request: Option<u64>) -> wire::EntriesHeader {
 #[test]
 fn answers_go_only_to_the_inbox_of_who_asks() {
     let mut translator = translator();
-    let ask = wire::encode(&wire::Ask { sender: sender(), request: 1 });
+    let ask = wire::encode(&wire::Ask::new(sender(), 1));
     let theirs = packet("replog.main.ask", Some("replog.main.inbox.master.ask.1"), ask.clone());
     assert!(matches!(translator.read(theirs), Some(Event::Ask(_, reply)) if reply.ends_with("ask.1")));
     for reply in [None, Some("replog.main.entries.s2"), Some("replog.main.inbox.s2.x")] {

@@ -22,7 +22,7 @@ impl SecondaryCore {
         if self.ack_due && self.state.acks() && (durable == tip || self.acked != Some(durable)) {
             self.ack_due = durable != tip;
             self.idle_ack_at = now.plus(self.settings.heartbeat_interval);
-            self.send_ack(log);
+            self.send_ack(self.state.version(), log);
         }
     }
 
@@ -35,7 +35,7 @@ impl SecondaryCore {
             if self.failing {
                 self.send_error_ack(log);
             } else {
-                self.send_ack(log);
+                self.send_ack(self.state.version(), log);
             }
         }
     }
@@ -57,26 +57,30 @@ impl SecondaryCore {
         }
     }
 
-    /// Says what is held at the durability level.
-    pub(super) fn send_ack(&mut self, log: &dyn LogView) {
+    /// Says what is held at the durability level, to a master that speaks `version`.
+    pub(super) fn send_ack(&mut self, version: u8, log: &dyn LogView) {
         self.counters.acks += 1;
         self.acked = Some(log.durable());
-        let ack = self.ack(log, None);
+        let ack = self.ack(version, log, None);
         self.effects.push(Effect::Ack(ack));
     }
 
     /// Says that something went wrong; such an ack never counts.
     pub(super) fn send_error_ack(&mut self, log: &dyn LogView) {
         self.counters.error_acks += 1;
-        let ack = self.ack(log, Some("an error on purpose: this node has an error rate".to_owned()));
+        let ack = self.ack(
+            self.state.version(),
+            log,
+            Some("an error on purpose: this node has an error rate".to_owned()),
+        );
         self.effects.push(Effect::Ack(ack));
     }
 
-    fn ack(&self, log: &dyn LogView, error: Option<String>) -> wire::Ack {
+    fn ack(&self, version: u8, log: &dyn LogView, error: Option<String>) -> wire::Ack {
         let place = log.durable();
         let epoch = epoch_at(place, log);
         wire::Ack {
-            sender: self.sender(),
+            sender: self.sender(version),
             state: self.state.on_wire(epoch.as_ref()),
             epoch,
             through: place.length,

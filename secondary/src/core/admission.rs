@@ -4,12 +4,12 @@ use replog_shared::{
     LogId, Moment, Order, OrderRange, Outline, Place,
     lines::Tip,
     mark,
-    store::{Cut, LogView},
+    store::{Cut, LogView, tip_of_cut},
     wire::{JoinAnswer, Verdict},
 };
 
 use super::{
-    SecondaryCore, acks,
+    SecondaryCore,
     effect::{Effect, Notice},
     mutant::{self, Mutant},
     state::{Attempt, Session, State},
@@ -82,7 +82,7 @@ impl SecondaryCore {
         // What a clean gave up was wanted to go.
         let is_cleaned = mark::explains(answer.clean.as_ref(), tip.epoch.as_ref());
         self.cut(fork, behind, if is_cleaned { Cut::Drop } else { Cut::Quarantine });
-        let tip = Tip { place: fork, digest: answer.digest, epoch: acks::epoch_at(fork, log) };
+        let tip = tip_of_cut(log, fork, answer.digest);
         self.open_session(now, answer, &tip);
     }
 
@@ -123,7 +123,8 @@ impl SecondaryCore {
     fn open_session(&mut self, now: Moment, answer: &JoinAnswer, tip: &Tip) {
         let epoch = answer.epoch.clone();
         self.follow(answer);
-        self.leave(State::Joined(Session::new(epoch.clone(), answer.request, now, answer.length)));
+        let (joined, version) = (answer.request, answer.sender.v);
+        self.leave(State::Joined(Session::new(epoch.clone(), joined, version, now, answer.length)));
         self.ack_due = true;
         let missing = OrderRange::new(tip.place.length, answer.length);
         self.effects.push(Effect::Notice(Notice::Joined { epoch, missing }));

@@ -214,9 +214,9 @@ impl SecondaryCore {
         let ranges = self.fetcher.plan(self.buffer.missing(at, self.pull_end(session)));
         let mark_only = ranges.is_empty() && session.lacks_mark(tip) && self.fetcher.is_free();
         let mark_only = mark_only.then_some(OrderRange::new(at, at));
-        let epoch = session.epoch.clone();
+        let (epoch, version) = (session.epoch.clone(), session.version);
         for range in ranges.into_iter().chain(mark_only) {
-            let (request, sender, epoch) = (self.next_request(), self.sender(), epoch.clone());
+            let (request, sender, epoch) = (self.next_request(), self.sender(version), epoch.clone());
             self.fetcher.start(now, request, range);
             self.counters.fetches += 1;
             let OrderRange { from, to } = range;

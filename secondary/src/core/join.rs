@@ -27,7 +27,7 @@ impl SecondaryCore {
         if Some(&heartbeat.epoch) < self.identity.fence.as_ref() {
             self.counters.stale += 1;
             // The ack carries the fence: so the old master learns that it is no longer followed.
-            return self.send_ack(log);
+            return self.send_ack(heartbeat.sender.v, log);
         }
         if self.prefers_other(now, &heartbeat.epoch) {
             self.counters.stale += 1;
@@ -42,7 +42,7 @@ impl SecondaryCore {
             State::Joining(attempt) | State::Diverged { attempt, .. } if attempt.epoch == heartbeat.epoch => {
                 self.on_awaited_heartbeat();
             }
-            _ => self.begin_join(now, heartbeat.epoch.clone(), log),
+            _ => self.begin_join(now, heartbeat, log),
         }
     }
 
@@ -59,7 +59,7 @@ impl SecondaryCore {
         // A heartbeat from just before the admission may come just after it.
         if !admitted && now.since(session.since) >= self.settings.heartbeat_interval {
             self.effects.push(Effect::Notice(Notice::NotAdmitted));
-            return self.begin_join(now, heartbeat.epoch.clone(), log);
+            return self.begin_join(now, heartbeat, log);
         }
         let tip = log.tip();
         if session.streaming && heartbeat.length == tip.place.length && heartbeat.digest != tip.digest {
@@ -81,7 +81,7 @@ impl SecondaryCore {
             Some(suitor) if suitor.epoch > heartbeat.epoch => self.counters.stale += 1,
             suitor => {
                 let epoch = heartbeat.epoch.clone();
-                *suitor = Some(Attempt::new(epoch.clone(), now));
+                *suitor = Some(Attempt::new(epoch.clone(), heartbeat.sender.v, now));
                 self.effects.push(Effect::Notice(Notice::Joining { epoch }));
                 self.send_join(now, log);
             }
@@ -112,25 +112,27 @@ impl SecondaryCore {
         match &mut self.state {
             State::Foreign { theirs: known, attempt } if *known == theirs => {
                 attempt.epoch = heartbeat.epoch.clone();
+                attempt.version = heartbeat.sender.v;
             }
             _ => {
-                self.become_foreign(theirs, Attempt::new(heartbeat.epoch.clone(), now));
+                self.become_foreign(theirs, Attempt::new(heartbeat.epoch.clone(), heartbeat.sender.v, now));
                 self.send_join(now, log);
             }
         }
     }
 
-    /// Asks the master of `epoch` for admission; the session before it, if any, is over.
-    fn begin_join(&mut self, now: Moment, epoch: Epoch, log: &dyn LogView) {
+    /// Asks the master of this heartbeat for admission; the session before it, if any, is over.
+    fn begin_join(&mut self, now: Moment, heartbeat: &Heartbeat, log: &dyn LogView) {
+        let epoch = heartbeat.epoch.clone();
         self.effects.push(Effect::Notice(Notice::Joining { epoch: epoch.clone() }));
-        self.leave(State::Joining(Attempt::new(epoch, now)));
+        self.leave(State::Joining(Attempt::new(epoch, heartbeat.sender.v, now)));
         self.send_join(now, log);
     }
 
     /// Ends the session and joins anew, a little later: what this event appended is in the log by then.
     pub(super) fn rejoin_later(&mut self, now: Moment) {
         let State::Joined(session) = &self.state else { return };
-        let mut attempt = Attempt::new(session.epoch.clone(), now);
+        let mut attempt = Attempt::new(session.epoch.clone(), session.version, now);
         attempt.retry_at = now.plus(attempt.backoff.next_delay(&mut self.random));
         self.leave(State::Joining(attempt));
     }
@@ -151,7 +153,8 @@ impl SecondaryCore {
     }
 
     pub(super) fn send_join(&mut self, now: Moment, log: &dyn LogView) {
-        let (request, sender) = (self.next_request(), self.sender());
+        let Some(version) = self.state.attempt().map(|attempt| attempt.version) else { return };
+        let (request, sender) = (self.next_request(), self.sender(version));
         let Some(attempt) = self.state.attempt_mut() else { return };
         let outline = Outline::of(log.marks(), attempt.told_of(log), self.settings.outline_marks);
         attempt.request = Some(request);

@@ -204,10 +204,11 @@ impl SecondaryCore {
         self.master.as_ref().filter(|heard| now.since(heard.at) < silence).map(|heard| &heard.node)
     }
 
-    fn sender(&self) -> wire::Sender {
+    /// This node, to one that speaks `version`.
+    fn sender(&self, version: u8) -> wire::Sender {
         let Settings { name, incarnation, .. } = &self.settings;
         wire::Sender {
-            v: wire::VERSION,
+            v: version.min(wire::VERSION),
             log_id: self.identity.log_id,
             node: name.clone(),
             incarnation: *incarnation,

@@ -11,7 +11,7 @@ use super::{
 impl SecondaryCore {
     /// What do you hold? Never refused.
     pub fn on_ask(&mut self, now: Moment, ask: &wire::Ask, reply: String, log: &dyn LogView) {
-        let state = self.wire_state(now, ask.request, None, log);
+        let state = self.wire_state(now, ask.answer_version(), ask.request, None, log);
         self.effects.push(Effect::State { reply, state });
     }
 
@@ -23,8 +23,8 @@ impl SecondaryCore {
         if granted {
             self.fence_for(&promise);
         }
-        let promised = granted.then_some(promise.epoch);
-        let state = self.wire_state(now, promise.request, promised, log);
+        let (promised, version) = (granted.then_some(promise.epoch), promise.sender.v);
+        let state = self.wire_state(now, version, promise.request, promised, log);
         self.effects.push(Effect::State { reply, state });
     }
 
@@ -57,8 +57,8 @@ impl SecondaryCore {
             self.counters.stale += 1;
             return;
         }
-        let wire::Read { request, epoch, from, .. } = read;
-        let answer = ReadAnswer { reply, sender: self.sender(), request, epoch, from: from.length };
+        let wire::Read { request, epoch, from, sender } = read;
+        let answer = ReadAnswer { reply, sender: self.sender(sender.v), request, epoch, from: from.length };
         self.effects.push(Effect::ReadAnswer(answer));
     }
 
@@ -70,12 +70,13 @@ impl SecondaryCore {
     fn wire_state(
         &self,
         now: Moment,
+        version: u8,
         request: u64,
         promised: Option<Epoch>,
         log: &dyn LogView,
     ) -> wire::State {
         let hears = self.hears(now).cloned();
         let most = self.settings.outline_marks;
-        wire::State::of(self.sender(), request, promised, &self.identity, log, hears, most)
+        wire::State::of(self.sender(version), request, promised, &self.identity, log, hears, most)
     }
 }

@@ -5,7 +5,7 @@ use replog_shared::{
     backoff::Backoff,
     lines::Tip,
     store::LogView,
-    wire::{SecondaryState, Verdict},
+    wire::{SecondaryState, VERSION, Verdict},
 };
 
 /// Where a secondary stands with its master, and what it knows there.
@@ -66,6 +66,14 @@ impl State {
         if let State::Diverged { attempt, .. } = self { Some(&attempt.epoch) } else { None }
     }
 
+    /// The version in which the master is spoken to.
+    pub(super) fn version(&self) -> u8 {
+        match self {
+            State::Joined(session) => session.version,
+            other => other.attempt().map_or(VERSION, |attempt| attempt.version),
+        }
+    }
+
     /// Whether the master is told regularly what this node holds.
     pub(super) const fn acks(&self) -> bool {
         matches!(self, State::Joined(_) | State::Diverged { .. } | State::Foreign { .. })
@@ -88,6 +96,8 @@ impl State {
 pub(super) struct Attempt {
     /// The epoch of the master that is asked.
     pub(super) epoch: Epoch,
+    /// The version that this master speaks.
+    pub(super) version: u8,
     /// The request whose answer is taken; none while none is outstanding.
     pub(super) request: Option<u64>,
     /// The log's end when that was asked.
@@ -113,10 +123,11 @@ impl Attempt {
     }
 
     /// The first try, due at `retry_at`.
-    pub(super) fn new(epoch: Epoch, retry_at: Moment) -> Attempt {
+    pub(super) fn new(epoch: Epoch, version: u8, retry_at: Moment) -> Attempt {
         let heard = retry_at;
         Attempt {
             epoch,
+            version,
             request: None,
             asked_at: Place::START,
             marks_before: 0,
@@ -135,6 +146,8 @@ pub(super) struct Session {
     pub(super) epoch: Epoch,
     /// The request of the join that was answered with this admission.
     pub(super) joined: u64,
+    /// The version that the master speaks.
+    pub(super) version: u8,
     pub(super) since: Moment,
     /// How long the master's log is, as far as it told.
     pub(super) length: Order,
@@ -156,10 +169,11 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) fn new(epoch: Epoch, joined: u64, now: Moment, length: Order) -> Session {
+    pub(super) fn new(epoch: Epoch, joined: u64, version: u8, now: Moment, length: Order) -> Session {
         Session {
             epoch,
             joined,
+            version,
             since: now,
             length,
             goal: length,

@@ -1,7 +1,7 @@
 //! What a secondary tells of itself.
 
 use replog_shared::{
-    Digest, Epoch, LogId, Moment, NodeName, Order, OrderRange, store::LogView, wire::SecondaryState,
+    Digest, Epoch, LogId, Moment, NodeName, Order, OrderRange, Place, store::LogView, wire::SecondaryState,
 };
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -93,14 +93,15 @@ impl SecondaryCore {
     /// This node as it is now.
     pub fn status(&self, now: Moment, log: &dyn LogView) -> Status {
         let place = log.durable();
+        let shown = Place::new(log.visible_through(), place.marks);
         let epoch = super::acks::epoch_at(place, log);
         Status {
             state: self.state.on_wire(epoch.as_ref()),
             log_id: self.identity.log_id,
             epoch,
             fence: self.identity.fence.clone(),
-            length: place.length,
-            digest: log.digest_at(place).unwrap_or_default(),
+            length: shown.length,
+            digest: log.digest_at(shown).unwrap_or_default(),
             whole: self.identity.whole,
             hears: self.hears(now).cloned(),
             master_http: self.master_http().map(str::to_owned),

@@ -50,6 +50,10 @@ impl LogView for MemoryStore {
         self.tip.place
     }
 
+    fn visible_through(&self) -> Order {
+        self.tip.visible_through()
+    }
+
     fn marks(&self) -> &[PlacedMark] {
         &self.marks
     }
@@ -124,9 +128,10 @@ impl Store for MemoryStore {
     /// What is cut is gone: a log in memory has nowhere to keep it.
     fn truncate(&mut self, place: Place, _cut: Cut) -> Result<Option<PathBuf>, StoreError> {
         let digest = self.digest_at(place).ok_or(StoreError::NoSuchPlace { place })?;
+        let tip = super::tip_of_cut(self, place, digest);
         let marks_after = self.marks.split_off(place.marks as usize);
         write(&self.chunks).cut(place.length, &marks_after, digest);
-        self.tip = Tip { place, digest, epoch: self.marks.last().map(|placed| placed.mark.epoch.clone()) };
+        self.tip = tip;
         if let Some(ids) = &mut self.ids {
             ids.truncate(place.length);
         }

@@ -3,6 +3,7 @@
 //! [`LogView`] is what a core may ask of the log, [`Store`] what a node does to it, [`Reader`] what HTTP
 //! reads from it while the node works on.
 
+mod batches;
 mod chunks;
 mod id_index;
 mod memory;
@@ -11,11 +12,16 @@ use std::path::PathBuf;
 
 use bytes::Bytes;
 
+pub use batches::UnfinishedBatches;
 pub use chunks::LineChunks;
 pub use id_index::{IdHash, IdIndex};
 pub use memory::MemoryStore;
 
-use crate::{Digest, Histogram, Lines, MessageId, Order, Place, PlacedMark, lines::Tip};
+use crate::{
+    Digest, Histogram, Lines, MessageId, Order, Place, PlacedMark,
+    entry::{EntryLine, goes_on},
+    lines::Tip,
+};
 
 /// What can be asked of a log. Everything appended shows at once, durable or not.
 pub trait LogView {
@@ -25,6 +31,9 @@ pub trait LogView {
     /// The place up to which the log is held at the store's durability level. Moves only in
     /// [`Store::refresh`] and [`Store::truncate`], never in the middle of an event.
     fn durable(&self) -> Place;
+
+    /// Exclusive end of what readers may be shown: as far as the log is durable, but of a batch all or nothing.
+    fn visible_through(&self) -> Order;
 
     /// The marks, in order.
     fn marks(&self) -> &[PlacedMark];
@@ -37,6 +46,19 @@ pub trait LogView {
 
     /// The line of an entry, line feed included; `None` beyond the end.
     fn entry(&self, order: Order) -> Option<Bytes>;
+
+    /// Exclusive end of the batch to which the entry at `order` belongs: behind that entry if it is of none. The log's
+    /// end if the rest of the batch is not there.
+    fn batch_end(&self, order: Order) -> Order {
+        let mut end = order;
+        while let Some(line) = self.entry(end) {
+            end = end.next();
+            if !goes_on(&line) {
+                break;
+            }
+        }
+        end
+    }
 
     /// Bytes of the lines of `from..to`. Beyond the end there are none.
     fn size(&self, from: Order, to: Order) -> usize;
@@ -181,6 +203,27 @@ pub trait Store: LogView + Send + 'static {
     fn close(self) -> Result<(), StoreError>
     where
         Self: Sized;
+}
+
+/// The end of `log` once it is cut at `place`, one of its places, where its digest is `digest`.
+pub fn tip_of_cut(log: &dyn LogView, place: Place, digest: Digest) -> Tip {
+    let mark = (place.marks as usize).checked_sub(1).and_then(|last| log.marks().get(last));
+    let last = place.length.before().and_then(|order| log.entry(order));
+    let at = last.and_then(|line| EntryLine::parse(&line).ok()?.at);
+    let is_behind_mark = mark.is_some_and(|mark| mark.at == place.length);
+    let batch = if is_behind_mark { None } else { open_batch(log, place.length) };
+    Tip { place, digest, epoch: mark.map(|placed| placed.mark.epoch.clone()), at, batch }
+}
+
+/// Where the batch begins that goes on at `length`; none if none does.
+fn open_batch(log: &dyn LogView, length: Order) -> Option<Order> {
+    let mut from = length;
+    while let Some(before) =
+        from.before().filter(|order| log.entry(*order).is_some_and(|line| goes_on(&line)))
+    {
+        from = before;
+    }
+    (from < length).then_some(from)
 }
 
 /// What the marks tell about [`LogView::digest_at`]: `None` if the log that ends at `tip` has no such place,

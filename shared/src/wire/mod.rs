@@ -17,8 +17,13 @@ use crate::{Digest, Durability, Epoch, Incarnation, LogId, NodeName, Order, Outl
 
 pub use state::Rank;
 
-/// The version that this code writes and reads.
-pub const VERSION: u8 = 1;
+/// The version that this code writes, and the newest that it reads. Version 2 has the same envelopes as version 1;
+/// what it says is that its sender reads and writes lines of format 2.
+pub const VERSION: u8 = 2;
+
+/// The oldest version that this code reads. Secondaries are upgraded before their master: a secondary speaks to a
+/// master of an older version in that one's version, and a master refuses secondaries of an older one.
+pub const OLDEST_VERSION: u8 = 1;
 
 /// Bytes of the first line of an envelope of entries: what is longer only takes memory.
 pub const MAX_ENTRIES_HEADER_BYTES: usize = ENVELOPE_OVERHEAD_BYTES;
@@ -40,7 +45,7 @@ pub enum WireError {
 /// The members with which every envelope begins.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Sender {
-    /// [`VERSION`].
+    /// The version of the envelope: [`VERSION`], or the older one of the node it is for.
     pub v: u8,
     /// The log; none from a node that holds none yet.
     pub log_id: Option<LogId>,
@@ -239,11 +244,26 @@ pub struct Admitted {
 /// Starting or promoting master to all, request: what do you hold?
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ask {
-    /// Who asks.
+    /// Who asks, in the oldest version: a node that is too old to take part answers, too, and so is known.
     #[serde(flatten)]
     pub sender: Sender,
     /// The number that the answer repeats.
     pub request: u64,
+    /// The newest version that the sender reads; none from one of version 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reads: Option<u8>,
+}
+
+impl Ask {
+    /// The question of a node that speaks [`VERSION`].
+    pub fn new(sender: Sender, request: u64) -> Ask {
+        Ask { sender: Sender { v: OLDEST_VERSION, ..sender }, request, reads: Some(VERSION) }
+    }
+
+    /// The version in which this node answers it.
+    pub fn answer_version(&self) -> u8 {
+        self.reads.unwrap_or(self.sender.v).min(VERSION)
+    }
 }
 
 /// Promoting master to one node, request: accept and ack nothing older than this epoch.
@@ -316,7 +336,7 @@ pub fn decode<T: DeserializeOwned>(payload: &[u8]) -> Result<T, WireError> {
         v: u8,
     }
     match serde_json::from_slice::<Version>(payload)?.v {
-        VERSION => Ok(serde_json::from_slice::<T>(payload)?),
+        OLDEST_VERSION..=VERSION => Ok(serde_json::from_slice::<T>(payload)?),
         v => Err(WireError::Version(v)),
     }
 }

@@ -35,7 +35,7 @@ fn ack(epoch: Option<Epoch>) -> Ack {
 fn an_ack_reads_as_the_contract_says() {
     let text = String::from_utf8(encode(&ack(Some(epoch()))).to_vec()).unwrap();
     for member in
-        [r#""v":1"#, r#""epoch":"2.5""#, r#""node":"s1""#, r#""through":44"#, r#""durability":"memory""#]
+        [r#""v":2"#, r#""epoch":"2.5""#, r#""node":"s1""#, r#""through":44"#, r#""durability":"memory""#]
     {
         assert!(text.contains(member), "{member} in {text}");
     }
@@ -53,7 +53,8 @@ fn long_outline() -> Outline {
     let mark = |start| {
         let incarnation = Incarnation::from_random(u64::MAX);
         let epoch = Epoch { reign: u32::MAX, owner: owner.clone(), start, incarnation };
-        let mark = crate::Mark { epoch, kind: crate::MarkKind::Promotion, reached: vec![], members: vec![] };
+        let (kind, first) = (crate::MarkKind::Promotion, Order::ZERO);
+        let mark = crate::Mark { epoch, kind, reached: vec![], members: vec![], first };
         crate::PlacedMark { mark, at: Order::new(u64::MAX), digest: Digest::EMPTY }
     };
     let marks: Vec<_> = (u32::MAX - 10_000..u32::MAX).map(mark).collect();
@@ -104,9 +105,22 @@ fn what_is_no_envelope_is_refused() {
         assert!(decode::<Ack>(bad).is_err());
         assert!(decode_entries(&Bytes::copy_from_slice(bad)).is_err());
     }
-    let mut future = serde_json::to_value(ack(None)).unwrap();
-    future["v"] = 2.into();
-    assert!(matches!(decode::<Ack>(future.to_string().as_bytes()), Err(WireError::Version(2))));
+    for unknown in [0, VERSION + 1] {
+        let mut other = serde_json::to_value(ack(None)).unwrap();
+        other["v"] = unknown.into();
+        let read = decode::<Ack>(other.to_string().as_bytes());
+        assert!(matches!(read, Err(WireError::Version(v)) if v == unknown), "{unknown}");
+    }
+}
+
+#[test]
+fn an_ask_is_understood_by_every_version_and_answered_in_the_newest_that_both_read() {
+    let ask = Ask::new(sender(), 7);
+    assert_eq!((ask.sender.v, ask.answer_version()), (OLDEST_VERSION, VERSION));
+    let old = br#"{"v":1,"log_id":null,"node":"s1","incarnation":"0000000000000001","request":7}"#;
+    assert_eq!(decode::<Ask>(old).unwrap().answer_version(), 1);
+    let newer = Ask { reads: Some(VERSION + 1), ..ask };
+    assert_eq!(newer.answer_version(), VERSION);
 }
 
 proptest! {

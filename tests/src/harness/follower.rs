@@ -5,6 +5,8 @@ use std::{fmt, pin::Pin, time::Duration};
 use eventsource_stream::{Event, Eventsource as _};
 use futures_util::{Stream, StreamExt as _};
 use reqwest::Method;
+use serde::Deserialize as _;
+use serde_json::Value;
 
 use super::{
     Client, Entry,
@@ -67,12 +69,13 @@ impl Follower {
     /// The entry of the next event.
     ///
     /// # Panics
-    /// Another event or the end comes, or its id is not the order of its entry.
+    /// Another event or the end comes, or its id is not the epoch and the order of its entry.
     pub async fn entry(&mut self) -> Entry {
         let event = self.next().await.expect("an entry comes");
-        let entry: Entry =
-            serde_json::from_str(&event.data).unwrap_or_else(|_| panic!("{event:?} is no entry"));
-        assert_eq!((event.id, event.event.as_str()), (entry.order.to_string(), "message"));
+        let line: Value = serde_json::from_str(&event.data).unwrap_or_default();
+        let entry = Entry::deserialize(&line).unwrap_or_else(|_| panic!("{event:?} is no entry"));
+        let id = format!("{}/{}", line["epoch"].as_str().unwrap_or_default(), entry.order);
+        assert_eq!((event.id, event.event.as_str()), (id, "message"));
         entry
     }
 }

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | [`browser`] | a browser without a screen |
 //! | [`client`] | what a node answers over HTTP |
+//! | [`clients`] | clients that others make of the description of the API |
 //! | [`cluster`] | nats-server, master and secondaries as processes of this machine |
 //! | [`containers`] | the same as containers on a network of their own |
 //! | [`disk`] | data directories from outside: read, damaged, restored |
@@ -20,6 +21,7 @@
 
 pub mod browser;
 pub mod client;
+pub mod clients;
 pub mod cluster;
 pub mod containers;
 pub mod disk;

@@ -53,6 +53,13 @@ pub fn schemathesis() -> PathBuf {
     env::var_os("SCHEMATHESIS_BIN").map_or_else(fetched, PathBuf::from)
 }
 
+/// The folder of a Python with httpx-sse and the generators of clients: the one that `PYTHON_CLIENTS_BIN` names, else the
+/// one that `cargo xtask tools` fetched.
+pub fn python_clients() -> PathBuf {
+    let fetched = || profile_folder().with_file_name("tools").join("python-clients/bin");
+    env::var_os("PYTHON_CLIENTS_BIN").map_or_else(fetched, PathBuf::from)
+}
+
 /// The folder of the profile that this test was built with: tests lie in `target/<profile>/deps`.
 fn profile_folder() -> PathBuf {
     let test = env::current_exe().expect("a test knows its own program");

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use fastrand::Rng;
-use replog_master::core::events::{Append, Interruption, NewMessage, WaitId, WriteOutcome, Written};
+use replog_master::core::events::{Append, Interruption, NewMessage, Refusal, WaitId, WriteOutcome, Written};
 use replog_shared::{Message, MessageId, Moment, Order, WriteConcern};
 
 use super::{
@@ -63,6 +63,8 @@ pub(super) struct Clients {
     next_wait: usize,
     /// Batches that were written, for retries.
     written: Vec<Vec<NewMessage>>,
+    /// Ids that were sent again as a part of another batch, or with another message.
+    spoiled: BTreeSet<u64>,
     messages: u64,
     /// Ids whose caller was told that its time is over.
     timed_out: BTreeSet<u64>,
@@ -78,6 +80,7 @@ impl Clients {
             open: BTreeMap::new(),
             next_wait: 0,
             written: Vec::new(),
+            spoiled: BTreeSet::new(),
             messages: 0,
             timed_out: BTreeSet::new(),
             last_met: BTreeSet::new(),
@@ -119,7 +122,11 @@ impl Clients {
 
     /// Now and then a retry is not quite what was sent first: other messages, a part, or something behind it.
     fn spoil(&mut self, messages: &mut Vec<NewMessage>, random: &mut Rng) {
-        match random.u8(..8) {
+        let how = random.u8(..8);
+        if how <= 2 {
+            self.spoiled.extend(messages.iter().map(|new| hash(new.id.as_str().as_bytes())));
+        }
+        match how {
             0 => {
                 messages[0].message =
                     message(&format!("\"other {}\"", hash(messages[0].id.as_str().as_bytes())));
@@ -280,6 +287,11 @@ impl Clients {
             (WriteOutcome::Unconfirmed { written, .. }, Some(Told(answer))) => {
                 check_written(&request, written, answer, oracle);
                 self.timed_out.extend(request.keys.iter().map(|key| key.id));
+            }
+            (WriteOutcome::Refused(Refusal::PartlyKnown { .. }), _)
+                if !request.keys.iter().any(|key| self.spoiled.contains(&key.id)) =>
+            {
+                oracle.found(|| "all or nothing: a batch was stored in part".to_owned());
             }
             _ => {}
         }

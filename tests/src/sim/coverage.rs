@@ -39,6 +39,8 @@ pub enum Path {
     PromotionRunAgain,
     /// A master that had led learned that another one reigns.
     DeposedMasterTold,
+    /// A promoted node gave up the beginning of a batch whose end nobody held that it reached.
+    BatchCut,
     /// A promoted node gave up its own suffix for a log that ranks higher.
     OwnSuffixGivenUp,
     /// A secondary that hears nobody had itself promoted.
@@ -89,7 +91,7 @@ pub enum Path {
 
 impl Path {
     /// All of them.
-    pub const ALL: [Path; 41] = [
+    pub const ALL: [Path; 42] = [
         Path::GapFilled,
         Path::DuplicateDropped,
         Path::StaleEpochRefused,
@@ -108,6 +110,7 @@ impl Path {
         Path::PromotionAbandoned,
         Path::PromotionRunAgain,
         Path::DeposedMasterTold,
+        Path::BatchCut,
         Path::OwnSuffixGivenUp,
         Path::TimerFired,
         Path::SuffixCutAfterPromotion,

@@ -7,7 +7,7 @@ use fastrand::Rng;
 use replog_shared::{
     Digest, Durability, Epoch, Identity, Lines, MessageId, NodeName, Order, Place, PlacedMark,
     lines::Tip,
-    store::{Cut, LogView, MemoryStore, Reader, Store, StoreError, StoreFigures},
+    store::{Cut, LogView, MemoryStore, Reader, Store, StoreError, StoreFigures, UnfinishedBatches},
 };
 
 use super::plan::pick;
@@ -27,6 +27,9 @@ pub(super) struct SimStore {
     durable: Place,
     /// What a power loss keeps.
     synced: Place,
+    /// Where runs end behind what is synced: a crash leaves a run whole or nothing of it.
+    runs: Vec<Place>,
+    unfinished: UnfinishedBatches,
     /// How far the write or sync under way reaches: what was appended when it began.
     under_way: Option<Place>,
     /// For mutants: what is told to be durable, whether it is or not.
@@ -52,6 +55,8 @@ impl SimStore {
             level,
             durable: Place::START,
             synced: Place::START,
+            runs: Vec::new(),
+            unfinished: UnfinishedBatches::default(),
             under_way: None,
             lies: Lies::None,
         }
@@ -82,6 +87,7 @@ impl SimStore {
         if let Ok(lines) = Lines::checked(bytes.clone(), self.log.tip()) {
             let _continues = self.log.append(&lines);
         }
+        self.unfinished = UnfinishedBatches::of(self.log.tip());
         (self.durable, self.synced) = (self.tip().place, self.tip().place);
     }
 
@@ -107,17 +113,20 @@ impl SimStore {
     pub(super) fn end_sync(&mut self, background: bool) {
         let Some(place) = self.under_way.take() else { return };
         self.durable = self.durable.max(place);
+        self.unfinished.forget_before(self.durable.length);
         if self.level == Durability::Disk || background {
             self.synced = self.durable;
+            self.runs.retain(|end| *end > self.synced);
         }
     }
 
-    /// What a crash leaves: of the lines that are not safe, a random number.
+    /// What a crash leaves: of the runs that are not safe, a random number.
     pub(super) fn crash(&mut self, power: bool, random: &mut Rng) {
         self.under_way = None;
         let (safe, tip) = (if power { self.synced } else { self.durable }, self.tip().place);
         let keep = random.u64(line_of(safe)..=line_of(tip));
-        let place = self.place_of(keep);
+        let whole = self.runs.iter().copied().filter(|end| line_of(*end) <= keep).max();
+        let place = whole.map_or(safe, |end| end.max(safe));
         self.cut(place);
         self.durable = self.durable.min(place);
         self.synced = self.synced.min(place);
@@ -150,6 +159,8 @@ impl SimStore {
     /// Everything is synced: a process that is stopped in good order does so.
     pub(super) fn seal(&mut self) {
         (self.under_way, self.durable, self.synced) = (None, self.tip().place, self.tip().place);
+        self.runs.clear();
+        self.unfinished.forget_before(self.durable.length);
     }
 
     /// Everything that is durable at the moment, as somebody who copies the directory finds it.
@@ -163,7 +174,14 @@ impl SimStore {
     /// Cuts the lines behind a place of this log.
     fn cut(&mut self, place: Place) {
         let cut = self.log.truncate(place, Cut::Drop);
+        self.on_cut();
         cut.unwrap_or_else(|error| unreachable!("memory does not fail: {error}"));
+    }
+
+    fn on_cut(&mut self) {
+        let tip = self.log.tip().clone();
+        self.runs.retain(|end| *end <= tip.place);
+        self.unfinished = UnfinishedBatches::of(&tip);
     }
 
     /// The place behind so many lines.
@@ -193,6 +211,10 @@ impl LogView for SimStore {
             Lies::Marks if only_marks => tip,
             _ => self.durable,
         }
+    }
+
+    fn visible_through(&self) -> Order {
+        self.unfinished.visible_through(self.durable().length)
     }
 
     fn marks(&self) -> &[PlacedMark] {
@@ -229,6 +251,10 @@ impl Store for SimStore {
 
     fn append(&mut self, lines: &Lines) -> bool {
         let continues = self.log.append(lines);
+        if continues {
+            self.runs.push(lines.tip().place);
+            self.unfinished.on_run(lines.tip());
+        }
         if self.level == Durability::Memory {
             self.seal();
         }
@@ -238,6 +264,7 @@ impl Store for SimStore {
     /// Durable when it returns, with all that is left.
     fn truncate(&mut self, place: Place, cut: Cut) -> Result<Option<PathBuf>, StoreError> {
         let cut = self.log.truncate(place, cut);
+        self.on_cut();
         self.seal();
         cut
     }

@@ -3,10 +3,10 @@
 use fastrand::Rng;
 
 use super::{
-    Mutant, Options, client::Clients, coverage::Coverage, node::Sent, oracle::Oracle, plan::Plan,
-    story::Story,
+    Mutant, Options, client::Clients, coverage::Coverage, disk::SimStore, node::Sent, oracle::Oracle,
+    plan::Plan, story::Story,
 };
-use replog_shared::NodeName;
+use replog_shared::{NodeName, store::LogView};
 
 /// The surroundings of whoever handles an event.
 #[derive(Debug)]
@@ -45,6 +45,13 @@ impl Hub {
 
     pub(super) fn is(&self, mutant: Mutant) -> bool {
         self.mutant == Some(mutant)
+    }
+
+    /// What a node shows of its log at the end of a turn.
+    pub(super) fn check_shown(&mut self, node: usize, store: &SimStore) {
+        let in_part = self.is(Mutant::BatchShownInPart);
+        let shown = if in_part { store.durable().length } else { store.visible_through() };
+        self.oracle.check_shown(node, shown);
     }
 
     /// The disk has changed: the process may die here, before anything that follows.

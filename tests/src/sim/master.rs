@@ -16,7 +16,7 @@ use replog_master::{
     },
 };
 use replog_shared::{
-    Incarnation, Moment, NodeName, Order,
+    Incarnation, Moment, NodeName, Order, WallTime,
     store::LogView,
     wire::{self, Verdict},
 };
@@ -183,6 +183,12 @@ impl Master {
         Moment::after_start(Duration::from_micros(self.now - self.started))
     }
 
+    /// The time of day on this node, which goes wrong by up to half a second, each process in its own way.
+    fn wall_clock(&self) -> WallTime {
+        let wrong_by = self.started.wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 45;
+        WallTime::from_ms((self.now + wrong_by) / 1_000)
+    }
+
     /// Takes all that has come, as one burst.
     pub(super) fn turn(&mut self, now: u64, hub: &mut Hub) {
         self.now = now;
@@ -198,11 +204,13 @@ impl Master {
             self.core.on_deadline(moment, &self.disk.store);
             self.execute(hub);
         }
+        self.core.on_wall_clock(self.wall_clock());
         while self.core.on_leading(moment, &self.disk.store) {
             self.execute(hub);
         }
         self.core.on_burst_end(moment, &self.disk.store);
         self.execute(hub);
+        hub.check_shown(self.index, &self.disk.store);
         self.has_led |= self.leads();
         self.check_idle(hub);
     }
@@ -232,6 +240,7 @@ impl Master {
                 let w =
                     if hub.is(Mutant::WriteConcernIgnored) { replog_shared::WriteConcern::ONE } else { w };
                 let append = client::append(messages, w, expect, deadline(timeout));
+                self.core.on_wall_clock(self.wall_clock());
                 self.core.on_append(now, WaitId(wait), append, &self.disk.store);
             }
             Command::Wait { wait, order, w, timeout } => {

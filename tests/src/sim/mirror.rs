@@ -3,7 +3,7 @@
 use std::hash::{DefaultHasher, Hasher};
 
 use replog_shared::{
-    Digest, Epoch, Mark, MarkKind, NodeName, Order,
+    Digest, Epoch, Mark, MarkKind, NodeName, Order, WallTime,
     entry::EntryLine,
     store::{LogView, Reader, Store},
 };
@@ -53,6 +53,10 @@ pub(super) struct Line {
     pub(super) digest: Digest,
     /// Entries through it.
     pub(super) entries: u64,
+    /// An entry whose batch goes on with the next one.
+    pub(super) more: bool,
+    /// When the last entry through it was appended.
+    at: Option<WallTime>,
     /// Index of the last mark's line through it.
     mark: Option<usize>,
 }
@@ -109,6 +113,17 @@ impl Mirror {
         }
     }
 
+    /// Index of the last line of the batch to which the line at this index belongs; none if it is not there.
+    pub(super) fn batch_end(&self, index: usize) -> Option<usize> {
+        let rest = self.lines.get(index..)?.iter().position(|line| !line.more)?;
+        Some(index + rest)
+    }
+
+    /// Whether the lines before this index end within a batch.
+    pub(super) fn ends_within_a_batch(&self, count: usize) -> bool {
+        count.checked_sub(1).and_then(|last| self.lines.get(last)).is_some_and(|line| line.more)
+    }
+
     /// Whether the line at this index is the one with this digest, and so all before it is the same.
     pub(super) fn has(&self, index: usize, digest: Digest) -> bool {
         self.lines.get(index).is_some_and(|line| line.digest == digest)
@@ -161,22 +176,30 @@ impl Mirror {
     fn push(&mut self, bytes: &[u8]) -> Result<(), String> {
         let (entries, digest) = (self.length(), self.digest().extend(bytes));
         let mark = self.lines.last().and_then(|line| line.mark);
+        let at = self.lines.last().and_then(|line| line.at);
         let line = if Mark::is_mark(bytes) {
             let parsed =
                 Mark::parse(bytes).map_err(|error| format!("a stored mark is malformed: {error}"))?;
             let opening = Opening { epoch: parsed.epoch, kind: parsed.kind, reached: parsed.reached };
-            Line { content: Content::Mark(opening), digest, entries, mark: Some(self.lines.len()) }
+            let (content, mark) = (Content::Mark(opening), Some(self.lines.len()));
+            Line { content, digest, entries, more: false, at, mark }
         } else {
-            let content = Content::Entry(self.entry_key(bytes, entries)?);
-            Line { content, digest, entries: entries + 1, mark }
+            let entry =
+                EntryLine::parse(bytes).map_err(|error| format!("a stored line is malformed: {error}"))?;
+            if entry.at < at {
+                return Err(format!(
+                    "the entry at {entries} was appended at {:?}, before the one before it",
+                    entry.at
+                ));
+            }
+            let content = Content::Entry(self.entry_key(&entry, entries)?);
+            Line { content, digest, entries: entries + 1, more: entry.more, at: entry.at, mark }
         };
         self.lines.push(line);
         Ok(())
     }
 
-    fn entry_key(&self, bytes: &[u8], due: u64) -> Result<Key, String> {
-        let entry =
-            EntryLine::parse(bytes).map_err(|error| format!("a stored line is malformed: {error}"))?;
+    fn entry_key(&self, entry: &EntryLine<'_>, due: u64) -> Result<Key, String> {
         if entry.order.get() != due {
             return Err(format!("order {} is shown where {due} is due: a gap or a repetition", entry.order));
         }

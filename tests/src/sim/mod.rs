@@ -52,6 +52,8 @@ pub const LIVENESS: Duration = Duration::from_secs(60);
 pub enum Focus {
     /// Three nodes, each cut off in turn.
     CutInTurn,
+    /// The same, with cleans, also by masters that another one has replaced.
+    Cleans,
     /// Masters that start over an old copy, or without what a power loss took, while others are cut off.
     DisksGoBack,
     /// Nodes that lose everything while what they said is still on its way.
@@ -64,8 +66,8 @@ pub enum Focus {
 
 impl Focus {
     /// All of them.
-    pub const ALL: [Focus; 5] =
-        [Focus::CutInTurn, Focus::DisksGoBack, Focus::LateAcks, Focus::Restarts, Focus::Flips];
+    pub const ALL: [Focus; 6] =
+        [Focus::CutInTurn, Focus::Cleans, Focus::DisksGoBack, Focus::LateAcks, Focus::Restarts, Focus::Flips];
 }
 
 /// How to run a seed.

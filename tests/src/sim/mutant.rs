@@ -83,6 +83,8 @@ mutants! {
     OldEntriesTaken: Site::Boundary,
     /// A log is cut at the master's length, not at the fork.
     CutAtLength: Site::Boundary,
+    /// A node shows what is durable of a batch before it holds all of it.
+    BatchShownInPart: Site::Boundary,
     /// A node starts over another node's directory.
     NameUnchecked: Site::Boundary,
     /// A restart does not add a start to its reign.
@@ -117,6 +119,8 @@ mutants! {
     TurnFolded: Site::Master(master::Mutant::TurnFolded),
     /// What is read of a winner's log is not compared with what it promised.
     ReadUnchecked: Site::Master(master::Mutant::ReadUnchecked),
+    /// A promoted node opens its epoch although its log ends within a batch.
+    BatchLeftOpen: Site::Master(master::Mutant::BatchLeftOpen),
     /// A clean goes on in the same epoch.
     CleanInPlace: Site::Master(master::Mutant::CleanInPlace),
     /// A clean begins a reign.
@@ -151,6 +155,7 @@ impl Mutant {
         match self {
             Mutant::OldIncarnationCounts => Some(Focus::LateAcks),
             Mutant::AckedSurvivesJoin => Some(Focus::Flips),
+            Mutant::CleanReigns => Some(Focus::Cleans),
             Mutant::UnexplainedCut | Mutant::UnexplainedRankTaken => Some(Focus::DisksGoBack),
             Mutant::EntriesFolded | Mutant::TurnFolded | Mutant::AnyMarksGivenUp | Mutant::AnyMarksCut => {
                 Some(Focus::Restarts)

@@ -100,6 +100,7 @@ impl Plan {
                 _ => {}
             },
             Some(Focus::CutInTurn) => plan.become_cuts_in_turn(random),
+            Some(Focus::Cleans) => plan.become_cleans(random),
             Some(Focus::DisksGoBack) => plan.become_disks_that_go_back(random),
             Some(Focus::LateAcks) => plan.become_late_acks(random),
             Some(Focus::Restarts) => plan.become_restarts(random),
@@ -143,6 +144,13 @@ impl Plan {
         self.push.window_envelopes = 1;
         self.rates = Rates { loss: random.f64() * 0.05, ..Rates::healthy(*pick(random, &[2_000, 20_000])) };
         self.timed = draw_cuts_in_turn(random, self.chaos);
+    }
+
+    /// The same, and masters empty the log, also one that another has replaced.
+    fn become_cleans(&mut self, random: &mut Rng) {
+        self.become_cuts_in_turn(random);
+        let cleans = random.usize(1..5);
+        self.timed.extend((0..cleans).map(|_| (random.u64(..self.chaos), Timed::Clean)));
     }
 
     /// The master's disk goes back in time while somebody who holds more is not heard.

@@ -156,6 +156,7 @@ impl Secondary {
         self.do_what_is_due(moment, hub);
         self.core.on_burst_end(moment, &self.disk.store);
         self.execute(hub);
+        hub.check_shown(self.index, &self.disk.store);
     }
 
     fn do_what_is_due(&mut self, now: Moment, hub: &mut Hub) {

@@ -8,7 +8,7 @@ use anyhow::{Context as _, Result};
 use crate::{
     process,
     process::Program,
-    tools::{nats_py, schemathesis},
+    tools::{nats_py, python_clients, schemathesis},
     workspace,
 };
 
@@ -24,12 +24,14 @@ pub(super) struct Skipped {
 type Probe = fn() -> Result<()>;
 
 /// Binaries with processes, and what they need.
-const NEEDS: [(&str, Probe); 7] = [
+const NEEDS: [(&str, Probe); 9] = [
     ("process_console", has_browser),
     ("process_console_states", has_browser),
     ("process_docs", has_browser),
     ("process_full_disk", may_mount),
     ("process_nats_py", has_nats_py),
+    ("process_openapi_generator", has_openapi_generator),
+    ("process_python_clients", has_python_clients),
     ("process_schemathesis", has_schemathesis),
     ("process_sync_errors", may_trace),
 ];
@@ -62,6 +64,18 @@ fn has_nats_py() -> Result<()> {
 /// The description of the API is held against nodes by schemathesis.
 fn has_schemathesis() -> Result<()> {
     schemathesis::find().map(drop).context("schemathesis cannot be had: see the step tools")
+}
+
+/// The log is followed by httpx-sse, and a client is made of the description of the API by openapi-python-client.
+fn has_python_clients() -> Result<()> {
+    python_clients::find().map(drop).context("the clients in Python cannot be had: see the step tools")
+}
+
+/// Another client is made by OpenAPI Generator, which needs Java.
+fn has_openapi_generator() -> Result<()> {
+    has_python_clients()?;
+    let missing = "Java is not installed (Debian: `apt-get install default-jre-headless`)";
+    process::find("java").map(drop).context(missing)
 }
 
 /// A small disk is a file system in memory.

@@ -7,7 +7,7 @@ use anyhow::Result;
 use super::{install_debian, python};
 use crate::{process::Program, workspace};
 
-/// Some 15 MB at the most.
+/// At most some 40 MB.
 const INSTALL_LIMIT: Duration = Duration::from_secs(180);
 
 /// Where an environment notes what it was made from.

@@ -4,7 +4,8 @@ use std::{path::PathBuf, sync::OnceLock};
 
 use replog_disk::{LogEnd, OpenOptions, files::simulated::SimulatedFiles};
 use replog_shared::{
-    Epoch, Incarnation, Mark, MarkKind, Message, MessageId, entry,
+    Epoch, Incarnation, Mark, MarkKind, Message, MessageId, Order, WallTime,
+    entry::{self, EntryHead},
     lines::{Lines, Tip},
     store::{LogView, Store},
 };
@@ -160,13 +161,15 @@ fn lines_behind(tip: &Tip, count: u64, with_mark: bool) -> Lines {
         let (owner, start) = ("m".parse().unwrap(), number.map_or(0, |number| number.start + 1));
         let epoch = Epoch { reign: 1, owner, start, incarnation: Incarnation::from_random(1) };
         number = Some(epoch.number());
-        bytes = Mark { epoch, kind: MarkKind::Start, reached: vec![], members: vec![] }.encode();
+        bytes = Mark { epoch, kind: MarkKind::Start, reached: vec![], members: vec![], first: Order::ZERO }
+            .encode();
     }
     for nth in 0..count {
         let order = tip.place.length.plus(nth);
         let message = Message::from_json(format!("\"message {order}, some bytes long\"").into()).unwrap();
         let id = MessageId::new(&format!("id{order}")).unwrap();
-        entry::encode(&mut bytes, order, number.unwrap(), &id, &message);
+        let head = EntryHead { order, epoch: number.unwrap(), at: WallTime::from_ms(7), more: false };
+        entry::encode(&mut bytes, head, &id, &message);
     }
     Lines::checked(bytes.into(), tip).unwrap()
 }

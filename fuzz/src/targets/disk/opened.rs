@@ -8,7 +8,8 @@ use replog_disk::{
     files::simulated::SimulatedFiles, open,
 };
 use replog_shared::{
-    Durability, Message, MessageId, Order, entry,
+    Durability, Message, MessageId, Order, WallTime,
+    entry::{self, EntryHead},
     lines::{Lines, Tip},
     store::{LogView, Reader, Store},
 };
@@ -139,7 +140,13 @@ fn checked(files: &SimulatedFiles, closed_at: Option<LogEnd>) -> Option<Tip> {
             .eq(before.into_iter().filter(|(path, _)| !path.ends_with("lock"))),
         "a check changes nothing"
     );
-    report.ok().map(|report| Tip { place: report.place, digest: report.digest, epoch: report.epoch })
+    report.ok().map(|report| Tip {
+        place: report.place,
+        digest: report.digest,
+        epoch: report.epoch,
+        at: report.at,
+        batch: report.batch,
+    })
 }
 
 /// An entry that continues a log; none where no mark stands before it.
@@ -147,6 +154,8 @@ fn next_entry(tip: &Tip) -> Option<Lines> {
     let (order, mut line) = (tip.place.length, Vec::new());
     let message = Message::from_json(Bytes::from_static(b"\"next\"")).unwrap();
     let id = MessageId::new(&format!("next{order}")).unwrap();
-    entry::encode(&mut line, order, tip.epoch.as_ref()?.number(), &id, &message);
+    let head =
+        EntryHead { order, epoch: tip.epoch.as_ref()?.number(), at: WallTime::from_ms(7), more: false };
+    entry::encode(&mut line, head, &id, &message);
     Lines::checked(line.into(), tip).ok()
 }

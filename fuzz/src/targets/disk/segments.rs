@@ -4,7 +4,8 @@ use std::path::PathBuf;
 
 use replog_disk::fuzzing::{Piece, header, segment_name};
 use replog_shared::{
-    Digest, Epoch, EpochNumber, Incarnation, Mark, MarkKind, Message, MessageId, Order, Place, entry,
+    Digest, Epoch, EpochNumber, Incarnation, Mark, MarkKind, Message, MessageId, Order, Place, WallTime,
+    entry::{self, EntryHead},
 };
 
 use super::opened::{CUT_AT_DAMAGE, STRICT, disk, opened, segment};
@@ -95,12 +96,18 @@ impl Written {
 fn mark_line(start: u32) -> Vec<u8> {
     let owner = "m".parse().unwrap();
     let epoch = Epoch { reign: 1, owner, start, incarnation: Incarnation::from_random(1) };
-    Mark { epoch, kind: MarkKind::Start, reached: vec![], members: vec![] }.encode()
+    Mark { epoch, kind: MarkKind::Start, reached: vec![], members: vec![], first: Order::ZERO }.encode()
 }
 
 fn entry_line(order: Order, start: u32) -> Vec<u8> {
     let (mut line, message) = (Vec::new(), Message::from_json((&b"\"m\""[..]).into()).unwrap());
     let id = MessageId::new(&format!("id{order}")).unwrap();
-    entry::encode(&mut line, order, EpochNumber { reign: 1, start: start.saturating_sub(1) }, &id, &message);
+    let head = EntryHead {
+        order,
+        epoch: EpochNumber { reign: 1, start: start.saturating_sub(1) },
+        at: WallTime::from_ms(7),
+        more: false,
+    };
+    entry::encode(&mut line, head, &id, &message);
     line
 }

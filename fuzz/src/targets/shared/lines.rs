@@ -3,7 +3,7 @@
 use bytes::Bytes;
 use replog_shared::{
     Digest, Epoch, Incarnation, Mark, Message, MessageId, Order, Place,
-    entry::{self, EntryLine},
+    entry::{self, EntryHead, EntryLine},
     lines::{Lines, Tip, unseen},
 };
 
@@ -32,7 +32,10 @@ fn tip(choice: u8) -> Tip {
     let length = [0, 3, u64::from(u32::MAX), 1 << 60][usize::from(choice) % 4];
     match choice {
         0..=127 => Tip::default(),
-        _ => Tip { place: Place::new(Order::new(length), 1), digest: Digest::EMPTY, epoch: Some(epoch) },
+        _ => {
+            let place = Place::new(Order::new(length), 1);
+            Tip { place, digest: Digest::EMPTY, epoch: Some(epoch), ..Tip::default() }
+        }
     }
 }
 
@@ -42,10 +45,18 @@ fn twin(bytes: &[u8], tip: &Tip) -> Vec<Tip> {
     let after = |line: &[u8]| {
         tip.digest = tip.digest.extend(line);
         if Mark::is_mark(line) {
+            assert_eq!(tip.batch, None, "an epoch begins between two batches");
             tip.epoch = Some(Mark::parse(line).unwrap().epoch);
             tip.place.marks += 1;
         } else {
-            assert_eq!(EntryLine::parse(line).unwrap().order, tip.place.length);
+            let entry = EntryLine::parse(line).unwrap();
+            assert_eq!(entry.order, tip.place.length);
+            tip.at = entry.at;
+            match (entry.more, tip.batch) {
+                (false, _) => tip.batch = None,
+                (true, None) => tip.batch = Some(entry.order),
+                (true, Some(_)) => {}
+            }
             tip.place.length = tip.place.length.next();
         }
         tip.clone()
@@ -75,9 +86,16 @@ fn reads_back(line: &[u8]) {
     let message = Message::from_json(Bytes::copy_from_slice(parsed.message_json));
     let (Some(id), true, Ok(message)) = (id, is_json, message) else { return };
     let mut written = Vec::new();
-    entry::encode(&mut written, parsed.order, parsed.epoch, &id, &message);
+    let head = EntryHead {
+        order: parsed.order,
+        epoch: parsed.epoch,
+        at: parsed.at.unwrap_or_default(),
+        more: parsed.more,
+    };
+    entry::encode(&mut written, head, &id, &message);
     let again = EntryLine::parse(&written).unwrap();
-    assert_eq!((again.order, again.epoch), (parsed.order, parsed.epoch));
+    assert_eq!((again.order, again.epoch, again.more), (parsed.order, parsed.epoch, parsed.more));
+    assert_eq!(again.at, Some(head.at));
     assert!(again.has_id(&id) && again.has_message(&message));
     assert_eq!(parsed.id_text(), id.as_str().as_bytes());
 }

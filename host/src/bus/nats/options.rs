@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use async_nats::rustls::crypto::{CryptoProvider, ring};
 use async_nats::{ConnectOptions, ServerAddr};
+use replog_shared::byte_order_mark;
 
 use super::url::NatsUrl;
 
@@ -142,8 +143,11 @@ fn use_ring_for_tls() {
     }
 }
 
+/// The text of a file, without a byte order mark before it.
 fn read(path: &Path) -> Result<String, String> {
-    fs::read_to_string(path).map_err(|error| format!("{} cannot be read: {error}", path.display()))
+    let text =
+        fs::read_to_string(path).map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
+    Ok(byte_order_mark::skip(&text).to_owned())
 }
 
 fn credentials(path: &Path) -> Result<ConnectOptions, String> {

@@ -85,6 +85,8 @@ pub(super) struct Situation<'a> {
     pub(super) double: bool,
     /// The epoch of a clean that may not have come to its end.
     pub(super) cleaning: Option<&'a Epoch>,
+    /// Whether this node's log ends in the middle of a batch.
+    pub(super) within_batch: bool,
 }
 
 impl Situation<'_> {
@@ -248,9 +250,10 @@ impl Situation<'_> {
 
     /// This node holds a log.
     fn decide_holding(&self, log_id: LogId) -> Decision {
-        let lacks_nothing =
-            (self.own.whole || self.has_cleaned()) && !self.terms.recover && !self.went_back(log_id)
-                || mutant::is(Mutant::NotWholeStartsAlone);
+        // A master appends a batch as a whole: of a log that ends within one something is missing.
+        let complete = (self.own.whole || self.has_cleaned()) && !self.within_batch;
+        let lacks_nothing = complete && !self.terms.recover && !self.went_back(log_id)
+            || mutant::is(Mutant::NotWholeStartsAlone);
         match self.own.highest() {
             // A fence above the last mark is that of a promotion which did not come to its end: run it again.
             Some(highest) if lacks_nothing && self.own.epoch().is_some_and(|own| own.same_reign(highest)) => {

@@ -24,12 +24,18 @@ fn log(number: u128) -> LogId {
 /// What a node tells that holds `length` entries of log 1 under this epoch; with length and epoch absent: blank.
 fn state(node: &str, held: Option<(Epoch, u64)>) -> State {
     let log_id = held.as_ref().map(|_| log(1));
-    let sender = Sender { v: 1, log_id, node: name(node), incarnation: Incarnation::from_random(5) };
+    let sender = Sender {
+        v: replog_shared::wire::VERSION,
+        log_id,
+        node: name(node),
+        incarnation: Incarnation::from_random(5),
+    };
     let mark = |epoch: &Epoch| Mark {
         epoch: epoch.clone(),
         kind: MarkKind::Start,
         reached: vec![],
         members: vec![],
+        first: Order::ZERO,
     };
     let placed = |epoch: &Epoch| PlacedMark { mark: mark(epoch), at: Order::ZERO, digest: Digest::EMPTY };
     let marks: Vec<PlacedMark> = held.iter().map(|(epoch, _)| placed(epoch)).collect();
@@ -80,7 +86,19 @@ fn decide(case: Case) -> Decision {
     let (own, waits, terms, rival) = (&case.own, case.waits, case.terms, case.rival.as_ref());
     let (listened, double, cleaning) = (case.listened, case.double, case.cleaning.as_ref());
     let configured = &configured;
-    Situation { own, others: &others, configured, waits, listened, terms, rival, double, cleaning }.decide()
+    Situation {
+        own,
+        others: &others,
+        configured,
+        waits,
+        listened,
+        terms,
+        rival,
+        double,
+        cleaning,
+        within_batch: false,
+    }
+    .decide()
 }
 
 #[track_caller]
@@ -405,6 +423,7 @@ fn a_dry_run_tells_who_is_reached_what_is_kept_and_what_is_given_up() {
         rival: None,
         double: false,
         cleaning: None,
+        within_batch: false,
     };
     let report = situation.report();
     for line in [

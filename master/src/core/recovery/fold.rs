@@ -4,7 +4,7 @@
 use replog_shared::{
     Epoch, MarkKind, Moment, Place, PlacedMark,
     lines::Tip,
-    store::{Cut, LogView},
+    store::{Cut, LogView, tip_of_cut},
 };
 
 use crate::core::{
@@ -26,9 +26,7 @@ impl MasterCore {
     /// Cuts the log's last mark if it holds nothing. Returns where the log ends then.
     fn fold(&mut self, log: &dyn LogView) -> Option<Tip> {
         let place = before_fold(log.marks(), log.tip().place)?;
-        let last = log.marks()[..place.marks as usize].last();
-        let epoch = last.map(|placed| placed.mark.epoch.clone());
-        let tip = Tip { place, digest: log.digest_at(place)?, epoch };
+        let tip = tip_of_cut(log, place, log.digest_at(place)?);
         self.effect(Effect::Truncate(place, Cut::Drop));
         Some(tip)
     }
@@ -53,7 +51,7 @@ mod tests {
     fn mark(start: u32, kind: MarkKind, at: u64) -> PlacedMark {
         let owner = "m".parse().unwrap();
         let epoch = Epoch { reign: 1, owner, start, incarnation: Incarnation::from_random(1) };
-        let mark = Mark { epoch, kind, reached: vec![], members: vec![] };
+        let mark = Mark { epoch, kind, reached: vec![], members: vec![], first: Order::ZERO };
         PlacedMark { mark, at: Order::new(at), digest: Digest::EMPTY }
     }
 

@@ -135,7 +135,7 @@ impl MasterCore {
             recovery.asking.ask(now, request);
             let next = recovery.asking.next_look(now, [recovery.asking.wait(wait), listen]);
             recovery.tick_at = next.map_or(recovery.tick_at, |next| next.min(recovery.tick_at));
-            self.effect(Effect::Ask(wire::Ask { sender, request }));
+            self.effect(Effect::Ask(wire::Ask::new(sender, request)));
         }
     }
 
@@ -192,7 +192,7 @@ impl MasterCore {
         if state.sender.node == self.config.node && state.sender.incarnation != self.config.incarnation {
             self.double = Some(now);
         }
-        if !self.config.secondaries.contains(&state.sender.node) {
+        if !self.config.secondaries.contains(&state.sender.node) || self.is_outdated(&state.sender) {
             return;
         }
         if matches!(self.phase, Phase::Leading(_)) {
@@ -234,6 +234,7 @@ impl MasterCore {
             rival: self.rival(now).filter(|rival| **rival != self.config.node),
             double: self.hears_double(now),
             cleaning: self.identity.cleaning.as_ref(),
+            within_batch: log.tip().batch.is_some(),
         };
         let decision = situation.decide();
         if self.config.start.dry_run && decision != Decision::Listen {
@@ -302,12 +303,14 @@ impl MasterCore {
     /// What this node tells another one that it holds.
     pub(super) fn told_state(
         &self,
+        version: u8,
         request: u64,
         promised: Option<Epoch>,
         now: Moment,
         log: &dyn LogView,
     ) -> wire::State {
-        let (sender, most) = (self.sender(&self.config.node), self.config.outline_marks);
+        let sender = wire::Sender { v: version, ..self.sender(&self.config.node) };
+        let most = self.config.outline_marks;
         wire::State::of(sender, request, promised, &self.identity, log, self.hears(now), most)
     }
 

@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, time::Duration};
 use bytes::Bytes;
 use replog_shared::{
     Epoch, Lines, LogId, MarkKind, Moment, NodeName, OrderRange, Outline, Place, lines, outline,
-    store::{Cut, LogView},
+    store::{Cut, LogView, tip_of_cut},
     wire,
 };
 
@@ -183,7 +183,8 @@ impl MasterCore {
         }
         let best = choice.best.clone();
         if best.sender.node == own.sender.node || mutant::is(Mutant::OpenWithoutFetch) {
-            return self.open_promotion(now, log.tip());
+            let tip = self.cut_batch(log.tip(), log);
+            return self.open_promotion(now, &tip);
         }
         self.begin_fetch(now, best, log);
     }
@@ -248,13 +249,52 @@ impl MasterCore {
             return self.abandon(now, reason);
         }
         promotion.give_up_at = now.plus(STEP_TIMEOUT);
-        let tip = lines.tip().clone();
-        self.effect(Effect::Append(lines));
         if whole_log {
+            let tip = self.append_last(lines, log);
             self.open_promotion(now, &tip);
         } else {
-            self.read_on(tip.place);
+            let place = lines.tip().place;
+            self.effect(Effect::Append(lines));
+            self.read_on(place);
         }
+    }
+
+    /// Appends the last of the lines that are taken over, without those of a batch that they do not complete.
+    /// Returns where the log ends then.
+    fn append_last(&mut self, lines: Lines, log: &dyn LogView) -> lines::Tip {
+        let Some(batch) = lines.tip().batch.filter(|_| !mutant::is(Mutant::BatchLeftOpen)) else {
+            let tip = lines.tip().clone();
+            self.effect(Effect::Append(lines));
+            return tip;
+        };
+        let begin = Place::new(batch, lines.tip().place.marks);
+        if batch < log.tip().place.length {
+            return self.cut_batch(log.tip(), log);
+        }
+        let orders = OrderRange::new(batch, lines.tip().place.length);
+        self.notice(Notice::BatchCut { orders });
+        match Lines::checked_before(lines.bytes().clone(), log.tip(), begin) {
+            Ok(before) => {
+                let tip = before.tip().clone();
+                self.effect(Effect::Append(before));
+                tip
+            }
+            // The beginning of checked lines is sound.
+            Err(_) => log.tip().clone(),
+        }
+    }
+
+    /// Cuts the beginning of a batch with which the log ends at `tip`: nobody that promised holds its end, so nobody was
+    /// told that it is held, and a retry of it has to find all of it or nothing. Returns where the log ends then.
+    fn cut_batch(&mut self, tip: &lines::Tip, log: &dyn LogView) -> lines::Tip {
+        let begin = tip.batch.map(|batch| Place::new(batch, tip.place.marks));
+        let begin = begin.filter(|_| !mutant::is(Mutant::BatchLeftOpen));
+        let Some((place, digest)) = begin.and_then(|place| Some((place, log.digest_at(place)?))) else {
+            return tip.clone();
+        };
+        self.notice(Notice::BatchCut { orders: OrderRange::new(place.length, tip.place.length) });
+        self.effect(Effect::Truncate(place, Cut::Quarantine));
+        tip_of_cut(log, place, digest)
     }
 
     fn open_promotion(&mut self, now: Moment, tip: &lines::Tip) {

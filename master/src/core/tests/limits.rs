@@ -1,5 +1,10 @@
 //! Limits: of time, of an envelope, of who counts.
 
+use replog_shared::{
+    WallTime,
+    entry::{self, EntryHead},
+};
+
 use super::*;
 
 #[test]
@@ -46,7 +51,8 @@ fn large(told: &Told, marks: usize) -> Append {
     let mut line = Vec::new();
     let text = |length: usize| Message::from_json(format!("\"{}\"", "x".repeat(length)).into()).unwrap();
     let epoch = told.core.epoch().unwrap().number();
-    replog_shared::entry::encode(&mut line, told.log.tip().place.length, epoch, &id, &text(0));
+    let head = EntryHead { order: told.log.tip().place.length, epoch, at: WallTime::from_ms(7), more: false };
+    entry::encode(&mut line, head, &id, &text(0));
     let message = text(told.core.max_line_bytes() - marks - line.len());
     let messages = vec![NewMessage { id, message }];
     Append { messages, w: WriteConcern::ONE, expect_order: None, deadline: None }

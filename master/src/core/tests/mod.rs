@@ -1,11 +1,13 @@
 //! What the master decides, told event by event.
 
+mod batches;
 mod holders;
 mod limits;
 mod promises;
 mod restarts;
 mod starts;
 mod takeovers;
+mod versions;
 
 use std::time::Duration;
 

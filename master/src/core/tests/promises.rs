@@ -122,11 +122,11 @@ fn a_join_from_above_the_own_epoch_changes_nothing() {
 #[test]
 fn its_own_question_is_not_answered() {
     let mut told = Told::leading();
-    let ask = wire::Ask { sender: told.sender("master", 1), request: 7 };
+    let ask = wire::Ask::new(told.sender("master", 1), 7);
     told.core.on_ask(told.now, &ask, "inbox".into(), &told.log);
     told.settle();
     assert!(!told.sent.iter().any(|effect| matches!(effect, Effect::State { .. })));
-    let other = wire::Ask { sender: told.sender("other", 2), request: 7 };
+    let other = wire::Ask::new(told.sender("other", 2), 7);
     told.core.on_ask(told.now, &other, "inbox".into(), &told.log);
     told.settle();
     assert_eq!(told.last_state().hears, Some(name("master")));

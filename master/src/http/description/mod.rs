@@ -99,7 +99,10 @@ pub(super) fn one(schemas: &mut Schemas) -> Operation {
     let answer = Answer::new("The entry, and the nodes that hold it.")
         .json(
             schemas.answer::<HeldEntryShape>(),
-            json!({"order": 0, "epoch": "1.0", "id": "my-id", "message": "Msg1", "nodes": ["master", "secondary1"]}),
+            json!({
+                "order": 0, "epoch": "1.0", "at": 1_764_412_800_123_u64, "id": "my-id", "message": "Msg1",
+                "nodes": ["master", "secondary1"],
+            }),
         )
         .with_epoch(schemas);
     Operation::new(Tag::Writes, "readHeld", "Read one entry and who holds it")

@@ -2,7 +2,7 @@
 //! real answers against those.
 #![expect(dead_code, reason = "nothing is ever made of these types but schemas")]
 
-use replog_shared::{EpochNumber, MessageId, NodeName, Order};
+use replog_shared::{EpochNumber, MessageId, NodeName, Order, WallTime};
 use schemars::JsonSchema;
 use serde_json::Value;
 
@@ -82,7 +82,16 @@ pub(super) struct CleanedShape {
 pub(super) struct HeldEntryShape {
     order: Order,
     epoch: EpochNumber,
+    /// When it was appended, on the master's clock; never before the entry before it. Absent in an entry that was
+    /// appended before there were times in the log (format 1).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "WallTime")]
+    at: Option<WallTime>,
     id: MessageId,
+    /// The batch goes on with the next entry. Absent where it does not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "bool")]
+    more: Option<bool>,
     message: Value,
     /// The nodes that held it when this was written.
     nodes: Vec<NodeName>,

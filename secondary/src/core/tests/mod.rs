@@ -1,6 +1,8 @@
 //! The core against a master made of a store: every event by hand, every effect seen.
 
+mod batches;
 mod faults;
+mod format1;
 mod joining;
 mod promises;
 mod replication;
@@ -10,7 +12,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use replog_shared::{
     Digest, Durability, Epoch, Incarnation, Lines, LogId, Mark, MarkKind, Message, MessageId, Moment,
-    NodeName, Order, Outline, Place, entry,
+    NodeName, Order, Outline, Place, WallTime,
+    entry::{self, EntryHead},
     limits::{HEARTBEAT_INTERVAL, OUTLINE_MARKS},
     mark, outline,
     store::{Cut, LogView, MemoryStore, Reader, Store},
@@ -51,7 +54,7 @@ impl Master {
 
     fn open(&mut self, epoch: Epoch, kind: MarkKind) {
         self.epoch = epoch.clone();
-        let mark = Mark { epoch, kind, reached: vec![], members: vec![] };
+        let mark = Mark { epoch, kind, reached: vec![], members: vec![], first: Order::ZERO };
         let lines = Lines::of_mark(mark, self.store.tip());
         assert!(self.store.append(&lines));
     }
@@ -66,7 +69,9 @@ impl Master {
         for at in (0..count).map(|nth| tip.place.length.plus(nth)) {
             let message = Message::from_json(Bytes::from(format!("\"{word}{at}\""))).unwrap();
             let id = MessageId::new(&format!("id{at}")).unwrap();
-            entry::encode(&mut bytes, at, self.epoch.number(), &id, &message);
+            let head =
+                EntryHead { order: at, epoch: self.epoch.number(), at: WallTime::from_ms(7), more: false };
+            entry::encode(&mut bytes, head, &id, &message);
             ends.push(bytes.len());
         }
         assert!(self.store.append(&Lines::of_entries(bytes.into(), ends, &tip)));

@@ -66,7 +66,7 @@ fn a_blank_or_foreign_node_promises_nothing() {
 fn an_ask_is_always_answered() {
     let master = Master::with(3);
     let mut secondary = Secondary::caught_up_with(&master);
-    let ask = wire::Ask { sender: master.sender("s2"), request: 4 };
+    let ask = wire::Ask::new(master.sender("s2"), 4);
     secondary.event(|core, now, log| core.on_ask(now, &ask, "inbox".into(), log));
     let state = secondary.states().pop().unwrap();
     assert_eq!((state.request, state.promised, state.outline.marks.len()), (4, None, 1));

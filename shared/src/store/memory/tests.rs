@@ -1,12 +1,15 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::{Epoch, Incarnation, Mark, MarkKind, Message, entry};
+use crate::{
+    Epoch, Incarnation, Mark, MarkKind, Message, WallTime,
+    entry::{self, EntryHead},
+};
 
 fn mark(start: u32) -> Mark {
     let owner = "m".parse().unwrap();
     let epoch = Epoch { reign: 1, owner, start, incarnation: Incarnation::from_random(1) };
-    Mark { epoch, kind: MarkKind::Start, reached: vec![], members: vec![] }
+    Mark { epoch, kind: MarkKind::Start, reached: vec![], members: vec![], first: Order::ZERO }
 }
 
 fn append_entries(store: &mut MemoryStore, count: u64, size: usize) {
@@ -16,7 +19,9 @@ fn append_entries(store: &mut MemoryStore, count: u64, size: usize) {
         let order = tip.place.length.plus(nth);
         let message = Message::from_json(Bytes::from(format!("\"{}\"", "x".repeat(size)))).unwrap();
         let id = MessageId::new(&format!("id{order}")).unwrap();
-        entry::encode(&mut bytes, order, tip.epoch.as_ref().unwrap().number(), &id, &message);
+        let epoch = tip.epoch.as_ref().unwrap().number();
+        let head = EntryHead { order, epoch, at: WallTime::from_ms(order.get()), more: false };
+        entry::encode(&mut bytes, head, &id, &message);
         ends.push(bytes.len());
     }
     assert!(store.append(&Lines::of_entries(bytes.into(), ends, &tip)));
@@ -120,4 +125,48 @@ proptest! {
         append_entries(&mut store, 1, 5);
         prop_assert!(Lines::checked(read_all(&store, 50).into(), &Tip::default()).is_ok());
     }
+}
+
+/// Appends entries that all say that their batch goes on, and perhaps its last one.
+fn append_batch(store: &mut MemoryStore, count: u64, ends: bool) {
+    let tip = store.tip().clone();
+    let mut bytes = Vec::new();
+    for nth in 0..count {
+        let order = tip.place.length.plus(nth);
+        let (id, message) =
+            (MessageId::new(&format!("id{order}")).unwrap(), Message::from_json("1".into()).unwrap());
+        let more = !ends || nth + 1 < count;
+        let (epoch, at) = (tip.epoch.as_ref().unwrap().number(), WallTime::from_ms(7));
+        entry::encode(&mut bytes, EntryHead { order, epoch, at, more }, &id, &message);
+    }
+    assert!(store.append(&Lines::checked(bytes.into(), &tip).unwrap()));
+}
+
+#[test]
+fn of_a_batch_all_is_visible_or_nothing() {
+    let mut store = MemoryStore::with_ids();
+    append_mark(&mut store, 0);
+    append_entries(&mut store, 2, 1);
+    append_batch(&mut store, 3, false);
+    assert_eq!((store.visible_through(), store.durable().length), (Order::new(2), Order::new(5)));
+    append_batch(&mut store, 2, true);
+    assert_eq!(store.visible_through(), Order::new(7));
+    for within in 2..7 {
+        assert_eq!(store.batch_end(Order::new(within)), Order::new(7), "{within}");
+    }
+    assert_eq!(store.batch_end(Order::new(1)), Order::new(2));
+}
+
+#[test]
+fn a_log_cut_within_a_batch_shows_nothing_of_it() {
+    let mut store = MemoryStore::with_ids();
+    append_mark(&mut store, 0);
+    append_entries(&mut store, 2, 1);
+    append_batch(&mut store, 4, true);
+    store.truncate(Place::new(Order::new(4), 1), Cut::Drop).unwrap();
+    assert_eq!((store.tip().batch, store.visible_through()), (Some(Order::new(2)), Order::new(2)));
+    assert_eq!(store.tip().at, Some(WallTime::from_ms(7)));
+    store.truncate(Place::new(Order::new(2), 1), Cut::Drop).unwrap();
+    assert_eq!((store.tip().batch, store.visible_through()), (None, Order::new(2)));
+    assert_eq!(store.tip().at, Some(WallTime::from_ms(1)), "that of the last entry that stays");
 }

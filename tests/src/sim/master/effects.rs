@@ -39,7 +39,9 @@ impl Master {
             effects.iter().any(opens)
         };
         let (cleans, starts) = (appends(MarkKind::Clean), appends(MarkKind::Start));
-        let outranked = effects.iter().any(|effect| matches!(effect, Effect::Notice(Notice::Cut { .. })));
+        let outranked = effects
+            .iter()
+            .any(|effect| matches!(effect, Effect::Notice(Notice::Cut { .. } | Notice::BatchCut { .. })));
         self.cleans = cleans;
         for effect in effects {
             if hub.crashed {
@@ -108,6 +110,7 @@ impl Master {
         hub.story.tell(|| format!("n{index} notes {notice:?}"));
         match notice {
             Notice::Adopting { .. } => hub.coverage.hit(Path::LogAdopted),
+            Notice::BatchCut { .. } => hub.coverage.hit(Path::BatchCut),
             Notice::Cut { .. } => hub.coverage.hit(Path::OwnSuffixGivenUp),
             Notice::Stopped(NotLeading::Fenced { .. }) if self.has_led => {
                 hub.coverage.hit(Path::DeposedMasterTold);

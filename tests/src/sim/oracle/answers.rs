@@ -167,7 +167,7 @@ impl Oracle {
                         .epoch()
                         .is_some_and(|own| *own >= acked.epoch || own.same_reign(&acked.epoch))
                     && this.mirror.has(index, acked.digest)
-                    && this.ranked > index
+                    && this.mirror.batch_end(index).is_some_and(|last| this.ranked > last)
             });
             if w + history.reached > n && !self.void {
                 wrong = Some(format!(

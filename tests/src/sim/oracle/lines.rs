@@ -124,6 +124,9 @@ impl Oracle {
         if self.histories.contains_key(&epoch) {
             return self.found(|| format!("epoch {epoch} was opened twice"));
         }
+        if self.nodes[node].mirror.ends_within_a_batch(index) {
+            return self.found(|| format!("all or nothing: epoch {epoch} begins within a batch"));
+        }
         let this = &self.nodes[node];
         let all = self.nodes.len();
         let mut history = History {
@@ -146,6 +149,17 @@ impl Oracle {
         }
         self.check_kept(node, &epoch, &history, &reached);
         self.histories.insert(epoch, history);
+    }
+
+    /// A node shows the entries before `length`: of a batch all or nothing.
+    pub(in crate::sim) fn check_shown(&mut self, node: usize, length: Order) {
+        let mirror = &self.nodes[node].mirror;
+        let last = length.before().and_then(|last| mirror.index_of(last.get()));
+        if last.is_some_and(|last| mirror.ends_within_a_batch(last + 1)) {
+            self.found(|| {
+                format!("all or nothing: node {node} shows the beginning of a batch, through {length}")
+            });
+        }
     }
 
     /// The owner of an epoch gives an order.

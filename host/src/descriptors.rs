@@ -1,0 +1,66 @@
+//! File descriptors. A process has one limit of them for all that it opens: connections, the files of its log, and its
+//! way to NATS.
+
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+
+use crate::edge::EdgeLimits;
+
+/// Kept from the connections of a node, for everything else that it opens: some 20 while it is quiet, and a few for each
+/// page that is read of a disk, for a segment that is changed, and for a way to NATS that is made anew.
+const RESERVE: u64 = 64;
+
+/// Raises the process's limit as far as it may, and keeps the connections of each of its `nodes` nodes within it, so that
+/// the log never lacks a descriptor because clients have all of them. Says so if they are fewer than was asked for.
+pub fn fit(limits: &mut EdgeLimits, nodes: u64) {
+    let limit = raised();
+    let (most, wanted) = (share(limit, nodes), limits.max_connections);
+    if wanted as u64 <= most {
+        return;
+    }
+    tracing::warn!(
+        connections = most,
+        wanted,
+        open_files = limit,
+        "takes fewer connections than --max-connections says: this process may open no more files (ulimit -n, or LimitNOFILE of systemd)"
+    );
+    limits.max_connections = usize::try_from(most).unwrap_or(wanted);
+    // Whoever follows the log never has all of them.
+    limits.max_tails = limits.max_tails.min(limits.max_connections / 2);
+}
+
+/// How many connections each node may have.
+fn share(limit: u64, nodes: u64) -> u64 {
+    let own = limit / nodes.max(1);
+    own - RESERVE.min(own / 2)
+}
+
+/// The limit, as high as this process may have it.
+fn raised() -> u64 {
+    let before = getrlimit(Resource::Nofile);
+    let highest = Rlimit { current: before.maximum, ..before };
+    if before.current != highest.current && setrlimit(Resource::Nofile, highest).is_err() {
+        tracing::debug!("the limit of open files could not be raised");
+    }
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn connections_leave_room_for_everything_else() {
+        assert_eq!(share(1_024, 1), 960);
+        assert_eq!(share(64, 1), 32, "of very few, half");
+        assert_eq!(share(1_024, 3), 341 - 64);
+        assert_eq!((share(0, 1), share(1, 0)), (0, 1));
+        assert!(share(u64::MAX, 1) > u64::from(u32::MAX));
+    }
+
+    #[test]
+    fn what_fits_stays_as_it_was_asked_for() {
+        let mut limits = EdgeLimits { max_connections: 1, ..EdgeLimits::default() };
+        fit(&mut limits, 1);
+        assert_eq!(limits.max_connections, 1);
+    }
+}

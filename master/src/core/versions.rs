@@ -1,0 +1,52 @@
+//! Secondaries of an older version: they are refused, and an operator is told which to upgrade.
+//!
+//! Secondaries are upgraded before their master: a newer secondary follows an older master, in that one's version. The
+//! other way round the secondary would not understand the lines that it gets. A node of an older version passes over
+//! envelopes of this one, so it is asked in the oldest version and known by its answer. An ack tells nothing: a node that
+//! is up to date goes on for a while in the version of the master that it followed.
+
+use replog_shared::{
+    Moment,
+    limits::UNHEALTHY_AFTER_INTERVALS,
+    wire::{self, VERSION},
+};
+
+use super::{Effect, MasterCore, Progress, events::Notice};
+
+impl MasterCore {
+    /// Whether this is an older node's answer to an ask, or its join: it is not taken then.
+    pub(super) fn is_outdated(&mut self, sender: &wire::Sender) -> bool {
+        if sender.v >= VERSION {
+            self.outdated.remove(&sender.node);
+            return false;
+        }
+        let configured = self.config.secondaries.contains(&sender.node);
+        if configured && self.outdated.insert(sender.node.clone(), sender.v) != Some(sender.v) {
+            self.notice(Notice::Outdated { node: sender.node.clone(), version: sender.v });
+        }
+        true
+    }
+
+    /// Which secondaries to upgrade, in words; none if there are none.
+    pub fn outdated_nodes(&self) -> Option<String> {
+        let nodes: Vec<&str> = self.outdated.keys().map(|node| node.as_str()).collect();
+        (!nodes.is_empty()).then(|| {
+            format!(
+                "older than this master and refused by it, because they do not understand what it writes: upgrade {}",
+                nodes.join(", ")
+            )
+        })
+    }
+
+    /// Asks who is there, now and then, while a node has not joined. What those say that are up to date is nothing
+    /// new.
+    pub(super) fn call_absent_nodes(&mut self, now: Moment) {
+        let is_absent = |progress: &Progress| progress.admitted.is_none();
+        if now < self.call_at || !self.progress.iter().any(is_absent) {
+            return;
+        }
+        self.call_at = now.plus(self.config.heartbeat_interval * UNHEALTHY_AFTER_INTERVALS);
+        let (request, sender) = (self.random.u64(..), self.sender(&self.config.node));
+        self.effect(Effect::Ask(wire::Ask::new(sender, request)));
+    }
+}
