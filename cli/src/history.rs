@@ -1,5 +1,6 @@
 //! What was printed, so that what is printed next belongs to it.
 
+use http::HeaderMap;
 use replog_shared::entry::EntryLine;
 
 use crate::failure::Failure;
@@ -14,12 +15,14 @@ pub(crate) struct History {
     from: u64,
     /// The line of the last entry that was printed, and its order.
     last: Option<(u64, String)>,
+    /// The epoch of the last answer and the node that opened it.
+    epoch: Option<(String, String)>,
 }
 
 impl History {
     /// Nothing was printed yet; the first entry will be `from`.
     pub(crate) fn from(from: u64) -> History {
-        History { from, last: None }
+        History { from, last: None, epoch: None }
     }
 
     /// The order that comes next.
@@ -35,7 +38,7 @@ impl History {
         let entry = EntryLine::parse(line.as_bytes())
             .map_err(|error| Failure::Usage(format!("the last line of the file is {error}")))?;
         let order = entry.order.get();
-        Ok(History { from: order, last: Some((order, line)) })
+        Ok(History { from: order, last: Some((order, line)), epoch: None })
     }
 
     /// Nothing was printed yet, so that nothing has to be the same.
@@ -53,6 +56,24 @@ impl History {
         let from = self.last.as_ref().map_or(self.from, |(order, _)| *order);
         let seen = self.last.as_ref().and_then(|(order, _)| order.checked_sub(1));
         (format!("/tail?from={from}"), seen)
+    }
+
+    /// Another answer begins, in the epoch that its headers name.
+    ///
+    /// # Errors
+    /// The epoch has the number of the one before and another owner: two nodes were promoted on two sides of a cut,
+    /// and what was printed is the other one's history.
+    pub(crate) fn enter(&mut self, headers: &HeaderMap) -> Result<(), Failure> {
+        let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
+        let (Some(epoch), Some(owner)) = (text("replog-epoch"), text("replog-epoch-owner")) else {
+            return Ok(());
+        };
+        let other_owner = |(known, by): &(String, String)| *known == epoch && *by != owner;
+        if !self.is_new() && self.epoch.as_ref().is_some_and(other_owner) {
+            return Err(self.cut());
+        }
+        self.epoch = Some((epoch, owner));
+        Ok(())
     }
 
     /// Takes the next entry's line. None: it was printed already.
@@ -120,6 +141,22 @@ mod tests {
         for other in [line(7, "1.1", 1), line(7, "1.0", 2)] {
             assert!(matches!(history.admit(&other), Err(Failure::Bad(_))), "{other}");
         }
+    }
+
+    #[test]
+    fn one_number_of_two_owners_is_two_histories() {
+        let headers = |epoch: &str, owner: &str| {
+            let pairs = [("replog-epoch", epoch), ("replog-epoch-owner", owner)];
+            HeaderMap::from_iter(pairs.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())))
+        };
+        let mut history = History::from(7);
+        history.enter(&headers("2.0", "s1")).unwrap();
+        history.enter(&headers("2.0", "s2")).unwrap();
+        history.admit(&line(7, "2.0", 1)).unwrap();
+        history.enter(&headers("2.0", "s2")).unwrap();
+        assert!(matches!(history.enter(&headers("2.0", "s1")), Err(Failure::Bad(_))));
+        history.enter(&headers("3.0", "s1")).unwrap();
+        history.enter(&HeaderMap::new()).unwrap();
     }
 
     #[test]

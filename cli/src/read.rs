@@ -134,19 +134,26 @@ impl Read {
 struct History {
     log_id: Option<String>,
     epoch: Option<String>,
+    /// Who opened it: two nodes can open one number, on two sides of a cut.
+    epoch_owner: Option<String>,
 }
 
 impl History {
     fn of(headers: &HeaderMap) -> History {
         let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-        History { log_id: text("replog-log-id"), epoch: text("replog-epoch") }
+        History {
+            log_id: text("replog-log-id"),
+            epoch: text("replog-epoch"),
+            epoch_owner: text("replog-epoch-owner"),
+        }
     }
 }
 
 impl fmt::Display for History {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let known = |name: &Option<String>| name.as_deref().unwrap_or("none").to_owned();
-        write!(f, "log {} in epoch {}", known(&self.log_id), known(&self.epoch))
+        write!(f, "log {} in epoch {}", known(&self.log_id), known(&self.epoch))?;
+        self.epoch_owner.as_ref().map_or(Ok(()), |owner| write!(f, " of {owner}"))
     }
 }
 

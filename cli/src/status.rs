@@ -43,6 +43,7 @@ struct Health {
     role: Option<String>,
     log_id: Option<String>,
     epoch: Option<String>,
+    epoch_owner: Option<String>,
     /// Entries that the node shows.
     length: Option<u64>,
     digest: Option<String>,
@@ -58,6 +59,14 @@ struct Secondary {
     status: String,
     acked_through: Option<u64>,
     lag: Option<u64>,
+}
+
+impl Health {
+    /// The epoch with the node that opened it, as far as it is told.
+    fn epoch(&self) -> Option<String> {
+        let epoch = self.epoch.as_ref()?;
+        Some(self.epoch_owner.as_ref().map_or_else(|| epoch.clone(), |owner| format!("{epoch} of {owner}")))
+    }
 }
 
 impl Status {
@@ -126,7 +135,7 @@ impl Page<'_> {
         let number = |number: Option<u64>| number.map(grouped);
         let facts = [
             ("log", self.health.log_id.clone()),
-            ("epoch", self.health.epoch.clone()),
+            ("epoch", self.health.epoch()),
             ("length", number(self.health.length)),
             ("lag", number(self.health.lag)),
             ("digest", self.health.digest.clone()),
@@ -180,7 +189,7 @@ mod tests {
     #[test]
     fn a_master_shows_each_secondary_and_its_lag() {
         let shown = page(
-            r#"{"status": "degraded", "role": "master", "log_id": "a1", "epoch": "2.5", "length": 12345,
+            r#"{"status": "degraded", "role": "master", "log_id": "a1", "epoch": "2.5", "epoch_owner": "m", "length": 12345,
                 "digest": "00ff", "uptime_seconds": 3, "secondaries": {
                 "secondary1": {"status": "healthy", "acked_through": 12345, "incarnation": "x"},
                 "s2": {"status": "unhealthy", "acked_through": 45},
@@ -189,7 +198,7 @@ mod tests {
         );
         let expected = "\
 http://127.0.0.1:5000  master  degraded
-  log a1  epoch 2.5  length 12,345  digest 00ff
+  log a1  epoch 2.5 of m  length 12,345  digest 00ff
   secondary   status     acked through         lag
   s2          unhealthy             45      12,300
   s3          unhealthy              -           -

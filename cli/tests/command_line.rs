@@ -298,6 +298,7 @@ fn read_never_mixes_two_histories() {
     let steady = replog(&paging_node(&[FIRST, ("a", "1.0", r#"{"messages": [3]}"#), END]), &["read"]);
     assert_eq!((steady.code, steady.out.as_str()), (0, "1\n2\n3\n"));
     for pages in [
+        &[FIRST, ("a", "1.0\r\nreplog-epoch-owner: s1", r#"{"messages": ["other"]}"#)],
         &[FIRST, ("a", "1.1", r#"{"messages": ["other"]}"#)],
         &[FIRST, ("b", "1.0", r#"{"messages": ["other"]}"#)],
         &[FIRST, ("a", "1.1", r#"{"messages": []}"#)],

@@ -155,6 +155,7 @@ pub(crate) fn join_answer(script: &mut Script<'_>, truth: &Truth<'_>) -> wire::J
         fork,
         digest: truth.log.digest_at(fork).filter(|_| script.byte() < 200).unwrap_or_default(),
         turn: some_epoch(script, truth),
+        secondaries: Vec::new(),
         clean: None,
     };
     answer.clean.clone_from(&answer.turn);
@@ -167,6 +168,7 @@ pub(crate) fn fetch(script: &mut Script<'_>, truth: &Truth<'_>) -> wire::Fetch {
         request: script.number(),
         epoch: epoch(script, truth),
         from: order(script, truth),
+        marks_before: None,
         to: order(script, truth),
     }
 }
@@ -236,6 +238,7 @@ pub(crate) fn entries(script: &mut Script<'_>, truth: &Truth<'_>) -> (wire::Entr
         sender: sender(script, truth),
         epoch: epoch(script, truth),
         from,
+        marks_before: None,
         count: script.number(),
         length: order(script, truth),
         digest,

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use replog_shared::{
-    EpochNumber, Identity, Lines, LogId, Order, Place,
-    store::{Cut, Page, Reader as _, Store, StoreError},
+    Epoch, Identity, Lines, LogId, Order, Place,
+    store::{Cut, Page, Reader as _, Span, Store, StoreError},
 };
 use tokio::sync::{Notify, watch};
 use tracing::{error, warn};
@@ -125,13 +125,24 @@ impl<S: Store> Held<S> {
         self.reader.read(from, to, bytes).inspect_err(|failure| error!(%failure, "cannot read the log")).ok()
     }
 
+    /// The lines of a part of the log, or the beginning of it; none if they cannot be read: the storage has failed then.
+    pub fn part(&self, span: Span) -> Option<(Span, Page)> {
+        let (from, to, bytes) = span.to_read();
+        Some(span.part_of(&self.store, self.page(from, to, bytes)?))
+    }
+
     /// Shows readers what is durable, as of this log and epoch; of a batch all or nothing.
-    pub fn show(&self, log_id: Option<LogId>, epoch: Option<EpochNumber>) {
+    pub fn show(&self, log_id: Option<LogId>, epoch: Option<&Epoch>) {
         let length = self.store.visible_through();
+        let number = epoch.map(Epoch::number);
+        let owner = epoch.map(|epoch| &epoch.owner);
         self.shown.send_if_modified(|shown| {
-            let now = Shown { length, log_id, epoch, cuts: shown.cuts };
-            let changed = *shown != now;
-            *shown = now;
+            let known = (shown.length, shown.log_id, shown.epoch, shown.epoch_owner.as_ref());
+            let changed = known != (length, log_id, number, owner);
+            if changed {
+                let epoch_owner = owner.cloned();
+                *shown = Shown { length, log_id, epoch: number, epoch_owner, cuts: shown.cuts };
+            }
             changed
         });
     }

@@ -109,6 +109,8 @@ pub struct Shown {
     pub log_id: Option<LogId>,
     /// The epoch of the last mark; none before there is one.
     pub epoch: Option<replog_shared::EpochNumber>,
+    /// The node that opened that epoch. Two nodes can open one number, on two sides of a cut.
+    pub epoch_owner: Option<replog_shared::NodeName>,
     /// How often the log was cut or emptied. Told before it happens: an answer that began before must not go on.
     pub cuts: u64,
 }
@@ -121,6 +123,7 @@ pub fn with_epoch(mut response: Response, shown: &Shown) -> Response {
         }
     };
     set("replog-epoch", shown.epoch.map(|epoch| epoch.to_string()));
+    set("replog-epoch-owner", shown.epoch_owner.as_ref().map(ToString::to_string));
     set("replog-log-id", shown.log_id.map(|log_id| log_id.to_string()));
     response
 }

@@ -6,7 +6,10 @@ use axum::{
 };
 use http::{HeaderValue, header};
 
-use crate::edge::{Problem, query::Query};
+use crate::{
+    bus::BusTrouble,
+    edge::{Problem, query::Query},
+};
 use replog_shared::Code;
 
 /// `GET /livez`: the process answers.
@@ -33,10 +36,47 @@ fn ok() -> Response {
 }
 
 /// Why a node whose log is fine is degraded all the same: what both kinds of node know of their bus.
-pub fn bus_trouble(connected: bool, denied: Option<&str>) -> Option<String> {
-    match (connected, denied) {
-        (false, _) => Some("NATS is not connected".to_owned()),
-        (true, Some(what)) => Some(format!("NATS denies this node something: {what}")),
-        (true, None) => None,
+pub fn bus_trouble(connected: bool, trouble: &BusTrouble) -> Option<String> {
+    let BusTrouble { denied, unreachable, streams } = trouble;
+    let denies = |what: &String| format!("NATS denies this node something: {what}");
+    match (connected, unreachable, denied) {
+        (false, Some(why), _) => Some(format!("NATS is not connected: {why}")),
+        (false, None, Some(what)) => Some(format!("NATS is not connected: it denies this node something: {what}")),
+        (false, None, None) => Some("NATS is not connected".to_owned()),
+        (true, _, Some(what)) => Some(denies(what)),
+        (true, _, None) => (!streams.is_empty()).then(|| {
+            let streams = streams.join(", ");
+            format!(
+                "the JetStream stream {streams} answers requests on this log's subjects before a node does: narrow its subjects, or set no_ack"
+            )
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn some(word: &str) -> Option<String> {
+        Some(word.to_owned())
+    }
+
+    #[test]
+    fn the_reason_names_what_nats_says() {
+        let none = BusTrouble::default();
+        let denied = BusTrouble { denied: some("acks.*"), ..BusTrouble::default() };
+        let unreachable = BusTrouble { unreachable: some("a:1"), ..denied.clone() };
+        let streams = BusTrouble { streams: vec!["ALL".to_owned()], ..BusTrouble::default() };
+        assert_eq!(bus_trouble(true, &none), None);
+        for (connected, trouble, named) in [
+            (false, &none, "not connected"),
+            (false, &denied, "acks.*"),
+            (true, &denied, "acks.*"),
+            (false, &unreachable, "a:1"),
+            (true, &streams, "ALL"),
+        ] {
+            let reason = bus_trouble(connected, trouble).expect("a reason");
+            assert!(reason.contains(named), "{reason}");
+        }
     }
 }

@@ -50,7 +50,7 @@ fn kept_if_reached(nodes: &Nodes, holders: Holders) -> u64 {
 }
 
 /// Appends what every answer to a write ends with:
-/// `"w":…,"nodes":[…],"kept_if_reached":…,"duplicate":…,"epoch":"…"}`.
+/// `"w":…,"nodes":[…],"kept_if_reached":…,"duplicate":…,"epoch":"…","epoch_owner":"…"}`.
 fn push_tail(out: &mut Vec<u8>, nodes: &Nodes, met: &Met) {
     out.extend_from_slice(b",\"w\":");
     json::push_number(out, met.written.w.get().into());
@@ -64,6 +64,7 @@ fn push_tail(out: &mut Vec<u8>, nodes: &Nodes, met: &Met) {
         b",\"duplicate\":false"
     });
     push_epoch(out, met.epoch);
+    push_epoch_owner(out, nodes);
     out.extend_from_slice(b"}\n");
 }
 
@@ -72,6 +73,13 @@ pub(crate) fn push_epoch(out: &mut Vec<u8>, epoch: EpochNumber) {
     json::push_number(out, epoch.reign.into());
     out.push(b'.');
     json::push_number(out, epoch.start.into());
+    out.push(b'"');
+}
+
+/// Appends the owner of the epoch in which this node leads: itself. A name needs no escapes.
+fn push_epoch_owner(out: &mut Vec<u8>, nodes: &Nodes) {
+    out.extend_from_slice(b",\"epoch_owner\":\"");
+    out.extend_from_slice(nodes.name.as_str().as_bytes());
     out.push(b'"');
 }
 

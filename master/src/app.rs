@@ -14,7 +14,7 @@ use replog_host::{
     storage::{DiskTerms, Storage, StorageOptions},
     tail::Tails,
 };
-use replog_shared::{Identity, Incarnation, Moment, limits::OUTLINE_MARKS, store::Store};
+use replog_shared::{Identity, Incarnation, Moment, limits::OUTLINE_MARKS, store::Store, subjects::Subjects};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::info;
@@ -142,6 +142,7 @@ async fn start_over<S: Store>(config: Config, storage: Storage<S>, bus: impl Bus
         read_only_without_majority: config.read_only_without_majority,
         allow_clean: config.allow_clean,
         allow_faults: config.allow_faults,
+        door_denied: door.as_ref().map(Door::denied),
         consoles: Snapshots::default(),
         tails: Tails::new(&config.edge.limits),
         stopping: stop.clone(),
@@ -180,7 +181,8 @@ pub async fn run(mut config: Config) -> anyhow::Result<()> {
     let translator = translator(&config);
     let bus =
         NatsBus::connect(config.nats.clone(), translator.subscriptions(), translator.inbox().to_owned())
-            .await?;
+            .await?
+            .looking_for_streams_over(Subjects::new(config.log.clone()).all());
     let without_door = (!config.nats_append).then(|| why_no_door(&config));
     let mut running = start(config, bus).await?;
     if let Some(why) = without_door {

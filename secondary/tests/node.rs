@@ -5,7 +5,7 @@
 use std::{net::SocketAddr, time::Duration};
 
 use bytes::Bytes;
-use replog_host::bus::{Bus, BusEvent, InProcessBus, InProcessHub, Incoming, Outgoing, Refused};
+use replog_host::bus::{Bus, BusEvent, BusTrouble, InProcessBus, InProcessHub, Incoming, Outgoing, Refused};
 use replog_secondary::{Config, Running, app};
 use replog_shared::{
     Digest, Epoch, Incarnation, Lines, LogId, LogName, Mark, MarkKind, Message, MessageId, NodeName, Order,
@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 use tokio::{
     io::{AsyncReadExt as _, AsyncWriteExt as _},
     net::TcpStream,
-    sync::mpsc,
+    sync::watch,
     time::timeout,
 };
 
@@ -131,6 +131,7 @@ impl Master {
             digest: Digest::EMPTY,
             turn: None,
             clean: None,
+            secondaries: Vec::new(),
         };
         self.send(packet.reply.unwrap(), wire::encode(&answer));
     }
@@ -142,6 +143,7 @@ impl Master {
             sender: self.sender(name()),
             epoch: epoch(),
             from,
+            marks_before: None,
             count: end.place.length.since(from),
             length: end.place.length,
             digest: end.digest,
@@ -159,6 +161,7 @@ impl Master {
             sender: self.sender(name()),
             epoch: epoch(),
             from: Order::ZERO,
+            marks_before: None,
             count: 1,
             length: Order::new(1),
             digest: self.lines.tip().digest,
@@ -185,22 +188,23 @@ fn config() -> Config {
     Config::in_process(SocketAddr::from(([127, 0, 0, 1], 0)), log(), name())
 }
 
-/// A bus that tells of what the test says, beside what happens on it.
-struct ToldBus {
+/// A bus whose trouble is what the test says.
+struct TroubledBus {
     bus: InProcessBus,
-    told: mpsc::Receiver<BusEvent>,
+    trouble: watch::Receiver<BusTrouble>,
 }
 
-impl Bus for ToldBus {
+impl Bus for TroubledBus {
     fn send(&mut self, packet: Outgoing) -> Result<(), Refused> {
         self.bus.send(packet)
     }
 
     async fn next(&mut self) -> BusEvent {
-        tokio::select! {
-            Some(event) = self.told.recv() => event,
-            event = self.bus.next() => event,
-        }
+        self.bus.next().await
+    }
+
+    fn trouble(&self) -> BusTrouble {
+        self.trouble.borrow().clone()
     }
 
     fn try_next(&mut self) -> Option<BusEvent> {
@@ -311,12 +315,12 @@ async fn what_stands_behind_a_gap_is_not_shown_until_the_gap_is_filled() {
 }
 
 #[tokio::test]
-async fn a_subject_that_nats_denies_is_told_until_the_next_connection() {
+async fn what_is_wrong_with_nats_is_told_while_it_is_wrong() {
     let hub = InProcessHub::new();
     let mut master = Master::on(&hub);
-    let (tell, told) = mpsc::channel(2);
+    let (tell, trouble) = watch::channel(BusTrouble::default());
     let translator = app::translator(&config());
-    let bus = ToldBus { bus: hub.connect(translator.subscriptions(), translator.inbox()), told };
+    let bus = TroubledBus { bus: hub.connect(translator.subscriptions(), translator.inbox()), trouble };
     let running = app::start(config(), bus).await.unwrap();
     master.heartbeat();
     master.admit().await;
@@ -324,16 +328,25 @@ async fn a_subject_that_nats_denies_is_told_until_the_next_connection() {
     health_until(running.addr, "it streams", |health| health["state"] == "streaming").await;
 
     let what = "Permissions Violation for Publish to \"replog.main.acks.s1\"";
-    tell.send(BusEvent::Denied { what: what.into() }).await.unwrap();
+    tell.send(BusTrouble { denied: Some(what.into()), ..BusTrouble::default() }).unwrap();
     let health = health_until(running.addr, "it is told", |health| health["nats_denied"] == what).await;
     assert_eq!(health["status"], "degraded");
     assert!(health["reason"].as_str().unwrap().contains("replog.main.acks.s1"), "{health}");
     // Reads are as good as before.
     assert_eq!(http(running.addr, "GET", "/readyz", "").await.0, 200);
 
-    tell.send(BusEvent::Up { max_payload: 1_048_576 }).await.unwrap();
-    let fine = health_until(running.addr, "it is fine", |health| health.get("nats_denied").is_none()).await;
-    assert_eq!(fine["nats_connected"], true);
+    let (unreachable, streams) = (Some("a:1: refused".to_owned()), vec!["ALL".to_owned()]);
+    tell.send(BusTrouble { denied: None, unreachable, streams }).unwrap();
+    let health = health_until(running.addr, "it is told", |health| !health["nats_streams"].is_null()).await;
+    assert_eq!(
+        (&health["nats_streams"], &health["nats_unreachable"]),
+        (&json!(["ALL"]), &json!("a:1: refused"))
+    );
+    assert!(health["reason"].as_str().unwrap().contains("ALL"), "{health}");
+
+    tell.send(BusTrouble::default()).unwrap();
+    let fine = health_until(running.addr, "it is fine", |health| health["status"] == "ok").await;
+    assert!(fine.get("nats_denied").is_none() && fine.get("nats_streams").is_none(), "{fine}");
 }
 
 #[tokio::test]

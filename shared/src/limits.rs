@@ -25,6 +25,16 @@ pub const MAX_BATCH_MESSAGES: usize = 10_000;
 /// older ones asks for them, as many at a time.
 pub const OUTLINE_MARKS: usize = 256;
 
+/// Bytes of a mark as an outline tells of it, at most: a name and numbers of full length, and a comma.
+pub const OUTLINE_MARK_BYTES: usize = 160;
+
+/// How many marks an outline tells of, `most` at most, where the server takes payloads of so many bytes.
+pub const fn outline_marks(most: usize, max_payload: usize) -> usize {
+    let fitting = max_payload.saturating_sub(ENVELOPE_OVERHEAD_BYTES) / OUTLINE_MARK_BYTES;
+    let fitting = if fitting == 0 { 1 } else { fitting };
+    if most < fitting { most } else { fitting }
+}
+
 /// What an envelope needs besides the lines it carries: header line, NATS framing.
 pub const ENVELOPE_OVERHEAD_BYTES: usize = 2_048;
 
@@ -114,3 +124,9 @@ pub const STORE_PENDING_BYTES: usize = 64 * 1024 * 1024;
 
 /// Traces that travel with one envelope of entries: its header has to stay within [`ENVELOPE_OVERHEAD_BYTES`].
 pub const MAX_TRACES_IN_ENVELOPE: usize = 8;
+
+/// Names that one node tells another, or keeps, when one of them is not known: more than people compare.
+pub const MAX_NAMES_TOLD: usize = 32;
+
+/// How long a node that is not configured counts as asking to join: longer than its longest retry.
+pub const STRANGER_FORGOTTEN_AFTER: Duration = Duration::from_secs(15);

@@ -265,8 +265,8 @@ pub(crate) fn last_line(lines: &[u8]) -> &[u8] {
 ///
 /// Nothing is checked but what is skipped; `None` if a line that is skipped is malformed or if the run
 /// begins behind the log's end.
-pub fn unseen(bytes: &Bytes, from: Order, tip: &Tip) -> Option<Bytes> {
-    if from > tip.place.length {
+pub fn unseen(bytes: &Bytes, from: Place, tip: &Tip) -> Option<Bytes> {
+    if from > tip.place {
         return None;
     }
     let mut start = 0;
@@ -369,10 +369,11 @@ mod tests {
             .unwrap()
             .tip()
             .clone();
-        let left = unseen(&all, Order::ZERO, &tip).unwrap();
+        let left = unseen(&all, Place::START, &tip).unwrap();
         assert_eq!(left, run(&[entry_line(1, 0), mark(1).encode()]));
-        assert!(unseen(&all, Order::new(2), &tip).is_none());
+        assert!(unseen(&all, Place::new(Order::new(2), 0), &tip).is_none());
+        assert!(unseen(&all, Place::new(Order::new(1), 2), &tip).is_none(), "a mark is missing");
         let end = Lines::checked(left, &tip).unwrap().tip().clone();
-        assert!(unseen(&all, Order::ZERO, &end).unwrap().is_empty());
+        assert!(unseen(&all, Place::START, &end).unwrap().is_empty());
     }
 }

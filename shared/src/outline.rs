@@ -73,6 +73,11 @@ impl Outline {
         self.mark(marks).map_or(self.length, |next| next.at)
     }
 
+    /// Whether the log holds nothing that anybody could miss: no entry, and no mark of a promotion or a clean.
+    pub fn is_bare(&self) -> bool {
+        self.marks_before == 0 && self.holds_nothing_behind(Place::START)
+    }
+
     /// Whether the log holds nothing behind `fork`: no entry, and no mark but such of kind start. Whoever gives
     /// that up gives nothing up, so nothing needs to explain it.
     pub fn holds_nothing_behind(&self, fork: Place) -> bool {

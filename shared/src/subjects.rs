@@ -97,6 +97,11 @@ impl Subjects {
         format!("{PREFIX}.{}.append", self.log)
     }
 
+    /// All subjects of this log.
+    pub fn all(&self) -> String {
+        format!("{PREFIX}.{}.>", self.log)
+    }
+
     /// Below this, answers to this node arrive.
     pub fn inbox(&self, node: &NodeName) -> String {
         self.of("inbox", node.as_str())

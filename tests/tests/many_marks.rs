@@ -1,5 +1,6 @@
-//! Logs with thousands of marks: a master was started again and again, with an append each time. The real cores,
-//! each over a log in memory, with everything that they say carried by hand.
+//! Logs with thousands of marks: a master was started again and again, with an append each time, or a node was promoted
+//! again and again, without any. The real cores, each over a log in memory, with everything that they say carried by
+//! hand.
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
 use std::time::Duration;
@@ -9,11 +10,11 @@ use replog_master::core::{
     CoreConfig, Effect as Told, MasterCore, PushLimits, StartTerms,
     events::{Append, NewMessage, NotLeading, WaitId},
 };
-use replog_secondary::core::{Effect as Said, Faults, PullLimits, SecondaryCore, Settings};
+use replog_secondary::core::{Effect as Said, Faults, PullLimits, ReadAnswer, SecondaryCore, Settings};
 use replog_shared::{
     Durability, Identity, Incarnation, Message, MessageId, Moment, NodeName, Order, WriteConcern,
-    limits::OUTLINE_MARKS,
-    store::{Cut, LogView as _, MemoryStore, Reader as _, Store as _},
+    limits::{ENVELOPE_OVERHEAD_BYTES, OUTLINE_MARKS},
+    store::{Cut, LogView as _, MemoryStore, Page, Reader as _, Span, Store as _},
     wire::{self, SecondaryState},
 };
 
@@ -21,6 +22,9 @@ const RESTARTS: usize = 10_000;
 
 /// What every envelope must stay below here; pages of lines are given this limit, the others have none.
 const MOST_BYTES: usize = 64 * 1024;
+
+/// What a nats-server takes that is set to take little.
+const SMALL_PAYLOAD: usize = ENVELOPE_OVERHEAD_BYTES + 1_500;
 
 fn name(text: &str) -> NodeName {
     text.parse().unwrap()
@@ -48,6 +52,11 @@ impl Disk {
     fn marks(&self) -> usize {
         self.log.marks().len()
     }
+
+    fn part(&self, span: Span) -> (Span, Page) {
+        let (from, to, bytes) = span.to_read();
+        span.part_of(&self.log, self.log.reader().read(from, to, bytes).unwrap())
+    }
 }
 
 /// A master's process. What it tells others is kept.
@@ -56,6 +65,8 @@ struct Master {
     disk: Disk,
     now: Moment,
     told: Vec<Told>,
+    /// What the bus takes.
+    most: usize,
 }
 
 impl Master {
@@ -75,11 +86,24 @@ impl Master {
         let now = Moment::default();
         let mut core = MasterCore::new(config, disk.identity.clone(), now, process);
         core.on_bus_up(now, 1 << 20);
-        Master { core, disk, now, told: Vec::new() }
+        Master { core, disk, now, told: Vec::new(), most: MOST_BYTES }
+    }
+
+    /// On a bus that takes so little.
+    fn on_small_bus(mut self) -> Master {
+        self.most = SMALL_PAYLOAD;
+        self.core.on_bus_up(self.now, SMALL_PAYLOAD);
+        self
     }
 
     fn pass(&mut self, millis: u64) {
-        self.now = self.now.plus(Duration::from_millis(millis));
+        let end = self.now.plus(Duration::from_millis(millis));
+        while let Some(due) = self.core.next_deadline().filter(|due| *due < end) {
+            self.now = self.now.max(due);
+            self.core.on_deadline(self.now, &self.disk.log);
+            self.execute();
+        }
+        self.now = end;
         self.core.on_deadline(self.now, &self.disk.log);
         self.execute();
     }
@@ -144,6 +168,10 @@ struct Secondary {
     now: Moment,
     said: Vec<Said>,
     joins: usize,
+    /// Pages that a promoting master read here.
+    reads: usize,
+    /// What the bus takes.
+    most: usize,
 }
 
 impl Secondary {
@@ -158,7 +186,15 @@ impl Secondary {
             outline_marks: OUTLINE_MARKS,
         };
         let core = SecondaryCore::new(settings, disk.identity.clone(), fastrand::Rng::with_seed(1));
-        Secondary { name: name(node), core, disk, now: Moment::default(), said: Vec::new(), joins: 0 }
+        let (name, now, said) = (name(node), Moment::default(), Vec::new());
+        Secondary { name, core, disk, now, said, joins: 0, reads: 0, most: MOST_BYTES }
+    }
+
+    /// On a bus that takes so little.
+    fn on_small_bus(mut self) -> Secondary {
+        self.most = SMALL_PAYLOAD;
+        self.core.on_connected(self.now, SMALL_PAYLOAD);
+        self
     }
 
     fn execute(&mut self) {
@@ -182,11 +218,22 @@ impl Secondary {
         });
         self.core.on_heartbeat(self.now, &beat.expect("a heartbeat"), &self.disk.log);
         self.execute();
+        self.talk_with(master);
+        self.core.on_burst_end(self.now, &self.disk.log);
+        self.execute();
+        self.talk_with(master);
+    }
+
+    /// Until neither has anything to say.
+    fn talk_with(&mut self, master: &mut Master) {
         while let Some(next) = self.said.pop() {
             match next {
+                Said::Ack(ack) => {
+                    let _counted = master.core.on_ack(master.now, &ack, &master.disk.log);
+                }
                 Said::Join(join) => {
                     self.joins += 1;
-                    assert_small(&wire::encode(&join));
+                    assert_small(&wire::encode(&join), self.most);
                     master.core.on_join(master.now, &join, String::new(), &master.disk.log);
                 }
                 Said::Fetch(fetch) => {
@@ -199,22 +246,30 @@ impl Secondary {
                 self.hear(told, master);
             }
         }
-        self.core.on_burst_end(self.now, &self.disk.log);
-        self.execute();
+    }
+
+    /// What the master pushes of an append.
+    fn append_to(&mut self, master: &mut Master, id: &str) {
+        master.append(id);
+        std::mem::take(&mut master.told).into_iter().for_each(|told| self.hear(told, master));
     }
 
     fn hear(&mut self, told: Told, master: &Master) {
         match told {
             Told::JoinAnswer { answer, .. } => {
-                assert_small(&wire::encode(&*answer));
+                assert_small(&wire::encode(&*answer), self.most);
                 self.core.on_join_answer(self.now, *answer, &self.disk.log);
             }
-            Told::Entries { secondary, push, answer: Some((request, _)) } => {
-                let page = master.disk.log.reader().read(push.from, push.to, usize::MAX).unwrap();
+            Told::Entries { secondary, push, answer } => {
+                let (push, page) = master.disk.part(push);
                 let length = master.disk.log.durable().length;
-                let header = master.core.entries_header(secondary, push, Some(request), &page, length);
+                let request = answer.map(|(request, _)| request);
+                let header = master.core.entries_header(secondary, push, request, &page, length);
                 let header = header.unwrap();
-                assert_small(&wire::encode_entries(&header, &page.bytes));
+                if header.sender.node != self.name {
+                    return;
+                }
+                assert_small(&wire::encode_entries(&header, &page.bytes), self.most);
                 self.core.on_entries(self.now, header, page.bytes, &self.disk.log);
             }
             _ => return,
@@ -244,7 +299,7 @@ impl Secondary {
         self.execute();
         while let Some(said) = self.said.pop() {
             if let Said::State { state, .. } = said {
-                assert_small(&wire::encode(&state));
+                assert_small(&wire::encode(&state), self.most);
                 master.core.on_state(master.now, state, &master.disk.log);
                 master.execute();
             }
@@ -258,19 +313,14 @@ impl Secondary {
             self.core.on_read(read, String::new());
             self.execute();
             let Some(Said::ReadAnswer(answer)) = self.said.pop() else { panic!("it was promised") };
-            let length = self.disk.log.durable().length;
-            let page = self.disk.log.reader().read(answer.from, length, MOST_BYTES / 2).unwrap();
-            let header = wire::EntriesHeader {
-                sender: answer.sender,
-                epoch: answer.epoch,
-                from: answer.from,
-                count: page.to.since(answer.from),
-                length,
-                digest: page.digest,
-                request: Some(answer.request),
-                traces: Vec::new(),
-            };
-            assert_small(&wire::encode_entries(&header, &page.bytes));
+            let durable = self.disk.log.durable();
+            let bytes = (MOST_BYTES / 2).min(self.most - ENVELOPE_OVERHEAD_BYTES);
+            let span = Span::fitting(&self.disk.log, answer.from, durable, bytes);
+            let (span, page) = self.disk.part(span);
+            let ReadAnswer { sender, epoch, request, .. } = answer;
+            let header = wire::EntriesHeader::of(sender, epoch, span, &page, durable.length, Some(request));
+            assert_small(&wire::encode_entries(&header, &page.bytes), self.most);
+            self.reads += 1;
             master.core.on_read_answer(master.now, &header, &page.bytes, &master.disk.log);
             master.execute();
         }
@@ -285,8 +335,8 @@ impl Secondary {
 }
 
 #[track_caller]
-fn assert_small(envelope: &[u8]) {
-    assert!(envelope.len() < MOST_BYTES, "an envelope of {} bytes", envelope.len());
+fn assert_small(envelope: &[u8], most: usize) {
+    assert!(envelope.len() < most, "an envelope of {} bytes", envelope.len());
 }
 
 fn leading(disk: Disk) -> Master {
@@ -371,4 +421,65 @@ fn a_promotion_over_thousands_of_marks_fetches_them_and_halts_where_it_cannot_te
     let Some(NotLeading::NotPromoted { reason }) = s2.core.not_leading() else { panic!("it halts") };
     assert!(reason.contains("too many epochs lie between the log of s2 and that of s1"), "{reason}");
     assert!(reason.contains("nothing was changed"), "{reason}");
+}
+
+/// The log of `node` after so many promotions of it, alone, and no append.
+fn promoted_again(node: &str, others: [&str; 2], mut disk: Disk, times: usize) -> Disk {
+    for _ in 0..times {
+        let master = promoted(node, others, disk, 1, &mut []);
+        assert!(master.core.epoch().is_some(), "{:?}", master.core.not_leading());
+        disk = master.disk;
+    }
+    disk
+}
+
+/// A log of one entry, so many promotions of `m` behind it, and another log with the first half of them.
+fn log_of_promotions(times: usize) -> (Disk, Disk) {
+    let first = restarted("m", ["s1", "s2"], Disk::default(), 1);
+    let middle = promoted_again("m", ["s1", "s2"], first, times / 2);
+    let half = Disk { identity: Identity { whole: true, ..middle.identity.clone() }, ..middle.copy() };
+    (promoted_again("m", ["s1", "s2"], middle, times / 2), half)
+}
+
+#[test]
+fn thousands_of_promotions_without_an_append_refuse_no_append_and_are_fetched_in_parts() {
+    let (log, half) = log_of_promotions(2_000);
+    let whole = Disk { identity: Identity { whole: true, ..log.identity.clone() }, ..log.copy() };
+    let mut master = leading(log);
+    assert_eq!(master.disk.marks(), 2_002);
+    for (nth, (node, disk)) in [("s1", Disk::default()), ("s2", half)].into_iter().enumerate() {
+        let mut secondary = Secondary::start(node, disk);
+        secondary.follow(&mut master);
+        secondary.assert_follows(&master);
+        secondary.append_to(&mut master, &format!("pushed{nth}"));
+        secondary.assert_follows(&master);
+    }
+    assert_eq!(master.disk.log.tip().place.length, Order::new(3));
+    let mut s1 = Secondary::start("s1", Disk::default());
+    s1.follow(&mut master);
+    s1.assert_follows(&master);
+
+    let mut source = Secondary::start("s1", whole);
+    let empty = promoted("s2", ["m", "s1"], Disk::default(), 1, &mut [&mut source]);
+    assert!(empty.core.epoch().is_some(), "{:?}", empty.core.not_leading());
+    assert_eq!(empty.disk.marks(), 2_002);
+    assert!(source.reads > 5, "{} pages", source.reads);
+}
+
+#[test]
+fn on_a_bus_that_takes_little_promotions_pile_up_without_harm() {
+    let (log, half) = log_of_promotions(64);
+    let whole = Disk { identity: Identity { whole: true, ..log.identity.clone() }, ..log.copy() };
+    let mut master = leading(log).on_small_bus();
+    for (nth, (node, disk)) in [("s1", Disk::default()), ("s2", half)].into_iter().enumerate() {
+        let mut secondary = Secondary::start(node, disk).on_small_bus();
+        secondary.follow(&mut master);
+        secondary.assert_follows(&master);
+        secondary.append_to(&mut master, &format!("pushed{nth}"));
+        secondary.assert_follows(&master);
+    }
+    let mut source = Secondary::start("s1", whole).on_small_bus();
+    let empty = promoted("s2", ["m", "s1"], Disk::default(), 1, &mut [&mut source]);
+    assert!(empty.core.epoch().is_some(), "{:?}", empty.core.not_leading());
+    assert!(source.reads > 5, "{} pages", source.reads);
 }

@@ -132,7 +132,7 @@ async fn forged_foreign_and_stale_acks_are_counted_by_kind_and_are_no_acks() {
         ("malformed", br#"{"stream":"REPLOG","seq":2}"#.to_vec()),
         ("malformed", forged(&genuine, json!({"through": -1})).into()),
         ("malformed", forged(&genuine, json!({"incarnation": {}})).into()),
-        ("version", forged(&genuine, json!({"v": 2})).into()),
+        ("version", forged(&genuine, json!({"v": 3})).into()),
         ("wrong_node", first.to_string().into()),
         ("foreign_log", forged(&other_process, json!({"log_id": other_log})).into()),
         ("stale_incarnation", forged(&other_process, json!({"incarnation": first["incarnation"]})).into()),

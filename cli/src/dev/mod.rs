@@ -104,6 +104,7 @@ impl Dev {
                 config.nats = NatsOptions::new(urls, "replog dev master");
                 config.nats_append = true;
                 let bus = NatsBus::connect(config.nats.clone(), subscriptions, inbox).await?;
+                let bus = bus.looking_for_streams_over(Subjects::new(self.log.clone()).all());
                 replog_master::start(config, bus).await?
             }
             Transport::InProcess(hub) => {

@@ -99,6 +99,7 @@ impl Export {
         bar: &ProgressBar,
     ) -> Result<(), Failure> {
         let answer = client::checked(client.get_lines(&history.full_messages()).await?).await?;
+        history.enter(answer.headers())?;
         let (mut body, mut rest, mut proven) = (answer.into_body(), Vec::new(), history.is_new());
         while let Some(frame) = body.frame().await {
             let frame = frame.map_err(|error| Failure::Unknown(format!("the answer broke off: {error}")))?;

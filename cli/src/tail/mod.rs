@@ -84,7 +84,7 @@ impl Tail {
     /// Follows the log over one connection after the other.
     async fn follow(&self, mut client: Client, mut history: History, out: &mut Data) -> Failure {
         let (mut backoff, mut random) = (Backoff::default(), fastrand::Rng::new());
-        let mut feed = match connect(&mut client, &history).await {
+        let mut feed = match connect(&mut client, &mut history).await {
             Ok(feed) => feed,
             Err(failure) => return failure,
         };
@@ -103,7 +103,7 @@ impl Tail {
                     Ok(client) => client,
                     Err(failure) => return failure,
                 };
-                match connect(&mut client, &history).await {
+                match connect(&mut client, &mut history).await {
                     Ok(feed) => break feed,
                     Err(failure) if !failure.may_pass() => return failure,
                     Err(_) => {}
@@ -142,8 +142,9 @@ impl Tail {
     }
 }
 
-async fn connect(client: &mut Client, history: &History) -> Result<Feed, Failure> {
+async fn connect(client: &mut Client, history: &mut History) -> Result<Feed, Failure> {
     let (path, seen) = history.resume();
     let answer = client::checked(client.follow(&path, seen).await?).await?;
+    history.enter(answer.headers())?;
     Ok(feed::of(answer.into_body()))
 }

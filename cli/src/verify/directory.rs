@@ -30,6 +30,7 @@ fn as_document(report: &CheckReport) -> String {
         "length": report.place.length.get(),
         "marks": report.place.marks,
         "epoch": report.epoch.as_ref().map(|epoch| epoch.number().to_string()),
+        "epoch_owner": report.epoch.as_ref().map(|epoch| epoch.owner.as_str()),
         "digest": report.digest.to_string(),
         "segments": report.segments,
         "bytes": report.bytes,

@@ -21,8 +21,19 @@ const PAGE_ENTRIES: u64 = 1_000;
 #[derive(Debug, Deserialize)]
 struct Health {
     log_id: Option<String>,
+    epoch: Option<String>,
+    /// None from a node that does not tell.
+    epoch_owner: Option<String>,
     length: u64,
     digest: String,
+}
+
+impl Health {
+    /// Whether both are in epochs of one number that different nodes have opened.
+    fn shares_a_number_with(&self, other: &Health) -> bool {
+        let both_tell = self.epoch_owner.is_some() && other.epoch_owner.is_some();
+        both_tell && self.epoch == other.epoch && self.epoch_owner != other.epoch_owner
+    }
 }
 
 struct Node {
@@ -39,6 +50,8 @@ enum Finding {
     Prefix,
     /// Another log.
     Foreign,
+    /// One epoch number that two nodes have opened, on two sides of a cut.
+    OtherOwner,
     /// The first order at which they differ.
     Differs(u64),
     /// All entries are the same, and the digests are not: the marks between them differ.
@@ -104,6 +117,7 @@ async fn compare(one: &mut Node, other: &mut Node) -> Result<Finding, Failure> {
     let common = one.health.length.min(other.health.length);
     Ok(match first_difference(one, other, common).await? {
         Some(order) => Finding::Differs(order),
+        None if one.health.shares_a_number_with(&other.health) => Finding::OtherOwner,
         None if equally_long => Finding::MarksDiffer,
         None => Finding::Prefix,
     })
@@ -127,19 +141,23 @@ async fn first_difference(one: &mut Node, other: &mut Node, common: u64) -> Resu
 }
 
 fn say(node: &Node, finding: Option<&Finding>, as_json: bool) -> Result<(), Failure> {
-    let Health { log_id, length, digest } = &node.health;
+    let Health { log_id, epoch, epoch_owner, length, digest } = &node.health;
     let (word, order) = match finding {
         None => ("compared with", None),
         Some(Finding::Equal) => ("equal", None),
         Some(Finding::Prefix) => ("prefix", None),
         Some(Finding::Foreign) => ("foreign", None),
+        Some(Finding::OtherOwner) => ("other owner", None),
         Some(Finding::Differs(order)) => ("differs", Some(*order)),
         Some(Finding::MarksDiffer) => ("marks differ", None),
     };
     let url = node.url.to_string();
     let line = if as_json {
-        json!({"url": url, "status": word, "first_difference": order, "log_id": log_id, "length": length, "digest": digest})
-            .to_string()
+        json!({
+            "url": url, "status": word, "first_difference": order, "log_id": log_id, "epoch": epoch,
+            "epoch_owner": epoch_owner, "length": length, "digest": digest,
+        })
+        .to_string()
     } else {
         let at = order.map(|order| format!(" at order {}", grouped(order))).unwrap_or_default();
         let log = log_id.as_deref().unwrap_or("none");
@@ -152,6 +170,9 @@ fn words(finding: &Finding, first: &NodeUrl) -> String {
     match finding {
         Finding::Equal | Finding::Prefix => format!("agrees with {first}"),
         Finding::Foreign => format!("holds another log than {first}"),
+        Finding::OtherOwner => {
+            format!("is in an epoch of the same number as {first} that another node has opened")
+        }
         Finding::Differs(order) => format!("differs from {first} at order {order}"),
         Finding::MarksDiffer => format!("has the entries of {first}, and other marks between them"),
     }

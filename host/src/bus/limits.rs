@@ -43,6 +43,10 @@ pub(super) const LINK_CHECK_INTERVAL: Duration = Duration::from_millis(100);
 /// Packets taken from one subscription while others wait, so that a flood on one starves none.
 pub(super) const BURST_PACKETS: usize = 64;
 
+/// Causes of failed attempts to connect that are told apart until there is a connection; each is logged once. Servers of a cluster
+/// times what may be wrong with one.
+pub(super) const MAX_COMPLAINTS: usize = 64;
+
 /// Events of the client that wait for the bus. Overruns are merged before they get here, and the state of
 /// the connection is read from the client itself, so a lost one costs a log line.
 pub(super) const NOTICE_QUEUE: usize = 64;
@@ -52,3 +56,48 @@ pub(super) const DENIED_AGAIN_AFTER: Duration = Duration::from_secs(1);
 
 /// Different refusals told apart for one connection. A node has fewer subjects than that.
 pub(super) const MAX_DENIALS: usize = 256;
+
+/// Refusals that are named in a node's own words about itself: as many as one reads.
+pub(super) const DENIALS_SHOWN: usize = 4;
+
+/// How long nothing may be refused until it counts as allowed. The server refuses within a round trip.
+pub(super) const ALLOWED_AFTER: Duration = Duration::from_secs(2);
+
+/// From a refused subscription to the next try, at first; it doubles with each, as each is a line in the server's log.
+pub(super) const RENEWAL_MIN: Duration = Duration::from_millis(500);
+
+/// The longest time between two tries of a subscription that a node needs. Tries never stop.
+pub(super) const RENEWAL_MAX: Duration = Duration::from_secs(5);
+
+/// The same for the subjects on which a service is looked for, which it can do without: they are nine.
+pub(super) const QUESTIONS_RENEWAL_MAX: Duration = Duration::from_secs(60);
+
+/// Between two questions for the server's limit for one payload, each a connection that is closed after its first line.
+pub(super) const LIMIT_CHECK_INTERVAL: Duration = Duration::from_secs(5);
+
+/// The same while something is too large for the limit that is known.
+pub(super) const SUSPECTED_LIMIT_CHECK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How long the server may take to greet.
+pub(super) const LIMIT_CHECK_TIMEOUT: Duration = Duration::from_secs(2);
+
+/// The first line of a server: some hundred bytes, and the addresses of its whole cluster.
+pub(super) const MAX_GREETING_BYTES: u64 = 64 * 1024;
+
+/// Addresses of one name that are tried for a server.
+pub(super) const MAX_SERVER_ADDRESSES: usize = 8;
+
+/// Between two questions to JetStream for its streams, each a packet.
+pub(super) const STREAMS_ASKED_AGAIN_AFTER: Duration = Duration::from_secs(10);
+
+/// How long a stream that answered counts as there, where JetStream is not to be asked.
+pub(super) const STREAM_FORGOTTEN_AFTER: Duration = Duration::from_secs(60);
+
+/// Answers with growing numbers until they count as a stream's: one packet can be written by anybody.
+pub(super) const ANSWERS_OF_A_STREAM: u32 = 3;
+
+/// The longest answer of a stream: two names and some numbers.
+pub(super) const MAX_STREAM_ANSWER_BYTES: usize = 1_024;
+
+/// Streams told apart: one is a mistake already.
+pub(super) const MAX_STREAMS: usize = 16;

@@ -104,6 +104,19 @@ pub enum Refused {
     BadSubject,
 }
 
+/// What is wrong between a node and NATS, in sentences for its operator.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct BusTrouble {
+    /// What NATS has denied since this connection was opened, and is not known to allow again; before there is a connection, a
+    /// login. In the server's own words, which name the subject.
+    pub denied: Option<String>,
+    /// Why NATS cannot be reached: the server, the cause, what to check. None while there is a connection, and before
+    /// the first attempt has failed.
+    pub unreachable: Option<String>,
+    /// JetStream streams that answer requests on this log's subjects, before a node does.
+    pub streams: Vec<String>,
+}
+
 /// A connection to the other nodes.
 pub trait Bus: Send + 'static {
     /// Hands a packet over; never blocks and never awaits. `Ok` means *queued*, nothing more.
@@ -120,6 +133,18 @@ pub trait Bus: Send + 'static {
     /// An event that is already there, to take many at one wake-up. None also when this task has used up
     /// its turn: [`next`](Self::next) tells.
     fn try_next(&mut self) -> Option<BusEvent>;
+
+    /// What is wrong with it now, besides being up or not.
+    fn trouble(&self) -> BusTrouble {
+        BusTrouble::default()
+    }
+
+    /// Something is refused or held back because it is larger than the `max_payload` that is known: the bus asks whether it is
+    /// still so.
+    fn suspect_limit(&mut self) {}
+
+    /// A packet was refused, as no node of this log wrote it: the bus looks who did.
+    fn on_refused(&mut self, _packet: &Incoming) {}
 
     /// Sends what is queued, then closes. Takes at most [`CLOSE_TIMEOUT`].
     fn close(self) -> impl Future<Output = ()> + Send;

@@ -1,6 +1,6 @@
 //! What a route answers with when it does not refuse: always 200.
 
-use replog_shared::{EpochNumber, LogId};
+use replog_shared::{EpochNumber, LogId, NodeName};
 use serde_json::{Map, Value, json};
 
 use super::Schemas;
@@ -61,11 +61,12 @@ impl Answer {
     #[must_use]
     pub fn with_epoch(mut self, schemas: &mut Schemas) -> Answer {
         let epoch = "The epoch that this was read in. None before there is one.";
+        let owner = "The node that opened that epoch: only both together name it. None before there is one.";
         let log_id = "The log that this was read from. None before there is one.";
-        let schemas = [schemas.answer::<EpochNumber>(), schemas.answer::<LogId>()];
-        for ((name, about), schema) in
-            [("replog-epoch", epoch), ("replog-log-id", log_id)].into_iter().zip(schemas)
-        {
+        let schemas =
+            [schemas.answer::<EpochNumber>(), schemas.answer::<NodeName>(), schemas.answer::<LogId>()];
+        let headers = [("replog-epoch", epoch), ("replog-epoch-owner", owner), ("replog-log-id", log_id)];
+        for ((name, about), schema) in headers.into_iter().zip(schemas) {
             self.headers.insert(name.to_owned(), json!({"description": about, "schema": schema}));
         }
         self

@@ -1,14 +1,11 @@
 //! Who the bus is to the server.
 
-use std::fs;
-use std::path::Path;
-
 use data_encoding::BASE64URL_NOPAD;
 use nkeys::KeyPair;
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair as KeyPairOfCertificate};
 use replog_host::bus::{Bus, NatsBus, NatsOptions, Refused};
 use serde_json::{Value, json};
 
+use crate::certificates::with_tls;
 use crate::server::NatsServer;
 use crate::support::{asking, connecting, denied, options, packet, to, up, wait_until};
 
@@ -131,43 +128,6 @@ async fn a_credentials_file_logs_in_and_that_of_another_operator_does_not() {
     let mut stranger = connecting(of("foreign.creds", &foreign), &[], "master").await;
     let what = denied(&mut stranger).await;
     assert!(what.contains("authorization violation"), "{what}");
-}
-
-/// A CA, and certificates of a server and a client that it signed, as files; beside them another CA.
-fn write_certificates(directory: &Path) {
-    let key = || KeyPairOfCertificate::generate().expect("a key");
-    let ca = || {
-        let mut ca = CertificateParams::new(Vec::new()).expect("no names");
-        ca.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        CertifiedIssuer::self_signed(ca, key()).expect("a CA")
-    };
-    let (ca, stranger) = (ca(), ca());
-    let write = |name: &str, pem: String| fs::write(directory.join(name), pem).expect("a file");
-    write("ca.pem", ca.pem());
-    write("stranger.pem", stranger.pem());
-    for name in ["server", "client"] {
-        let key = key();
-        let names = vec!["127.0.0.1".to_owned()];
-        let certificate =
-            CertificateParams::new(names).expect("a name").signed_by(&key, &ca).expect("signed");
-        write(&format!("{name}.pem"), certificate.pem());
-        write(&format!("{name}.key"), key.serialize_pem());
-    }
-}
-
-/// A server that speaks TLS, and asks its clients for certificates or not.
-async fn with_tls(verify: bool) -> NatsServer {
-    NatsServer::start_with(|directory| {
-        write_certificates(directory);
-        let file = |name| directory.join(name);
-        format!(
-            "tls {{ cert_file: {:?}, key_file: {:?}, ca_file: {:?}, verify: {verify} }}",
-            file("server.pem"),
-            file("server.key"),
-            file("ca.pem")
-        )
-    })
-    .await
 }
 
 /// Waits until the server has logged this, and checks that the bus was never up.

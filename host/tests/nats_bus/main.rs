@@ -2,11 +2,14 @@
 //!
 //! The server comes from `cargo xtask tools`.
 
+mod certificates;
 mod link;
 mod login;
 mod packets;
 mod payload_limit;
+mod reach;
 mod refusals;
 mod server;
 mod service;
+mod streams;
 mod support;

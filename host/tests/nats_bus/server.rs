@@ -51,6 +51,16 @@ impl NatsServer {
         self.start_again().await;
     }
 
+    /// Has it read another configuration while it runs, and waits until it has.
+    pub(crate) async fn reload_with(&mut self, config: &str) {
+        config.clone_into(&mut self.config);
+        let reloads = || self.log().matches("Reloaded server configuration").count();
+        let before = reloads();
+        self.write_config();
+        kill_process(self.pid(), Signal::HUP).expect("a nats-server takes signals");
+        wait_until("the configuration is read again", || (reloads() > before).then_some(())).await;
+    }
+
     /// Kills it as a power cut would.
     pub(crate) fn kill(&mut self) {
         if let Some(mut process) = self.process.take() {
@@ -62,6 +72,11 @@ impl NatsServer {
     /// It keeps its connections and does nothing any more.
     pub(crate) fn freeze(&self) {
         kill_process(self.pid(), Signal::STOP).expect("a nats-server can be stopped");
+    }
+
+    /// Where it listens, as people write it.
+    pub(crate) fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.port)
     }
 
     pub(crate) fn url(&self) -> String {
@@ -85,6 +100,10 @@ impl NatsServer {
         path
     }
 
+    fn write_config(&self) -> PathBuf {
+        self.file("nats.conf", &format!("listen: 127.0.0.1:{}\n{}", self.port, self.config))
+    }
+
     fn pid(&self) -> Pid {
         let process = self.process.as_ref().expect("the server runs");
         Pid::from_child(process)
@@ -92,7 +111,7 @@ impl NatsServer {
 
     /// False if the port is taken.
     async fn try_start(&mut self) -> bool {
-        let config = self.file("nats.conf", &format!("listen: 127.0.0.1:{}\n{}", self.port, self.config));
+        let config = self.write_config();
         let log = self.path("nats.log");
         let output = File::create(&log).expect("a temporary file can be created");
         let process = Command::new(binary()).arg("-c").arg(config).stderr(output).spawn();

@@ -158,3 +158,50 @@ async fn every_open_service_hears_a_request() {
         (Bytes::from("x"), Bytes::from("x"))
     );
 }
+
+#[tokio::test]
+async fn what_was_denied_is_listened_to_again_when_it_is_allowed() {
+    let everyone_may = |subjects: &str| {
+        format!(
+            "accounts {{ A: {{ users: [ {{ user: any, password: any, permissions: {{ subscribe: {{ deny: \
+             {subjects:?} }} }} }} ] }} }}\nno_auth_user: any"
+        )
+    };
+    let mut server = NatsServer::start_with(|_| everyone_may("other")).await;
+    let mut service = open(&server, "a").await;
+    let denied = service.denied();
+    let client = client_of(&server, &mut service, "a").await;
+    served(&client, &mut service, Answer { body: "yes".into(), refusal: None }).await;
+    server.reload_with(&everyone_may(SUBJECT)).await;
+    let is_denied = async {
+        while denied.borrow().is_none() {
+            sleep(POLL).await;
+        }
+    };
+    tokio::select! {
+        told = timeout(DEADLINE, is_denied) => told.expect("it is told"),
+        _ = service.next() => panic!("nobody has asked"),
+    }
+    assert!(denied.borrow().as_ref().is_some_and(|what| what.contains(SUBJECT)));
+    server.reload_with(&everyone_may("other")).await;
+    let asks = async {
+        while client.request(SUBJECT, Bytes::new()).await.is_err() {
+            sleep(POLL).await;
+        }
+    };
+    let serves = async {
+        loop {
+            let Request { asker, .. } = service.next().await;
+            service.answer(asker, Answer { body: "again".into(), refusal: None });
+        }
+    };
+    let allowed = async {
+        while denied.borrow().is_some() {
+            sleep(POLL).await;
+        }
+    };
+    tokio::select! {
+        told = timeout(DEADLINE, async { asks.await; allowed.await }) => told.expect("it is served again"),
+        () = serves => {}
+    }
+}

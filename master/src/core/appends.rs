@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use replog_shared::{
-    EpochNumber, Lines, Mark, Moment, Order, WriteConcern,
+    EpochNumber, Lines, Moment, Order, WriteConcern,
     entry::{self, EntryHead, EntryLine},
     limits::MAX_BATCH_MESSAGES,
     store::LogView,
@@ -106,10 +106,9 @@ impl MasterCore {
         log: &dyn LogView,
     ) -> Result<Lines, Refusal> {
         let (mut bytes, mut ends) = (Vec::new(), Vec::with_capacity(messages.len()));
-        // Marks that no entry stands behind yet travel with the next one.
-        let (marks, mut order) = (marks_at_tip(log), log.tip().place.length);
+        let mut order = log.tip().place.length;
         let at = self.wall.max(log.tip().at.unwrap_or_default());
-        let mut limit = self.max_line_bytes().saturating_sub(marks);
+        let limit = self.max_line_bytes();
         for (nth, NewMessage { id, message }) in messages.iter().enumerate() {
             let start = bytes.len();
             let head = EntryHead { order, epoch, at, more: nth + 1 < messages.len() };
@@ -119,7 +118,6 @@ impl MasterCore {
             }
             ends.push(bytes.len());
             order = order.next();
-            limit = self.max_line_bytes();
         }
         Ok(Lines::of_entries(Bytes::from(bytes), ends, log.tip()))
     }
@@ -240,13 +238,6 @@ impl MasterCore {
         }
         holders
     }
-}
-
-/// Bytes of the marks at the log's end.
-fn marks_at_tip(log: &dyn LogView) -> usize {
-    let length = log.tip().place.length;
-    let marks = log.marks().iter().rev().take_while(|placed| placed.at == length);
-    marks.map(|placed| Mark::encode(&placed.mark).len()).sum()
 }
 
 /// Looks the ids of an append up.

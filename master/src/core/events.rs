@@ -256,6 +256,13 @@ pub enum Notice {
         /// The nodes that did not answer. What they may hold is another log then.
         silent: Vec<NodeName>,
     },
+    /// The log in which this node leads has nothing in it and gives way to that of a node which was silent before.
+    GivesWay {
+        /// The node.
+        node: NodeName,
+        /// Its log.
+        log_id: Option<LogId>,
+    },
     /// Another node's log ranks highest: what this one lacks is fetched from there.
     Adopting {
         /// The log.
@@ -290,6 +297,13 @@ pub enum Notice {
         node: NodeName,
         /// How long its log is after the cut.
         length: Order,
+    },
+    /// A node asks to join that is not configured.
+    Stranger {
+        /// Its name.
+        node: NodeName,
+        /// The names that are.
+        configured: Vec<NodeName>,
     },
     /// A join was refused.
     JoinRefused {

@@ -29,6 +29,7 @@ mod progress;
 mod promise;
 mod recovery;
 mod secondaries;
+mod strangers;
 mod versions;
 
 #[cfg(test)]
@@ -40,10 +41,10 @@ use replog_shared::{
     Epoch, Identity, Incarnation, Lines, LogId, Mark, MarkKind, Moment, NodeName, Order, Place, WallTime,
     limits::{
         DEFAULT_MAX_PAYLOAD_BYTES, ENVELOPE_OVERHEAD_BYTES, SUSPECTED_AFTER_INTERVALS,
-        UNHEALTHY_AFTER_INTERVALS,
+        UNHEALTHY_AFTER_INTERVALS, outline_marks,
     },
     lines::Tip,
-    store::{Cut, LogView},
+    store::{Cut, LogView, Span},
     wire,
 };
 
@@ -53,9 +54,10 @@ use mutant::Mutant;
 use pending_writes::PendingWrites;
 use progress::Progress;
 use recovery::Recovery;
+use strangers::Strangers;
 
 pub use health::Health;
-pub use progress::{Push, PushLimits, Stage};
+pub use progress::{PushLimits, Stage};
 pub use promise::ReadAnswer;
 pub use recovery::StartTerms;
 pub use secondaries::{AckOutcome, SecondaryView};
@@ -106,7 +108,7 @@ pub enum Effect {
         /// Its place in the configuration.
         secondary: usize,
         /// Which lines.
-        push: Push,
+        push: Span,
         /// The fetch that is answered, and where to; none: pushed.
         answer: Option<(u64, String)>,
     },
@@ -168,6 +170,9 @@ pub struct MasterCore {
     double: Option<Moment>,
     /// The operator was told that a start waits longer than was configured.
     wait_is_told: bool,
+    /// The nodes that had not answered when this one began to lead: what they hold may be another log.
+    silent: Vec<NodeName>,
+    strangers: Strangers,
     /// The question whether a higher epoch is known, and until when it is not asked again.
     inquiry: Option<(u64, Moment)>,
     heartbeat_at: Moment,
@@ -200,6 +205,8 @@ impl MasterCore {
             rival_log: None,
             double: None,
             wait_is_told: false,
+            silent: Vec::new(),
+            strangers: Strangers::default(),
             inquiry: None,
             heartbeat_at: now,
             wall: WallTime::default(),
@@ -411,6 +418,11 @@ impl MasterCore {
     /// The most bytes that an entry's line may have here.
     pub const fn max_line_bytes(&self) -> usize {
         self.max_payload.saturating_sub(ENVELOPE_OVERHEAD_BYTES)
+    }
+
+    /// How many marks one envelope tells of.
+    fn outline_marks(&self) -> usize {
+        outline_marks(self.config.outline_marks, self.max_payload)
     }
 
     /// Bytes of a page of the log that another master reads.

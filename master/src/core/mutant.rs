@@ -18,6 +18,8 @@ pub enum Mutant {
     RankByFence,
     /// What ranks is what a node told before it promised.
     RankBeforePromise,
+    /// A reign is promised to one node and then to another.
+    TwoPromisesAReign,
     /// An answer to the question what a node holds is taken for a promise.
     AnswerIsPromise,
     /// A promoted node opens its epoch over its own log, whichever won.
@@ -34,6 +36,8 @@ pub enum Mutant {
     EntriesFolded,
     /// A restart gives up the last mark although it is that of a promotion or a clean.
     TurnFolded,
+    /// A node that begins to fetch a winner's log counts as whole no more, whether it gives something up or not.
+    FetchIsALoss,
     /// What is read of a winner's log is not compared with what it promised.
     ReadUnchecked,
     /// A promoted node opens its epoch although its log ends within a batch.

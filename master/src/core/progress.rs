@@ -9,7 +9,7 @@ use replog_shared::{
         ANSWER_TIMEOUT, ENVELOPE_BYTES, PUSH_BACKLOG_ENTRIES, PUSH_RESUME_ENTRIES, PUSH_WINDOW_BYTES,
         PUSH_WINDOW_ENVELOPES,
     },
-    store::LogView,
+    store::{LogView, Span},
     wire,
 };
 
@@ -47,15 +47,6 @@ impl Stage {
             Stage::Diverged => "diverged",
         }
     }
-}
-
-/// A run to push: `from..to`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Push {
-    /// The first order.
-    pub from: Order,
-    /// The first order behind it.
-    pub to: Order,
 }
 
 /// One secondary's progress. Invariant: `acked_through <= next`, and what is in flight ends at `next`.
@@ -266,7 +257,7 @@ impl Progress {
         log: &dyn LogView,
         terms: &PushTerms,
         random: &mut fastrand::Rng,
-    ) -> Option<Push> {
+    ) -> Option<Span> {
         if self.retry_at.is_some_and(|at| at <= terms.now) {
             return self.push_again(log, terms, random);
         }
@@ -279,7 +270,8 @@ impl Progress {
             self.forget_in_flight();
             return None;
         }
-        let fills = || log.fit(self.next, terms.limits.envelope_bytes) < durable;
+        let fills =
+            || Span::of_entries(log, self.next, durable, terms.limits.envelope_bytes).to.length < durable;
         if self.in_flight.is_empty() || terms.awaited > self.next || fills() {
             return self.push(log, terms);
         }
@@ -291,7 +283,7 @@ impl Progress {
         log: &dyn LogView,
         terms: &PushTerms,
         random: &mut fastrand::Rng,
-    ) -> Option<Push> {
+    ) -> Option<Span> {
         self.forget_in_flight();
         self.stage = Stage::Probing;
         let push = self.push(log, terms);
@@ -304,22 +296,24 @@ impl Progress {
         push
     }
 
-    fn push(&mut self, log: &dyn LogView, terms: &PushTerms) -> Option<Push> {
-        let from = self.next;
-        let to = log.fit(from, terms.limits.envelope_bytes).min(log.durable().length);
-        if to <= from {
+    /// Who is pushed to holds the epoch's mark, which is the log's last one: so it holds all marks, and gets entries
+    /// alone.
+    fn push(&mut self, log: &dyn LogView, terms: &PushTerms) -> Option<Span> {
+        let push = Span::of_entries(log, self.next, log.durable().length, terms.limits.envelope_bytes);
+        if push.entries() == 0 {
             return None;
         }
-        let bytes = log.size(from, to);
+        let bytes = push.size(log);
         if bytes > terms.most {
-            self.too_large = Some(from);
+            self.too_large = Some(self.next);
             return None;
         }
+        let to = push.to.length;
         self.in_flight.push_back(InFlight { to, bytes });
         self.in_flight_bytes += bytes;
         self.next = to;
         self.retry_at.get_or_insert(terms.now.plus(ANSWER_TIMEOUT));
-        Some(Push { from, to })
+        Some(push)
     }
 
     fn window_is_full(&self, limits: &PushLimits) -> bool {

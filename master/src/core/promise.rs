@@ -1,6 +1,6 @@
 //! Answers to another master that starts or is promoted, and what this one makes of a higher epoch.
 
-use replog_shared::{Epoch, Moment, NodeName, Order, store::LogView, wire};
+use replog_shared::{Epoch, Moment, NodeName, Place, store::LogView, wire};
 
 use super::{
     Effect, MasterCore, Phase,
@@ -19,8 +19,8 @@ pub struct ReadAnswer {
     pub request: u64,
     /// The epoch that was promised.
     pub epoch: Epoch,
-    /// The first order of the page; marks there are included.
-    pub from: Order,
+    /// Where the page begins.
+    pub from: Place,
 }
 
 impl MasterCore {
@@ -41,7 +41,9 @@ impl MasterCore {
     /// Promise this epoch: from then on this node takes and acks nothing older, and does not lead.
     pub fn on_promise(&mut self, now: Moment, promise: &wire::Promise, reply: String, log: &dyn LogView) {
         let hears_master = matches!(self.phase, Phase::Leading(_)) || self.rival(now).is_some();
-        let given = promise.may_be_given(&self.identity, hears_master);
+        let twice =
+            promise.is_of_a_reign_already_promised(&self.identity) && !mutant::is(Mutant::TwoPromisesAReign);
+        let given = promise.may_be_given(&self.identity, hears_master) && !twice;
         if given {
             self.remember(|identity| identity.fence = Some(promise.epoch.clone()));
             self.fenced(promise.sender.node.clone());
@@ -57,7 +59,6 @@ impl MasterCore {
         let wire::Read { sender, request, epoch, from } = read;
         if self.identity.fence.as_ref() == Some(&epoch) && sender.log_id == self.identity.log_id {
             let sender = wire::Sender { v: sender.v, ..self.sender(&self.config.node) };
-            let from = from.length;
             self.effect(Effect::ReadAnswer(ReadAnswer { reply, sender, request, epoch, from }));
         }
     }

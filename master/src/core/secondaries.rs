@@ -2,14 +2,14 @@
 
 use replog_shared::{
     Incarnation, LogId, Moment, NodeName, Order, Outline, Place,
-    limits::SUSPECTED_AFTER_INTERVALS,
+    limits::{MAX_NAMES_TOLD, SUSPECTED_AFTER_INTERVALS},
     mark, outline,
-    store::{LogView, Page},
+    store::{LogView, Page, Span, after_marks, before_marks},
     wire::{self, SecondaryState, Sender, Verdict},
 };
 
 use super::{
-    Effect, Health, MasterCore, Phase, Push, Stage,
+    Effect, Health, MasterCore, Phase, Stage,
     events::{NotLeading, Notice},
     mutant::{self, Mutant},
     progress::PushTerms,
@@ -50,6 +50,8 @@ pub struct SecondaryView<'a> {
     pub acked_through: Order,
     /// Envelopes that were pushed again.
     pub retries: u64,
+    /// The log that it holds, where that is another one.
+    pub foreign: Option<LogId>,
     /// The entry at this order is larger than what the bus takes: this secondary gets nothing behind it.
     pub too_large: Option<Order>,
 }
@@ -64,8 +66,22 @@ impl MasterCore {
             stage: progress.stage,
             acked_through: progress.acked_through().unwrap_or(Order::ZERO),
             retries: progress.retries,
+            foreign: match progress.stage {
+                Stage::Foreign(log_id) => Some(log_id),
+                _ => None,
+            },
             too_large: progress.too_large,
         })
+    }
+
+    /// Whether an entry is larger than what the bus takes, so that a secondary gets nothing from there on.
+    pub fn is_held_back_by_limit(&self) -> bool {
+        self.progress.iter().any(|progress| progress.too_large.is_some())
+    }
+
+    /// Nodes that ask to join and are not configured.
+    pub fn strangers(&self, now: Moment) -> Vec<NodeName> {
+        self.strangers.now(now)
     }
 
     fn index_of(&self, node: &NodeName) -> Option<usize> {
@@ -153,6 +169,9 @@ impl MasterCore {
         if known.is_some_and(|progress| progress.is_late(*incarnation, join.request)) {
             return;
         }
+        if self.gives_way_to(join, log) {
+            return self.give_way(now, join);
+        }
         let own = Outline::of(log.marks(), log.durable(), usize::MAX);
         let fork = outline::fork(&own, &join.outline)
             .or(mutant::is(Mutant::UnknownForkIsTheBeginning).then_some(Place::START));
@@ -166,7 +185,10 @@ impl MasterCore {
         let refused =
             |core: &mut Self, reason| core.notice(Notice::JoinRefused { node: node.clone(), reason });
         let Some(index) = self.index_of(&join.sender.node) else {
-            refused(self, "no secondary of this name is configured here");
+            if self.strangers.on_join(now, &node) {
+                let configured = self.config.secondaries.clone();
+                self.notice(Notice::Stranger { node, configured });
+            }
             return Verdict::Unknown;
         };
         if let Some(foreign) = join.sender.log_id.filter(|id| Some(*id) != self.identity.log_id) {
@@ -220,6 +242,10 @@ impl MasterCore {
             digest: log.digest_at(fork).unwrap_or_default(),
             turn: mark::last_turn(log.marks()).cloned(),
             clean: mark::last_clean(log.marks()).cloned(),
+            secondaries: match verdict {
+                Verdict::Unknown => self.config.secondaries.iter().take(MAX_NAMES_TOLD).cloned().collect(),
+                _ => Vec::new(),
+            },
         }
     }
 
@@ -231,15 +257,12 @@ impl MasterCore {
             return;
         }
         self.on_sign_of_life(now, secondary);
-        let durable = log.durable().length;
         // Who asks for more than there is gets the end, and so learns where it is.
-        let from = fetch.from.min(durable);
-        let limits = self.push_limits();
-        let to = log.fit(from, limits.envelope_bytes).min(fetch.to.max(from)).min(durable);
-        if log.size(from, to) > self.max_line_bytes() {
-            return self.too_large(secondary, from);
+        let from = Place::new(fetch.from, fetch.marks_before.unwrap_or(0));
+        let push = Span::fitting(log, from, end_of(fetch, log), self.push_limits().envelope_bytes);
+        if push.size(log) > self.max_line_bytes() {
+            return self.too_large(secondary, push.from.length);
         }
-        let push = Push { from, to };
         self.effect(Effect::Entries { secondary, push, answer: Some((fetch.request, reply)) });
     }
 
@@ -303,20 +326,24 @@ impl MasterCore {
     pub fn entries_header(
         &self,
         secondary: usize,
-        push: Push,
+        push: Span,
         request: Option<u64>,
         page: &Page,
         length: Order,
     ) -> Option<wire::EntriesHeader> {
-        Some(wire::EntriesHeader {
-            sender: self.sender(&self.config.secondaries[secondary]),
-            epoch: self.epoch()?.clone(),
-            from: push.from,
-            count: page.to.since(push.from),
-            length,
-            digest: page.digest,
-            request,
-            traces: Vec::new(),
-        })
+        let sender = self.sender(&self.config.secondaries[secondary]);
+        Some(wire::EntriesHeader::of(sender, self.epoch()?.clone(), push, page, length, request))
+    }
+}
+
+/// Where the answer to a fetch ends at the latest. One that wants no entry wants the marks there.
+fn end_of(fetch: &wire::Fetch, log: &dyn LogView) -> Place {
+    let durable = log.durable();
+    if fetch.to.max(fetch.from) >= durable.length {
+        durable
+    } else if fetch.to <= fetch.from {
+        after_marks(log, fetch.from)
+    } else {
+        before_marks(log, fetch.to)
     }
 }

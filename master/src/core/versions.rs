@@ -38,10 +38,11 @@ impl MasterCore {
         })
     }
 
-    /// Asks who is there, now and then, while a node has not joined. What those say that are up to date is nothing
-    /// new.
+    /// Asks who is there, now and then, while a node has not joined or is silent: it may be back as one that is too old
+    /// to understand anything else. What those say that are up to date is nothing new.
     pub(super) fn call_absent_nodes(&mut self, now: Moment) {
-        let is_absent = |progress: &Progress| progress.admitted.is_none();
+        let is_heard = |progress: &Progress| progress.heard.is_some_and(|heard| self.is_recent(now, heard));
+        let is_absent = |progress: &Progress| progress.admitted.is_none() || !is_heard(progress);
         if now < self.call_at || !self.progress.iter().any(is_absent) {
             return;
         }

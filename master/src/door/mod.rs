@@ -64,6 +64,11 @@ impl<R: Reader> Door<R> {
         })
     }
 
+    /// What NATS denies of what this door needs; none if nothing.
+    pub(crate) fn denied(&self) -> watch::Receiver<Option<String>> {
+        self.service.denied()
+    }
+
     /// Serves until `stop`, then answers who waits.
     pub(crate) async fn run(mut self, stop: CancellationToken) {
         loop {

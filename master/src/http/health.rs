@@ -41,6 +41,8 @@ pub(super) struct HealthAnswer {
     node: NodeName,
     log_id: Option<LogId>,
     epoch: Option<EpochNumber>,
+    /// The node that opened the epoch: only both together name it.
+    epoch_owner: Option<NodeName>,
     length: Order,
     digest: Digest,
     durability: Durability,
@@ -49,8 +51,18 @@ pub(super) struct HealthAnswer {
     healthy_nodes: usize,
     pending_writes: usize,
     nats_connected: bool,
+    /// What NATS has denied since this connection was opened, and is not known to allow again.
     #[serde(skip_serializing_if = "Option::is_none")]
     nats_denied: Option<String>,
+    /// Why NATS cannot be reached, and what to check.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    nats_unreachable: Option<String>,
+    /// JetStream streams that answer requests on this log's subjects.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    nats_streams: Vec<String>,
+    /// Nodes that ask to join and are not configured.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    unknown_nodes: Vec<NodeName>,
     secondaries: BTreeMap<NodeName, SecondaryAnswer>,
     refused_envelopes: BTreeMap<&'static str, u64>,
 }
@@ -89,8 +101,11 @@ pub(super) async fn health<R: Reader>(
 }
 
 impl HealthAnswer {
-    pub(super) fn of<R>(context: &Context<R>, report: HealthReport) -> HealthAnswer {
-        let (status, reason) = status(&report, context.read_only_without_majority, context.nodes.count());
+    pub(super) fn of<R>(context: &Context<R>, mut report: HealthReport) -> HealthAnswer {
+        if let Some(denied) = &context.door_denied {
+            add(&mut report.trouble.denied, denied.borrow().as_deref());
+        }
+        let (status, reason) = status(&report, context);
         let length = report.length;
         let secondaries = report.secondaries.into_iter();
         let secondaries =
@@ -102,6 +117,7 @@ impl HealthAnswer {
             node: context.nodes.name.clone(),
             log_id: report.log_id,
             epoch: report.epoch,
+            epoch_owner: report.epoch.map(|_| context.nodes.name.clone()),
             length,
             digest: report.digest,
             durability: context.durability,
@@ -109,7 +125,10 @@ impl HealthAnswer {
             healthy_nodes: report.healthy_nodes,
             pending_writes: report.pending_writes,
             nats_connected: report.bus_is_up,
-            nats_denied: report.denied,
+            nats_denied: report.trouble.denied,
+            nats_unreachable: report.trouble.unreachable,
+            nats_streams: report.trouble.streams,
+            unknown_nodes: report.strangers,
             secondaries: secondaries.collect(),
             refused_envelopes: report.refused,
         }
@@ -117,26 +136,49 @@ impl HealthAnswer {
 }
 
 /// What `/health` says of the whole, the worst first, and why it is not ok.
-fn status(
-    report: &HealthReport,
-    read_only_without_majority: bool,
-    nodes: u16,
-) -> (&'static str, Option<String>) {
+fn status<R>(report: &HealthReport, context: &Context<R>) -> (&'static str, Option<String>) {
+    let trouble = probes::bus_trouble(report.bus_is_up, &report.trouble);
     if let Some(why) = &report.not_leading {
-        return (why.code().word(), Some(words(why)));
+        let mut reason = Some(words(why));
+        if matches!(why, NotLeading::Recovering { .. }) {
+            // It hears nobody because of that, perhaps.
+            add(&mut reason, trouble.as_deref());
+        }
+        return (why.code().word(), reason);
     }
-    let healthy = report.healthy_nodes;
-    if read_only_without_majority && 2 * healthy <= usize::from(nodes) {
+    let (healthy, nodes) = (report.healthy_nodes, context.nodes.count());
+    if context.read_only_without_majority && 2 * healthy <= usize::from(nodes) {
         return (READ_ONLY, Some(format!("{healthy} of {nodes} nodes are healthy, which is no majority")));
     }
     let rival =
         || report.rival.as_ref().map(|rival| format!("another master, {rival}, leads a log of this name"));
-    let trouble = probes::bus_trouble(report.bus_is_up, report.denied.as_deref()).or_else(rival);
-    let trouble = trouble.or_else(|| report.outdated.clone());
-    match trouble.or_else(|| trouble_of_secondaries(&report.secondaries)) {
+    let trouble = trouble.or_else(rival).or_else(|| report.outdated.clone());
+    let trouble = trouble.or_else(|| trouble_of_secondaries(&report.secondaries));
+    match in_one([trouble, strangers(&report.strangers, &context.nodes.secondaries)]) {
         Some(reason) => (DEGRADED, Some(reason)),
         None => (OK, None),
     }
+}
+
+fn strangers(strangers: &[NodeName], configured: &[NodeName]) -> Option<String> {
+    let names = |names: &[NodeName]| names.iter().map(NodeName::as_str).collect::<Vec<_>>().join(", ");
+    let (strangers, configured) = (names(strangers), names(configured));
+    (!strangers.is_empty())
+        .then(|| format!("{strangers} asks to join and is not configured (configured: {configured})"))
+}
+
+fn in_one(reasons: [Option<String>; 2]) -> Option<String> {
+    let [mut first, second] = reasons;
+    add(&mut first, second.as_deref());
+    first
+}
+
+fn add(words: &mut Option<String>, more: Option<&str>) {
+    let Some(more) = more else { return };
+    *words = Some(match words.take() {
+        Some(words) => format!("{words}; {more}"),
+        None => more.to_owned(),
+    });
 }
 
 fn trouble_of_secondaries(secondaries: &[SecondaryReport]) -> Option<String> {
@@ -151,12 +193,22 @@ fn trouble_of_secondaries(secondaries: &[SecondaryReport]) -> Option<String> {
         return Some(reason);
     }
     let ill = secondaries.iter().filter_map(|secondary| match (secondary.status, secondary.stage) {
-        (_, stage @ ("foreign" | "diverged")) => Some(format!("{} is {stage}", secondary.node)),
+        (_, "foreign") => Some(foreign(secondary)),
+        (_, "diverged") => Some(format!("{} is diverged", secondary.node)),
         ("healthy", _) => None,
         (status, _) => Some(format!("{} is {status}", secondary.node)),
     });
     let ill = ill.collect::<Vec<_>>();
     (!ill.is_empty()).then(|| ill.join(", "))
+}
+
+/// What happened, and what to do.
+fn foreign(secondary: &SecondaryReport) -> String {
+    let node = &secondary.node;
+    let theirs = secondary.foreign.map(|log_id| format!(", {log_id}")).unwrap_or_default();
+    format!(
+        "{node} is foreign: it holds another log{theirs}, than this master, whose log began while {node} was not heard or over another directory; to keep this master's log, start {node} over an empty data directory; to keep that of {node}, start this master over one: it takes that log over"
+    )
 }
 
 /// `GET /readyz`: this node leads and its bus is connected. Local facts only: never who is absent.

@@ -102,6 +102,10 @@ pub(super) async fn one<R: Reader>(
     out.push(b',');
     answers::push_nodes(&mut out, &context.nodes, met.holders);
     out.extend_from_slice(b"}\n");
-    let shown = Shown { epoch: Some(met.epoch), ..context.node.shown.borrow().clone() };
+    let shown = Shown {
+        epoch: Some(met.epoch),
+        epoch_owner: Some(context.nodes.name.clone()),
+        ..context.node.shown.borrow().clone()
+    };
     Ok(pages::with_epoch(json_response(out), &shown))
 }

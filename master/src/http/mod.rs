@@ -33,6 +33,7 @@ use replog_shared::{
     store::{MemoryStore, Reader, Store},
 };
 use serde_json::Value;
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 use crate::{node::Handle, nodes::Nodes};
@@ -54,6 +55,8 @@ pub struct Context<R> {
     pub allow_clean: bool,
     /// Whether faults are allowed: a master has none, and says so.
     pub allow_faults: bool,
+    /// What NATS denies of the requests over NATS; none if none are taken.
+    pub door_denied: Option<watch::Receiver<Option<String>>>,
     /// The consoles that are open.
     pub consoles: Snapshots,
     /// Who follows the log.

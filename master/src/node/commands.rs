@@ -86,6 +86,9 @@ impl<S: Store, B: Bus> Node<S, B> {
     }
 
     pub(super) fn answer(&mut self, now: Moment, wait: WaitId, outcome: WriteOutcome) {
+        if matches!(outcome, WriteOutcome::Refused(Refusal::TooLarge { .. })) {
+            self.bus.suspect_limit();
+        }
         if let Some(Waiter { answer, append }) = self.waiters.try_remove(wait.0) {
             append.into_iter().for_each(|arrival| self.telemetry.on_answered(now, arrival, &outcome));
             // A caller that hung up in this very moment wants no answer.

@@ -7,7 +7,7 @@ use replog_host::{
 use replog_shared::{
     Lines, Moment, Place,
     entry::EntryLine,
-    store::{Cut, Store},
+    store::{Cut, Span, Store},
     trace::{Trace, TraceParent},
     wire,
 };
@@ -17,7 +17,7 @@ use super::{Node, NodeFailure, notices};
 use crate::{
     bus::Translator,
     core::{
-        Effect, Push, ReadAnswer,
+        Effect, ReadAnswer,
         events::{NotLeading, Notice},
     },
 };
@@ -80,15 +80,15 @@ impl<S: Store, B: Bus> Node<S, B> {
         self.telemetry.on_cut(now, place.length, self.held.log().figures().bytes);
     }
 
-    fn send_entries(&mut self, secondary: usize, push: Push, answer: Option<(u64, String)>) {
+    fn send_entries(&mut self, secondary: usize, push: Span, answer: Option<(u64, String)>) {
         let (request, reply) = answer.map_or((None, None), |(request, reply)| (Some(request), Some(reply)));
-        let Some(page) = self.held.page(push.from, push.to, usize::MAX) else { return };
+        let Some((push, page)) = self.held.part(push) else { return };
         let length = self.held.log().durable().length;
         if request.is_none() {
             self.telemetry.on_pushed(push);
         }
         if let Some(mut header) = self.core.entries_header(secondary, push, request, &page, length) {
-            header.traces = self.telemetry.traces(push.from, page.to);
+            header.traces = self.telemetry.traces(push.from.length, page.to);
             note_traces(&header);
             self.send(self.translator.entries(&header, &page.bytes, reply));
         }
@@ -96,11 +96,10 @@ impl<S: Store, B: Bus> Node<S, B> {
 
     fn answer_read(&mut self, answer: ReadAnswer) {
         let ReadAnswer { reply, sender, request, epoch, from } = answer;
-        let (length, bytes) = (self.held.log().durable().length, self.core.page_bytes());
-        let Some(page) = self.held.page(from, length, bytes) else { return };
-        let (count, digest, request) = (page.to.since(from), page.digest, Some(request));
-        let header =
-            wire::EntriesHeader { sender, epoch, from, count, length, digest, request, traces: Vec::new() };
+        let (durable, bytes) = (self.held.log().durable(), self.core.page_bytes());
+        let span = Span::fitting(self.held.log(), from, durable, bytes);
+        let Some((span, page)) = self.held.part(span) else { return };
+        let header = wire::EntriesHeader::of(sender, epoch, span, &page, durable.length, Some(request));
         let payload = wire::encode_entries(&header, &page.bytes);
         self.send(Outgoing { subject: reply, reply: None, payload });
     }

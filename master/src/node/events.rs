@@ -13,12 +13,10 @@ impl<S: Store, B: Bus> Node<S, B> {
         self.telemetry.bus.on_event(&event);
         match event {
             BusEvent::Message(packet) => self.on_packet(now, &packet),
-            BusEvent::Up { max_payload } => {
-                self.denied = None;
-                self.core.on_bus_up(now, max_payload);
-            }
+            BusEvent::Up { max_payload } => self.core.on_bus_up(now, max_payload),
             BusEvent::Down => self.core.on_bus_down(),
-            BusEvent::Denied { what } => self.denied = Some(what),
+            // The bus has logged it, and knows how long it holds.
+            BusEvent::Denied { .. } => {}
             BusEvent::Overrun => warn!("packets were dropped because this node read too slowly"),
         }
         self.execute(now);
@@ -28,6 +26,7 @@ impl<S: Store, B: Bus> Node<S, B> {
         match self.translator.read(packet) {
             Ok(event) => self.on_event(now, event, &packet.subject),
             Err(refused) => {
+                self.bus.on_refused(packet);
                 if self.refused.count(refused.kind(), &packet.subject) {
                     warn!(subject = %packet.subject, reason = %refused, "refused an envelope; more of its kind are only counted");
                 }

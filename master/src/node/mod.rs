@@ -23,7 +23,7 @@ use replog_host::{
     spans::Spans,
     storage::Storage,
 };
-use replog_shared::{Epoch, Moment, store::Store};
+use replog_shared::{Moment, store::Store};
 use slab::Slab;
 use tokio::{
     sync::{mpsc, oneshot, watch},
@@ -86,7 +86,6 @@ pub struct Node<S: Store, B> {
     started: Instant,
     swept_at: Instant,
     refused: RefusedCounts,
-    denied: Option<String>,
     effects: Vec<Effect>,
     telemetry: Telemetry,
 }
@@ -120,7 +119,6 @@ impl<S: Store, B: Bus> Node<S, B> {
             started: now,
             swept_at: now,
             refused: RefusedCounts::default(),
-            denied: None,
             effects: Vec::new(),
             telemetry,
         };
@@ -225,13 +223,15 @@ impl<S: Store, B: Bus> Node<S, B> {
         self.sweep_hung_up();
         self.core.on_burst_end(now, self.held.log());
         self.execute(now);
+        if self.core.is_held_back_by_limit() {
+            self.bus.suspect_limit();
+        }
         self.telemetry.on_burst_end(now, self.held.log().durable().length);
         self.show(now);
     }
 
     fn show(&self, now: Moment) {
-        let epoch = self.held.log().tip().epoch.as_ref().map(Epoch::number);
-        self.held.show(self.core.log_id(), epoch);
+        self.held.show(self.core.log_id(), self.held.log().tip().epoch.as_ref());
         let state = Readiness {
             bus_is_up: self.core.bus_is_up(),
             leading: self.core.reigns(self.held.log()),

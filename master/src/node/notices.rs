@@ -1,5 +1,6 @@
 //! The core's notices as log lines.
 
+use replog_shared::NodeName;
 use tracing::{debug, error, info, warn};
 
 use crate::core::events::{NotLeading, Notice};
@@ -29,6 +30,10 @@ pub(super) fn log(notice: &Notice) {
                 "a round trip over NATS takes longer than --recovery-wait-ms allows for: silent nodes are waited for longer"
             );
         }
+        Notice::GivesWay { node, log_id } => {
+            let log_id = log_id.map(tracing::field::display);
+            warn!(%node, log_id, "a node that was silent holds a log: the new one, which has no entry, gives way to it");
+        }
         Notice::Waiting { reason } => warn!(%reason, "not leading yet"),
         Notice::Stopped(NotLeading::Stopping) => info!("stopping"),
         Notice::Stopped(NotLeading::Fenced { by }) => {
@@ -41,6 +46,10 @@ pub(super) fn log(notice: &Notice) {
         }
         Notice::Stopped(NotLeading::Recovering { .. }) => {}
         Notice::Admitted { node, length } => info!(secondary = %node, %length, "a secondary joined"),
+        Notice::Stranger { node, configured } => {
+            let configured = configured.iter().map(NodeName::as_str).collect::<Vec<_>>().join(", ");
+            warn!(secondary = %node, configured, "a node asks to join that is not configured here: start it with --name and one of these names, or add its name to --secondaries");
+        }
         Notice::JoinRefused { node, reason } => warn!(secondary = %node, reason, "refused a join"),
         Notice::Rival { node } => {
             error!(master = %node, "another master leads a log of this name: stop one of the two, or give it another --log");

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use replog_host::{
-    bus::Bus,
+    bus::{Bus, BusTrouble},
     metrics::{Buffer, NodeFigures},
 };
 use replog_shared::{
@@ -40,12 +40,14 @@ pub struct HealthReport {
     pub waiting: Vec<WaitingWrite>,
     /// Whether the bus is connected.
     pub bus_is_up: bool,
-    /// What the bus refused this node, if it did.
-    pub denied: Option<String>,
+    /// What is wrong with the bus, besides being up or not.
+    pub trouble: BusTrouble,
     /// Which secondaries are older than this master, in words.
     pub outdated: Option<String>,
     /// Another master that leads a log of this name.
     pub rival: Option<NodeName>,
+    /// Nodes that ask to join and are not configured.
+    pub strangers: Vec<NodeName>,
     /// Nodes that are healthy, this one included.
     pub healthy_nodes: usize,
     /// Envelopes that were refused, by kind.
@@ -67,6 +69,8 @@ pub struct SecondaryReport {
     pub acked_through: Order,
     /// Envelopes pushed again.
     pub retries: u64,
+    /// The log that it holds, where that is another one.
+    pub foreign: Option<LogId>,
     /// The order of an entry that is larger than what the bus takes.
     pub too_large: Option<Order>,
 }
@@ -79,6 +83,7 @@ impl From<SecondaryView<'_>> for SecondaryReport {
             stage: secondary.stage.as_str(),
             acked_through: secondary.acked_through,
             retries: secondary.retries,
+            foreign: secondary.foreign,
             too_large: secondary.too_large,
         }
     }
@@ -96,9 +101,10 @@ impl<S: Store, B: Bus> Node<S, B> {
             pending_writes: self.core.pending_writes(),
             waiting: self.core.waiting_writes(now, waiting, self.held.log()),
             bus_is_up: self.core.bus_is_up(),
-            denied: self.denied.clone(),
+            trouble: self.bus.trouble(),
             outdated: self.core.outdated_nodes(),
             rival: self.core.rival(now).cloned(),
+            strangers: self.core.strangers(now),
             healthy_nodes: self.core.healthy_nodes(now),
             refused: self.refused.by_kind(),
             secondaries: self.core.secondaries(now).map(SecondaryReport::from).collect(),

@@ -23,10 +23,11 @@ use replog_host::{
 use replog_shared::{
     Histogram, Lines, Moment, Order, WriteConcern,
     limits::MAX_TRACES_IN_ENVELOPE,
+    store::Span,
     trace::{Trace, TraceParent},
 };
 
-use crate::core::{Push, events::WriteOutcome};
+use crate::core::events::WriteOutcome;
 
 use appends::{AppendFigures, Undurable};
 use timeline::Timeline;
@@ -119,8 +120,8 @@ impl Telemetry {
     }
 
     /// Entries were pushed to a secondary.
-    pub(crate) fn on_pushed(&mut self, push: Push) {
-        self.push_entries.observe(push.to.since(push.from));
+    pub(crate) fn on_pushed(&mut self, push: Span) {
+        self.push_entries.observe(push.entries());
     }
 
     /// The burst is over, and the log is durable through `length`.

@@ -30,6 +30,15 @@ pub(crate) enum Event {
     Read(wire::Read, String),
 }
 
+/// A packet that tells nothing.
+#[derive(Debug)]
+pub(crate) enum Ignored {
+    /// Nobody listened to a request: the retry timer asks again.
+    NobodyListens,
+    /// No node of this log wrote it.
+    Refused(Incoming),
+}
+
 /// Why a packet tells the core nothing.
 #[derive(Debug, thiserror::Error)]
 enum Refusal {
@@ -82,18 +91,19 @@ impl Translator {
     }
 
     /// What a packet tells; refused ones are counted, and the first of each kind is logged.
-    pub(crate) fn read(&mut self, packet: Incoming) -> Option<Event> {
+    ///
+    /// # Errors
+    /// It tells nothing.
+    pub(crate) fn read(&mut self, packet: Incoming) -> Result<Event, Ignored> {
         if packet.status.is_some() {
-            // Nobody listened to a request: the retry timer asks again.
-            return None;
+            return Err(Ignored::NobodyListens);
         }
-        let subject = packet.subject.clone();
-        let kind = self.kind(&subject)?;
-        match self.event(kind, packet) {
-            Ok(event) => Some(event),
+        let Some(kind) = self.kind(&packet.subject) else { return Err(Ignored::Refused(packet)) };
+        match self.event(kind, &packet) {
+            Ok(event) => Ok(event),
             Err(refusal) => {
-                self.on_refused(kind, &subject, &refusal);
-                None
+                self.on_refused(kind, &packet.subject, &refusal);
+                Err(Ignored::Refused(packet))
             }
         }
     }
@@ -125,7 +135,7 @@ impl Translator {
         }
     }
 
-    fn event(&self, kind: &'static str, packet: Incoming) -> Result<Event, Refusal> {
+    fn event(&self, kind: &'static str, packet: &Incoming) -> Result<Event, Refusal> {
         let payload = &packet.payload;
         match kind {
             "heartbeat" => Ok(Event::Heartbeat(wire::decode(payload)?)),
@@ -134,17 +144,17 @@ impl Translator {
             "fetched entries" => fetched(payload),
             "ask" => {
                 let ask: wire::Ask = wire::decode(payload)?;
-                let reply = self.reply(&ask.sender, packet.reply)?;
+                let reply = self.reply(&ask.sender, packet.reply.as_deref())?;
                 Ok(Event::Ask(ask, reply))
             }
             "promise" => {
                 let promise: wire::Promise = wire::decode(payload)?;
-                let reply = self.reply(&promise.sender, packet.reply)?;
+                let reply = self.reply(&promise.sender, packet.reply.as_deref())?;
                 Ok(Event::Promise(promise, reply))
             }
             "read" => {
                 let read: wire::Read = wire::decode(payload)?;
-                let reply = self.reply(&read.sender, packet.reply)?;
+                let reply = self.reply(&read.sender, packet.reply.as_deref())?;
                 Ok(Event::Read(read, reply))
             }
             _ => Err(Refusal::Unexpected),
@@ -152,9 +162,9 @@ impl Translator {
     }
 
     /// Where the answer goes: only to an inbox of the node that asks.
-    fn reply(&self, sender: &wire::Sender, reply: Option<String>) -> Result<String, Refusal> {
+    fn reply(&self, sender: &wire::Sender, reply: Option<&str>) -> Result<String, Refusal> {
         let reply = reply.filter(|reply| self.subjects.is_inbox_of(&sender.node, reply));
-        reply.ok_or(Refusal::NotTheirInbox)
+        reply.map(str::to_owned).ok_or(Refusal::NotTheirInbox)
     }
 
     fn on_refused(&mut self, kind: &'static str, subject: &str, refusal: &Refusal) {

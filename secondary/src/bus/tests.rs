@@ -21,6 +21,7 @@ fn header(request: Option<u64>) -> wire::EntriesHeader {
         sender: sender(),
         epoch: Epoch { reign: 1, owner, start: 0, incarnation: Incarnation::from_random(1) },
         from: replog_shared::Order::ZERO,
+        marks_before: None,
         count: 0,
         length: replog_shared::Order::ZERO,
         digest: replog_shared::Digest::EMPTY,
@@ -34,9 +35,9 @@ fn answers_go_only_to_the_inbox_of_who_asks() {
     let mut translator = translator();
     let ask = wire::encode(&wire::Ask::new(sender(), 1));
     let theirs = packet("replog.main.ask", Some("replog.main.inbox.master.ask.1"), ask.clone());
-    assert!(matches!(translator.read(theirs), Some(Event::Ask(_, reply)) if reply.ends_with("ask.1")));
+    assert!(matches!(translator.read(theirs), Ok(Event::Ask(_, reply)) if reply.ends_with("ask.1")));
     for reply in [None, Some("replog.main.entries.s2"), Some("replog.main.inbox.s2.x")] {
-        assert!(translator.read(packet("replog.main.ask", reply, ask.clone())).is_none());
+        assert!(translator.read(packet("replog.main.ask", reply, ask.clone())).is_err());
     }
     assert_eq!(translator.refused()["ask"], 3);
 }
@@ -53,7 +54,7 @@ fn what_is_not_understood_is_counted_by_kind() {
         "replog.main.inbox.s1.other.1",
         "something.else",
     ] {
-        assert!(translator.read(packet(subject, None, junk())).is_none());
+        assert!(translator.read(packet(subject, None, junk())).is_err());
     }
     let kinds = ["heartbeat", "entries", "join answer", "inbox", "unknown"];
     assert_eq!(kinds.map(|kind| translator.refused()[kind]), [2, 1, 1, 1, 1]);
@@ -64,11 +65,11 @@ fn the_subject_tells_pushed_from_fetched() {
     let mut translator = translator();
     let envelope = wire::encode_entries(&header(Some(7)), b"");
     let pushed = translator.read(packet("replog.main.entries.s1", None, envelope.clone()));
-    assert!(matches!(pushed, Some(Event::Entries(header, _)) if header.request.is_none()));
+    assert!(matches!(pushed, Ok(Event::Entries(header, _)) if header.request.is_none()));
     let fetched = translator.read(packet("replog.main.inbox.s1.fetch.7", None, envelope));
-    assert!(matches!(fetched, Some(Event::Entries(header, _)) if header.request == Some(7)));
+    assert!(matches!(fetched, Ok(Event::Entries(header, _)) if header.request == Some(7)));
     let unasked = wire::encode_entries(&header(None), b"");
-    assert!(translator.read(packet("replog.main.inbox.s1.fetch.7", None, unasked)).is_none());
+    assert!(translator.read(packet("replog.main.inbox.s1.fetch.7", None, unasked)).is_err());
 }
 
 #[test]
@@ -76,6 +77,6 @@ fn a_packet_that_nobody_heard_is_no_answer() {
     let mut translator = translator();
     let mut packet = packet("replog.main.inbox.s1.join.1", None, Bytes::new());
     packet.status = Some(503);
-    assert!(translator.read(packet).is_none());
+    assert!(translator.read(packet).is_err());
     assert!(translator.refused().is_empty());
 }

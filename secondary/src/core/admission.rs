@@ -1,7 +1,7 @@
 //! The master's word on a join: what is kept, what is cut, when a log is diverged or foreign.
 
 use replog_shared::{
-    LogId, Moment, Order, OrderRange, Outline, Place,
+    LogId, Moment, NodeName, Order, OrderRange, Outline, Place,
     lines::Tip,
     mark,
     store::{Cut, LogView, tip_of_cut},
@@ -12,7 +12,7 @@ use super::{
     SecondaryCore,
     effect::{Effect, Notice},
     mutant::{self, Mutant},
-    state::{Attempt, Session, State},
+    state::{Attempt, JoinRefused, Session, State},
 };
 
 impl SecondaryCore {
@@ -32,15 +32,17 @@ impl SecondaryCore {
             Verdict::Admitted => self.on_admitted(now, &answer, log),
             Verdict::Foreign => self.stay_foreign(theirs),
             Verdict::OlderMarks => self.on_older_marks_wanted(now, log),
-            Verdict::NameInUse | Verdict::Unknown => self.on_join_refused(answer.verdict),
+            Verdict::NameInUse | Verdict::Unknown => self.on_join_refused(answer.verdict, answer.secondaries),
         }
     }
 
-    fn on_join_refused(&mut self, verdict: Verdict) {
+    fn on_join_refused(&mut self, verdict: Verdict, secondaries: Vec<NodeName>) {
         let Some(attempt) = self.state.attempt_mut() else { return };
         attempt.request = None;
-        if attempt.refused.replace(verdict) != Some(verdict) {
-            self.effects.push(Effect::Notice(Notice::JoinRefused { verdict }));
+        let refused = JoinRefused { verdict, secondaries: secondaries.clone() };
+        if attempt.refused.as_ref() != Some(&refused) {
+            attempt.refused = Some(refused);
+            self.effects.push(Effect::Notice(Notice::JoinRefused { verdict, secondaries }));
         }
     }
 
@@ -125,6 +127,7 @@ impl SecondaryCore {
         self.follow(answer);
         let (joined, version) = (answer.request, answer.sender.v);
         self.leave(State::Joined(Session::new(epoch.clone(), joined, version, now, answer.length)));
+        self.faults.on_session(now, answer.length);
         self.ack_due = true;
         let missing = OrderRange::new(tip.place.length, answer.length);
         self.effects.push(Effect::Notice(Notice::Joined { epoch, missing }));

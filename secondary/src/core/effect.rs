@@ -42,8 +42,8 @@ pub struct ReadAnswer {
     pub request: u64,
     /// The epoch that was promised.
     pub epoch: Epoch,
-    /// The first order of the page; marks there are included.
-    pub from: Order,
+    /// Where the page begins.
+    pub from: Place,
 }
 
 /// A change that an operator wants to know of.
@@ -58,6 +58,8 @@ pub enum Notice {
     JoinRefused {
         /// Its word.
         verdict: wire::Verdict,
+        /// The secondaries that it has, where it does not know this one.
+        secondaries: Vec<NodeName>,
     },
     /// Admitted; what is missing is fetched.
     Joined {
@@ -90,6 +92,11 @@ pub enum Notice {
     Damaged {
         /// What is cut.
         orders: OrderRange,
+    },
+    /// This node's log has nothing in it and gives way to the master's.
+    GivesWay {
+        /// The master's log.
+        theirs: Option<LogId>,
     },
     /// The master has another log; this one is kept.
     Foreign {

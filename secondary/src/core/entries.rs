@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use replog_shared::{
-    Lines, Moment, Order, OrderRange,
+    Lines, Moment, Order, OrderRange, Place,
     lines::{self, Tip},
     store::LogView,
     wire::{EntriesHeader, Fetch},
@@ -50,7 +50,7 @@ impl SecondaryCore {
     /// Takes an envelope that has passed the faults.
     pub(super) fn take(&mut self, now: Moment, arrival: Arrival, log: &dyn LogView) {
         let Arrival { header, lines, fails, .. } = arrival;
-        if !self.is_wanted(&header) || !self.is_of_session(&header) {
+        if !self.is_wanted(&header, &lines) || !self.is_of_session(&header) {
             self.counters.stale += 1;
             return;
         }
@@ -72,9 +72,10 @@ impl SecondaryCore {
         self.pull(now, &tip);
     }
     /// Whether it was pushed, or answers a question of this node: what nobody asked for is no answer.
-    fn is_wanted(&mut self, header: &EntriesHeader) -> bool {
+    fn is_wanted(&mut self, header: &EntriesHeader, lines: &Bytes) -> bool {
         let Some(request) = header.request else { return true };
-        match self.fetcher.on_answer(request, header.count) {
+        let marks_alone = header.count == 0 && !lines.is_empty();
+        match self.fetcher.on_answer(request, header.count, marks_alone) {
             Answer::Unknown => false,
             Answer::Wanted { beyond_end } => {
                 if beyond_end && self.is_of_session(header) {
@@ -113,11 +114,11 @@ impl SecondaryCore {
 
     /// Appends a unit that the log reaches, keeps one that lies behind a gap.
     fn place(&mut self, now: Moment, unit: Unit, tip: &mut Tip) -> Progress {
-        if unit.from <= tip.place.length {
+        if unit.begins_at() <= tip.place {
             return self.append(now, &unit, tip);
         }
-        if unit.from == unit.to {
-            // Marks that something stands before come with what is fetched.
+        if unit.from <= tip.place.length || unit.from == unit.to {
+            // Marks that are missing, and those that something stands before, come with what is fetched.
             return Progress::None;
         }
         self.counters.out_of_order += 1;
@@ -137,13 +138,13 @@ impl SecondaryCore {
     /// Appends what has waited for the log to come this far.
     fn drain(&mut self, now: Moment, tip: &mut Tip) {
         while let Some(unit) = self.buffer.pop_continuing(tip.place.length) {
-            self.append(now, &unit, tip);
+            self.place(now, unit, tip);
         }
     }
 
     /// Appends what is new in a unit, if it leads to the master's digest.
     fn append(&mut self, now: Moment, unit: &Unit, tip: &mut Tip) -> Progress {
-        let Some(unseen) = lines::unseen(&unit.lines, unit.from, tip) else {
+        let Some(unseen) = lines::unseen(&unit.lines, unit.begins_at(), tip) else {
             return self.refuse(unit, "a line that is held already is malformed".to_owned());
         };
         if unseen.is_empty() {
@@ -220,7 +221,8 @@ impl SecondaryCore {
             self.fetcher.start(now, request, range);
             self.counters.fetches += 1;
             let OrderRange { from, to } = range;
-            self.effects.push(Effect::Fetch(Fetch { sender, request, epoch, from, to }));
+            let marks_before = (from == at).then_some(tip.place.marks);
+            self.effects.push(Effect::Fetch(Fetch { sender, request, epoch, from, marks_before, to }));
         }
     }
 
@@ -233,5 +235,6 @@ impl SecondaryCore {
 }
 
 fn unit_of(header: &EntriesHeader, lines: Bytes) -> Unit {
-    Unit { from: header.from, to: header.from.plus(header.count), lines, digest: header.digest }
+    let Place { length: from, marks: marks_before } = header.begins_at();
+    Unit { from, marks_before, to: from.plus(header.count), lines, digest: header.digest }
 }

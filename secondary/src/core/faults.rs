@@ -3,12 +3,13 @@
 use std::{collections::VecDeque, time::Duration};
 
 use bytes::Bytes;
-use replog_shared::{Moment, limits::REORDER_BUFFER_BYTES, wire::EntriesHeader};
+use replog_shared::{Moment, Order, limits::REORDER_BUFFER_BYTES, wire::EntriesHeader};
 
 /// Which faults a node has.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Faults {
-    /// How long each envelope of entries waits before it is stored.
+    /// How long entries wait before they are stored, from when this node first heard that the master has them: so what is
+    /// fetched in several rounds waits once.
     pub delay: Duration,
     /// The share of envelopes, 0 to 1, that are stored and then answered with an error.
     pub error_rate: f64,
@@ -23,7 +24,8 @@ pub(super) struct Arrival {
     pub(super) lines: Bytes,
     /// Answer with an error once it is stored.
     pub(super) fails: bool,
-    at: Moment,
+    /// When it was first heard that the master has these entries.
+    heard: Moment,
 }
 
 /// What becomes of an envelope at first.
@@ -43,7 +45,13 @@ pub(super) struct FaultInjector {
     /// In the order in which they came: a delay never reorders.
     held: VecDeque<Arrival>,
     held_bytes: usize,
+    /// When the master's log was first heard to have which length, the shortest first. Empty while there is no delay.
+    heard: VecDeque<(Order, Moment)>,
 }
+
+/// Lengths that are kept: more than heartbeats bring within a delay that anybody waits for. Of what is forgotten the delay
+/// counts from its arrival.
+const MAX_HEARD_LENGTHS: usize = 1_024;
 
 impl FaultInjector {
     pub(super) fn new(faults: Faults) -> FaultInjector {
@@ -59,6 +67,31 @@ impl FaultInjector {
         self.faults = faults;
     }
 
+    /// A session begins: the master's log has this length, and what was heard before is of another one.
+    pub(super) fn on_session(&mut self, now: Moment, length: Order) {
+        self.heard.clear();
+        self.on_length(now, length);
+    }
+
+    /// The master's log has this length at least.
+    pub(super) fn on_length(&mut self, now: Moment, length: Order) {
+        if self.faults.delay.is_zero() {
+            return self.heard.clear();
+        }
+        if self.heard.back().is_none_or(|(known, _)| *known < length) {
+            if self.heard.len() >= MAX_HEARD_LENGTHS {
+                self.heard.pop_front();
+            }
+            self.heard.push_back((length, now));
+        }
+    }
+
+    /// When this node first heard that the master has all of `0..end`.
+    fn heard_of(&self, end: Order, now: Moment) -> Moment {
+        let at = self.heard.partition_point(|(length, _)| *length < end);
+        self.heard.get(at).map_or(now, |(_, heard)| *heard)
+    }
+
     pub(super) fn on_arrival(
         &mut self,
         now: Moment,
@@ -70,7 +103,9 @@ impl FaultInjector {
             return Passage::Dropped;
         }
         let fails = self.draw_error(random);
-        let arrival = Arrival { header, lines, fails, at: now };
+        self.on_length(now, header.length);
+        let heard = self.heard_of(header.from.plus(header.count), now);
+        let arrival = Arrival { header, lines, fails, heard };
         if self.faults.delay.is_zero() && self.held.is_empty() {
             return Passage::Through(arrival);
         }
@@ -86,7 +121,7 @@ impl FaultInjector {
         if self.held_bytes + arrival.lines.len() > REORDER_BUFFER_BYTES {
             return Passage::Dropped;
         }
-        let until = arrival.at.plus(self.faults.delay);
+        let until = arrival.heard.plus(self.faults.delay);
         self.held_bytes += arrival.lines.len();
         self.held.push_back(arrival);
         Passage::Held(until)
@@ -103,7 +138,7 @@ impl FaultInjector {
     }
 
     pub(super) fn next_deadline(&self) -> Option<Moment> {
-        self.held.front().map(|arrival| arrival.at.plus(self.faults.delay))
+        self.held.front().map(|arrival| arrival.heard.plus(self.faults.delay))
     }
 }
 

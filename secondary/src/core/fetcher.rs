@@ -152,17 +152,18 @@ impl Fetcher {
     }
 
     /// An answer with `count` entries has come. It may be short of what was asked for: the rest is simply
-    /// missing again.
-    pub(super) fn on_answer(&mut self, request: u64, count: u64) -> Answer {
+    /// missing again. `marks_alone`: it has lines, and no entry among them.
+    pub(super) fn on_answer(&mut self, request: u64, count: u64, marks_alone: bool) -> Answer {
         let Some(index) = self.in_flight.iter().position(|flight| flight.request == request) else {
             let late = self.given_up.contains(&request);
             return if late { Answer::Wanted { beyond_end: false } } else { Answer::Unknown };
         };
         let wanted = self.in_flight.swap_remove(index).range.count();
-        if wanted > 0 {
+        let tells = wanted > 0 && !marks_alone;
+        if tells {
             self.adapt(wanted, count);
         }
-        Answer::Wanted { beyond_end: wanted > 0 && count == 0 }
+        Answer::Wanted { beyond_end: tells && count == 0 }
     }
 
     /// Asks for as much as fits one answer. A single short one says nothing: it may have met the end of one
@@ -255,7 +256,7 @@ mod tests {
         assert_eq!(planned.len(), FETCH_WINDOW_RANGES);
         assert_eq!(planned[1], range(FETCH_RANGE_ENTRIES, 2 * FETCH_RANGE_ENTRIES));
         assert!(fetcher.plan([range(0, 1_000_000)].into_iter()).is_empty());
-        assert_eq!(fetcher.on_answer(0, FETCH_RANGE_ENTRIES), Answer::Wanted { beyond_end: false });
+        assert_eq!(fetcher.on_answer(0, FETCH_RANGE_ENTRIES, false), Answer::Wanted { beyond_end: false });
         let next = fetcher.plan([range(FETCH_RANGE_ENTRIES, 1_000_000)].into_iter());
         assert_eq!(next, [range(8 * FETCH_RANGE_ENTRIES, 9 * FETCH_RANGE_ENTRIES)]);
     }
@@ -270,9 +271,9 @@ mod tests {
     fn ranges_shrink_to_what_fits_an_answer() {
         let mut fetcher = Fetcher::new(PullLimits::default());
         ask(&mut fetcher, at(0), &[range(0, 2_048)]);
-        let _wanted = fetcher.on_answer(0, 100);
+        let _wanted = fetcher.on_answer(0, 100, false);
         assert_eq!(fetcher.plan([range(5_000, 9_000)].into_iter())[0], range(5_000, 6_024));
-        let _wanted = fetcher.on_answer(1, 100);
+        let _wanted = fetcher.on_answer(1, 100, false);
         assert_eq!(fetcher.plan([range(5_000, 9_000)].into_iter())[0], range(5_000, 5_100));
     }
 
@@ -292,8 +293,12 @@ mod tests {
         }
         fetcher.on_progress();
         assert_eq!(fetcher.room(), FETCH_WINDOW_RANGES);
-        assert_eq!(fetcher.on_answer(0, 3), Answer::Wanted { beyond_end: false }, "late is not unasked");
-        assert_eq!(fetcher.on_answer(77, 3), Answer::Unknown);
+        assert_eq!(
+            fetcher.on_answer(0, 3, false),
+            Answer::Wanted { beyond_end: false },
+            "late is not unasked"
+        );
+        assert_eq!(fetcher.on_answer(77, 3, false), Answer::Unknown);
         assert!(fetcher.given_up.len() <= GIVEN_UP_REQUESTS);
     }
 }

@@ -1,9 +1,9 @@
 //! From the first heartbeat to the question for admission.
 
 use replog_shared::{
-    Epoch, Moment, Outline,
+    Epoch, Moment, Order, Outline, Place,
     limits::{ANSWER_TIMEOUT, UNHEALTHY_AFTER_INTERVALS},
-    store::LogView,
+    store::{Cut, LogView},
     wire::{Heartbeat, Join},
 };
 
@@ -67,6 +67,7 @@ impl SecondaryCore {
             return self.rejoin_later(now);
         }
         session.length = session.length.max(heartbeat.length);
+        self.faults.on_length(now, heartbeat.length);
         if session.length > log.tip().place.length && session.check_at.is_none() {
             session.check_at = Some(now.plus(PUSH_QUIET));
         }
@@ -109,6 +110,9 @@ impl SecondaryCore {
         if self.hears(now).is_some() {
             return;
         }
+        if heartbeat.length > Order::ZERO && self.gives_way_to(&heartbeat.epoch, log) {
+            return self.drop_own_log(now, heartbeat);
+        }
         match &mut self.state {
             State::Foreign { theirs: known, attempt } if *known == theirs => {
                 attempt.epoch = heartbeat.epoch.clone();
@@ -119,6 +123,21 @@ impl SecondaryCore {
                 self.send_join(now, log);
             }
         }
+    }
+
+    /// Whether this node's log has nothing in it that anybody could miss: it gives way to a log that has.
+    fn gives_way_to(&self, epoch: &Epoch, log: &dyn LogView) -> bool {
+        let above_fence = Some(epoch) >= self.identity.fence.as_ref();
+        above_fence && Outline::of(log.marks(), log.tip().place, usize::MAX).is_bare()
+    }
+
+    /// Drops the log, in which there is nothing, and asks for admission as a blank node, once the log is gone.
+    fn drop_own_log(&mut self, now: Moment, heartbeat: &Heartbeat) {
+        self.effects.push(Effect::Notice(Notice::GivesWay { theirs: heartbeat.sender.log_id }));
+        self.remember(|identity| identity.whole = false);
+        self.effects.push(Effect::Truncate(Place::START, Cut::Drop));
+        self.remember(|identity| identity.log_id = None);
+        self.leave(State::Joining(Attempt::new(heartbeat.epoch.clone(), heartbeat.sender.v, now)));
     }
 
     /// Asks the master of this heartbeat for admission; the session before it, if any, is over.
@@ -155,8 +174,9 @@ impl SecondaryCore {
     pub(super) fn send_join(&mut self, now: Moment, log: &dyn LogView) {
         let Some(version) = self.state.attempt().map(|attempt| attempt.version) else { return };
         let (request, sender) = (self.next_request(), self.sender(version));
+        let most = self.outline_marks();
         let Some(attempt) = self.state.attempt_mut() else { return };
-        let outline = Outline::of(log.marks(), attempt.told_of(log), self.settings.outline_marks);
+        let outline = Outline::of(log.marks(), attempt.told_of(log), most);
         attempt.request = Some(request);
         (attempt.asked_at, attempt.marks_before) = (log.tip().place, outline.marks_before);
         attempt.retry_at = now.plus(ANSWER_TIMEOUT + attempt.backoff.next_delay(&mut self.random));

@@ -32,7 +32,9 @@ use std::time::Duration;
 
 use replog_shared::{
     Durability, Identity, Incarnation, LogId, Moment, NodeName, Order, Place,
-    limits::UNHEALTHY_AFTER_INTERVALS, store::LogView, wire,
+    limits::{DEFAULT_MAX_PAYLOAD_BYTES, UNHEALTHY_AFTER_INTERVALS, outline_marks},
+    store::LogView,
+    wire,
 };
 
 pub use effect::{Effect, Notice, ReadAnswer};
@@ -101,6 +103,8 @@ pub struct SecondaryCore {
     /// The last envelope was answered with an error on purpose: what is said when idle is drawn again.
     failing: bool,
     idle_ack_at: Moment,
+    /// The most bytes that the bus takes.
+    max_payload: usize,
     last_request: u64,
     counters: Counters,
     effects: Vec<Effect>,
@@ -124,6 +128,7 @@ impl SecondaryCore {
             acked: None,
             failing: false,
             idle_ack_at: Moment::default(),
+            max_payload: DEFAULT_MAX_PAYLOAD_BYTES,
             counters: Counters::default(),
             effects: Vec::new(),
             settings,
@@ -167,7 +172,8 @@ impl SecondaryCore {
     }
 
     /// The connection is back: what went wrong while it was gone says nothing of the master.
-    pub fn on_connected(&mut self, now: Moment) {
+    pub fn on_connected(&mut self, now: Moment, max_payload: usize) {
+        self.max_payload = max_payload;
         self.fetcher.clear();
         if let Some(attempt) = self.state.attempt_mut() {
             attempt.backoff.reset();
@@ -176,6 +182,11 @@ impl SecondaryCore {
         if let State::Joined(session) = &mut self.state {
             session.check_at = Some(now);
         }
+    }
+
+    /// How many marks one envelope tells of.
+    fn outline_marks(&self) -> usize {
+        outline_marks(self.settings.outline_marks, self.max_payload)
     }
 
     /// The log that this node follows; none while it is blank.

@@ -10,6 +10,8 @@ pub enum Mutant {
     AnyMarksAreNothing,
     /// An answer to another join than the outstanding one is taken, and the fork that it names.
     OldJoinAnswerTaken,
+    /// A reign is promised to one node and then to another.
+    TwoPromisesAReign,
     /// Another log is given up for the master's.
     ForeignCut,
 }

@@ -5,6 +5,7 @@ use replog_shared::{Epoch, LogId, Moment, store::LogView, wire};
 use super::{
     SecondaryCore,
     effect::{Effect, Notice, ReadAnswer},
+    mutant::{self, Mutant},
     state::State,
 };
 
@@ -29,7 +30,9 @@ impl SecondaryCore {
     }
 
     fn may_promise(&self, now: Moment, promise: &wire::Promise) -> bool {
-        promise.may_be_given(&self.identity, self.hears(now).is_some())
+        let twice =
+            promise.is_of_a_reign_already_promised(&self.identity) && !mutant::is(Mutant::TwoPromisesAReign);
+        promise.may_be_given(&self.identity, self.hears(now).is_some()) && !twice
     }
 
     fn fence_for(&mut self, promise: &wire::Promise) {
@@ -58,7 +61,7 @@ impl SecondaryCore {
             return;
         }
         let wire::Read { request, epoch, from, sender } = read;
-        let answer = ReadAnswer { reply, sender: self.sender(sender.v), request, epoch, from: from.length };
+        let answer = ReadAnswer { reply, sender: self.sender(sender.v), request, epoch, from };
         self.effects.push(Effect::ReadAnswer(answer));
     }
 
@@ -76,7 +79,7 @@ impl SecondaryCore {
         log: &dyn LogView,
     ) -> wire::State {
         let hears = self.hears(now).cloned();
-        let most = self.settings.outline_marks;
+        let most = self.outline_marks();
         wire::State::of(self.sender(version), request, promised, &self.identity, log, hears, most)
     }
 }

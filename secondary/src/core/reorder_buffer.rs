@@ -3,19 +3,28 @@
 use std::collections::BTreeMap;
 
 use bytes::Bytes;
-use replog_shared::{Digest, Order, OrderRange, limits::REORDER_BUFFER_ENVELOPES};
+use replog_shared::{Digest, Order, OrderRange, Place, limits::REORDER_BUFFER_ENVELOPES};
 
 /// A run of lines as it came, not checked yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Unit {
     /// The order at which the lines begin.
     pub(super) from: Order,
+    /// How many marks are before the lines, as its header tells; 0 where it does not.
+    pub(super) marks_before: u32,
     /// Exclusive end of the entries, as its header tells.
     pub(super) to: Order,
     /// The lines.
     pub(super) lines: Bytes,
     /// The sender's digest through the last line.
     pub(super) digest: Digest,
+}
+
+impl Unit {
+    /// Where its lines begin.
+    pub(super) fn begins_at(&self) -> Place {
+        Place::new(self.from, self.marks_before)
+    }
 }
 
 /// What became of a unit that was put in.
@@ -146,7 +155,7 @@ mod tests {
 
     fn unit(from: u64, to: u64, bytes: usize) -> Unit {
         let lines = vec![b'x'; bytes].into();
-        Unit { from: Order::new(from), to: Order::new(to), lines, digest: Digest::EMPTY }
+        Unit { from: Order::new(from), marks_before: 0, to: Order::new(to), lines, digest: Digest::EMPTY }
     }
 
     fn range(from: u64, to: u64) -> OrderRange {

@@ -1,7 +1,7 @@
 //! Where a secondary stands with its master.
 
 use replog_shared::{
-    Epoch, LogId, Moment, Order, OrderRange, Place,
+    Epoch, LogId, Moment, NodeName, Order, OrderRange, Place,
     backoff::Backoff,
     lines::Tip,
     store::LogView,
@@ -91,6 +91,14 @@ impl State {
     }
 }
 
+/// A master's refusal to admit this node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct JoinRefused {
+    pub(super) verdict: Verdict,
+    /// The secondaries that the master has, where it does not know this one.
+    pub(super) secondaries: Vec<NodeName>,
+}
+
 /// The tries to join one epoch.
 #[derive(Clone, Debug)]
 pub(super) struct Attempt {
@@ -111,7 +119,7 @@ pub(super) struct Attempt {
     /// When that master was last heard.
     pub(super) heard: Moment,
     /// The master's last refusal, so that it is told once and not at each try.
-    pub(super) refused: Option<Verdict>,
+    pub(super) refused: Option<JoinRefused>,
     pub(super) backoff: Backoff,
 }
 

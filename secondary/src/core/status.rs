@@ -1,7 +1,9 @@
 //! What a secondary tells of itself.
 
 use replog_shared::{
-    Digest, Epoch, LogId, Moment, NodeName, Order, OrderRange, Place, store::LogView, wire::SecondaryState,
+    Digest, Epoch, LogId, Moment, NodeName, Order, OrderRange, Place,
+    store::LogView,
+    wire::{SecondaryState, Verdict},
 };
 use schemars::JsonSchema;
 use serde::Serialize;
@@ -66,6 +68,10 @@ pub struct Status {
     pub master_http: Option<String>,
     /// How long the master's log is, as far as it told.
     pub master_length: Option<Order>,
+    /// The master's last refusal to admit this node.
+    pub join_refused: Option<Verdict>,
+    /// The secondaries that the master has, if it told because this node is none of them.
+    pub master_secondaries: Vec<NodeName>,
     /// In divergence: the orders in question.
     pub diverged: Option<OrderRange>,
     /// In a foreign log: the log that the master has.
@@ -95,6 +101,7 @@ impl SecondaryCore {
         let place = log.durable();
         let shown = Place::new(log.visible_through(), place.marks);
         let epoch = super::acks::epoch_at(place, log);
+        let refused = self.state.attempt().and_then(|attempt| attempt.refused.as_ref());
         Status {
             state: self.state.on_wire(epoch.as_ref()),
             log_id: self.identity.log_id,
@@ -106,6 +113,8 @@ impl SecondaryCore {
             hears: self.hears(now).cloned(),
             master_http: self.master_http().map(str::to_owned),
             master_length: self.master_length(),
+            join_refused: refused.map(|refused| refused.verdict),
+            master_secondaries: refused.map_or_else(Vec::new, |refused| refused.secondaries.clone()),
             diverged: match &self.state {
                 State::Diverged { orders, .. } => Some(*orders),
                 _ => None,

@@ -70,7 +70,7 @@ pub(super) fn set_faults(schemas: &mut Schemas) -> Operation {
 fn health_example() -> Value {
     json!({
         "status": "ok", "role": "secondary", "node": "secondary1", "state": "streaming",
-        "log_id": "6d5f7b0a-3c1e-4f7a-9d2b-8e4c1a2b3c4d", "epoch": "1.0",
+        "log_id": "6d5f7b0a-3c1e-4f7a-9d2b-8e4c1a2b3c4d", "epoch": "1.0", "epoch_owner": "master",
         "fence": {"epoch": "1.0", "owner": "master", "opened_by": "00000000000000ab"},
         "length": 4, "digest": "8715fe6ea205c38d", "durability": "disk", "lag": 0, "whole": true,
         "nats_connected": true, "master": {"hears": "master", "length": 4, "http": null}, "buffered_bytes": 0,

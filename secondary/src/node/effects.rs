@@ -6,7 +6,7 @@ use replog_host::{
 };
 use replog_shared::{
     limits::{ENVELOPE_BYTES, ENVELOPE_OVERHEAD_BYTES},
-    store::Store,
+    store::{Span, Store},
     wire,
 };
 use tracing::debug;
@@ -67,12 +67,11 @@ impl<S: Store, B: Bus> Node<S, B> {
 
     fn answer_read(&mut self, answer: ReadAnswer) {
         let ReadAnswer { reply, sender, request, epoch, from } = answer;
-        let length = self.held.log().durable().length;
+        let durable = self.held.log().durable();
         let bytes = ENVELOPE_BYTES.min(self.max_payload.saturating_sub(ENVELOPE_OVERHEAD_BYTES));
-        let Some(page) = self.held.page(from, length, bytes) else { return };
-        let (count, digest, request) = (page.to.since(from), page.digest, Some(request));
-        let header =
-            wire::EntriesHeader { sender, epoch, from, count, length, digest, request, traces: Vec::new() };
+        let span = Span::fitting(self.held.log(), from, durable, bytes);
+        let Some((span, page)) = self.held.part(span) else { return };
+        let header = wire::EntriesHeader::of(sender, epoch, span, &page, durable.length, Some(request));
         self.send(bus::answer(reply, wire::encode_entries(&header, &page.bytes)));
     }
 

@@ -4,7 +4,7 @@ use replog_host::bus::{Bus, BusEvent, Incoming};
 use replog_shared::store::Store;
 
 use super::Node;
-use crate::bus::Event;
+use crate::bus::{Event, Ignored};
 
 impl<S: Store, B: Bus> Node<S, B> {
     pub(super) fn on_bus(&mut self, event: BusEvent) {
@@ -14,19 +14,20 @@ impl<S: Store, B: Bus> Node<S, B> {
             BusEvent::Up { max_payload } => {
                 self.max_payload = max_payload;
                 self.bus_is_up = true;
-                self.denied = None;
-                self.core.on_connected(self.now());
+                self.core.on_connected(self.now(), max_payload);
             }
             BusEvent::Down => self.bus_is_up = false,
-            // The bus has logged it.
-            BusEvent::Denied { what } => self.denied = Some(what),
-            // The bus has logged it; what is missing shows as a gap.
-            BusEvent::Overrun => {}
+            // The bus has logged them. What is denied it knows best, and what is missing shows as a gap.
+            BusEvent::Denied { .. } | BusEvent::Overrun => {}
         }
     }
 
     fn on_packet(&mut self, packet: Incoming) {
-        let Some(event) = self.translator.read(packet) else { return };
+        let event = match self.translator.read(packet) {
+            Ok(event) => event,
+            Err(Ignored::NobodyListens) => return,
+            Err(Ignored::Refused(packet)) => return self.bus.on_refused(&packet),
+        };
         if let Event::Entries(header, _) = &event {
             self.telemetry.on_traces(self.now(), &header.traces);
         }

@@ -61,7 +61,6 @@ pub(crate) struct Node<S: Store, B> {
     facts: watch::Sender<Facts>,
     started: Instant,
     bus_is_up: bool,
-    denied: Option<String>,
     /// The most bytes that NATS takes in one packet.
     max_payload: usize,
     telemetry: Telemetry,
@@ -90,7 +89,6 @@ impl<S: Store, B: Bus> Node<S, B> {
             facts,
             started: Instant::now(),
             bus_is_up: false,
-            denied: None,
             max_payload: DEFAULT_MAX_PAYLOAD_BYTES,
             telemetry: Telemetry::new(spans),
         };
@@ -169,7 +167,7 @@ impl<S: Store, B: Bus> Node<S, B> {
     fn show(&self) {
         let log = self.held.log();
         let last = (log.durable().marks as usize).checked_sub(1).and_then(|last| log.marks().get(last));
-        self.held.show(self.core.log_id(), last.map(|placed| placed.mark.epoch.number()));
+        self.held.show(self.core.log_id(), last.map(|placed| &placed.mark.epoch));
         let (bus_is_up, master_http) = (self.bus_is_up, self.core.master_http());
         self.facts.send_if_modified(|facts| {
             let changed = facts.bus_is_up != bus_is_up || facts.master_http.as_deref() != master_http;

@@ -1,5 +1,6 @@
 //! The core's notices as log lines.
 
+use replog_shared::{NodeName, wire::Verdict};
 use tracing::{error, info, warn};
 
 use crate::core::Notice;
@@ -8,7 +9,14 @@ use crate::core::Notice;
 pub(super) fn log(notice: &Notice) {
     match notice {
         Notice::Joining { epoch } => info!(%epoch, "a master was heard; asking to join"),
-        Notice::JoinRefused { verdict } => {
+        Notice::JoinRefused { verdict: Verdict::Unknown, secondaries } => {
+            let secondaries = secondaries.iter().map(NodeName::as_str).collect::<Vec<_>>().join(", ");
+            error!(
+                master.secondaries = secondaries,
+                "the master has no secondary of this node's name: start it with --name and one of these names, or add its name to the master's --secondaries; asking again"
+            );
+        }
+        Notice::JoinRefused { verdict, .. } => {
             warn!(?verdict, "the master does not admit this node; asking again");
         }
         Notice::Joined { epoch, missing } => {
@@ -27,6 +35,9 @@ pub(super) fn log(notice: &Notice) {
         }
         Notice::Damaged { orders } => {
             error!(%orders, "this log differs from the master's before the fork: it is cut altogether and fetched anew");
+        }
+        Notice::GivesWay { theirs } => {
+            warn!(?theirs, "the master has another log: this one, which has no entry, gives way to it");
         }
         Notice::Foreign { theirs } => {
             error!(?theirs, "the master has another log: this one is kept, an operator must decide");

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use replog_host::{
-    bus::Bus,
+    bus::{Bus, BusTrouble},
     metrics::{Buffer, NodeFigures},
 };
 use replog_shared::{Epoch, limits::REORDER_BUFFER_ENVELOPES, store::Store};
@@ -18,8 +18,8 @@ pub(crate) struct HealthReport {
     pub(crate) status: Status,
     /// Whether the bus is connected.
     pub(crate) bus_is_up: bool,
-    /// What the bus refused this node since it was connected, if it did.
-    pub(crate) denied: Option<String>,
+    /// What is wrong with the bus, besides being up or not.
+    pub(crate) trouble: BusTrouble,
     /// Envelopes that were not understood, by kind.
     pub(crate) refused: BTreeMap<&'static str, u64>,
 }
@@ -29,7 +29,7 @@ impl<S: Store, B: Bus> Node<S, B> {
         HealthReport {
             status: self.core.status(self.now(), self.held.log()),
             bus_is_up: self.bus_is_up,
-            denied: self.denied.clone(),
+            trouble: self.bus.trouble(),
             refused: self.translator.refused().clone(),
         }
     }

@@ -7,6 +7,7 @@ mod batches;
 mod chunks;
 mod id_index;
 mod memory;
+mod span;
 
 use std::path::PathBuf;
 
@@ -16,6 +17,7 @@ pub use batches::UnfinishedBatches;
 pub use chunks::LineChunks;
 pub use id_index::{IdHash, IdIndex};
 pub use memory::MemoryStore;
+pub use span::{Span, after_marks, before_marks};
 
 use crate::{
     Digest, Histogram, Lines, MessageId, Order, Place, PlacedMark,

@@ -12,6 +12,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
 use crate::limits::ENVELOPE_OVERHEAD_BYTES;
+use crate::store::{Page, Span};
 use crate::trace::Trace;
 use crate::{Digest, Durability, Epoch, Incarnation, LogId, NodeName, Order, Outline, Place};
 
@@ -66,6 +67,10 @@ pub struct EntriesHeader {
     pub epoch: Epoch,
     /// The order at which the lines begin.
     pub from: Order,
+    /// How many marks are before the lines; none from a node that does not tell, whose lines begin with the marks at
+    /// `from`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub marks_before: Option<u32>,
     /// How many entries follow; marks are not counted.
     pub count: u64,
     /// How long the sender's log is.
@@ -78,6 +83,35 @@ pub struct EntriesHeader {
     /// Traces that some of the entries belong to, for what is logged of them. Decides nothing.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub traces: Vec<Trace>,
+}
+
+impl EntriesHeader {
+    /// The header of an envelope that carries `page`, the lines of `span`.
+    pub fn of(
+        sender: Sender,
+        epoch: Epoch,
+        span: Span,
+        page: &Page,
+        length: Order,
+        request: Option<u64>,
+    ) -> EntriesHeader {
+        EntriesHeader {
+            sender,
+            epoch,
+            from: span.from.length,
+            marks_before: Some(span.from.marks),
+            count: span.entries(),
+            length,
+            digest: page.digest,
+            request,
+            traces: Vec::new(),
+        }
+    }
+
+    /// Where the lines begin, as far as it is told.
+    pub fn begins_at(&self) -> Place {
+        Place::new(self.from, self.marks_before.unwrap_or(0))
+    }
 }
 
 /// Secondary to master: I hold `0..through`.
@@ -176,6 +210,9 @@ pub struct JoinAnswer {
     /// to go, and is not kept. None if there is none; absent from masters that do not tell.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub clean: Option<Epoch>,
+    /// To a node whose name is not configured: the secondaries that are, at most [`MAX_NAMES_TOLD`](crate::limits::MAX_NAMES_TOLD).
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub secondaries: Vec<NodeName>,
 }
 
 /// The master's word on a join.
@@ -208,6 +245,9 @@ pub struct Fetch {
     pub epoch: Epoch,
     /// The first order wanted.
     pub from: Order,
+    /// How many marks are before what is wanted; none: the marks at `from` are wanted, too.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub marks_before: Option<u32>,
     /// The first order not wanted. The answer may end before it.
     pub to: Order,
 }

@@ -52,12 +52,21 @@ impl State {
 
 impl Promise {
     /// Whether a node of this identity gives it. `hears_master`: a live master is heard, or the node itself is
-    /// one; such a node promises only what is forced or what it has promised already.
+    /// one; such a node promises only what is forced or what it has promised already. To be asked together with
+    /// [`Promise::is_of_a_reign_already_promised`].
     pub fn may_be_given(&self, identity: &Identity, hears_master: bool) -> bool {
         let blank = identity.log_id.is_none();
         let foreign = self.sender.log_id != identity.log_id;
         let renewed = identity.fence.as_ref() == Some(&self.epoch);
         let old = Some(&self.epoch) < identity.fence.as_ref();
         !blank && !foreign && !old && (self.forced || renewed || !hears_master)
+    }
+
+    /// Whether a node of this identity has promised or followed another epoch of the very reign that is to begin:
+    /// one promise a reign, so that two promotions with a promiser in common never open one reign, whose epochs
+    /// would have the same numbers.
+    pub fn is_of_a_reign_already_promised(&self, identity: &Identity) -> bool {
+        let same_reign = |fence: &Epoch| fence.reign == self.epoch.reign && *fence != self.epoch;
+        identity.fence.as_ref().is_some_and(same_reign)
     }
 }

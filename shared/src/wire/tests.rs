@@ -82,6 +82,7 @@ fn entries_header(traces: Vec<Trace>) -> EntriesHeader {
         sender: sender(),
         epoch: epoch(),
         from: Order::new(42),
+        marks_before: None,
         count: 2,
         length: Order::new(1000),
         digest: Digest::EMPTY,

@@ -87,11 +87,15 @@ pub enum Path {
     StopTold,
     /// A start was refused for a flag that had nothing to do.
     FlagRefused,
+    /// A secondary gave a log up that had nothing in it, …
+    GaveWay,
+    /// … and a leading master stepped back from one.
+    LedLogGaveWay,
 }
 
 impl Path {
     /// All of them.
-    pub const ALL: [Path; 42] = [
+    pub const ALL: [Path; 44] = [
         Path::GapFilled,
         Path::DuplicateDropped,
         Path::StaleEpochRefused,
@@ -134,6 +138,8 @@ impl Path {
         Path::UnknownHalt,
         Path::StopTold,
         Path::FlagRefused,
+        Path::GaveWay,
+        Path::LedLogGaveWay,
     ];
 }
 

@@ -7,7 +7,10 @@ use fastrand::Rng;
 use replog_shared::{
     Digest, Durability, Epoch, Identity, Lines, MessageId, NodeName, Order, Place, PlacedMark,
     lines::Tip,
-    store::{Cut, LogView, MemoryStore, Reader, Store, StoreError, StoreFigures, UnfinishedBatches},
+    store::{
+        Cut, LogView, MemoryStore, Page, ReadError, Reader, Span, Store, StoreError, StoreFigures,
+        UnfinishedBatches,
+    },
 };
 
 use super::plan::pick;
@@ -93,6 +96,12 @@ impl SimStore {
 
     pub(super) fn lie(&mut self, lies: Lies) {
         self.lies = lies;
+    }
+
+    /// The lines of a part of the log.
+    pub(super) fn part(&self, span: Span) -> Result<(Span, Page), ReadError> {
+        let (from, to, bytes) = span.to_read();
+        Ok(span.part_of(self, self.log.reader().read(from, to, bytes)?))
     }
 
     /// How far the log is held at the level, whatever is told.

@@ -181,6 +181,23 @@ pub(super) fn draw_cuts_in_turn(random: &mut Rng, chaos: u64) -> Vec<(u64, Timed
     timed
 }
 
+/// The first and the second secondary are promoted at about the same time while they do not hear each other.
+pub(super) fn draw_rivals(random: &mut Rng, chaos: u64) -> Vec<(u64, Timed)> {
+    let (mut timed, mut at) = (Vec::new(), random.u64(300_000..800_000));
+    while at < chaos {
+        let lasts = random.u64(500_000..2_000_000);
+        for (from, to) in [(1, 2), (2, 1)] {
+            timed.push((at, Timed::Cut { from, to, lasts }));
+        }
+        for node in [1, 2] {
+            let after = random.u64(1..10_000);
+            timed.push((at + after, Timed::Promote { node, reach: Some(2), kills: false }));
+        }
+        at += lasts + random.u64(500_000..3_000_000);
+    }
+    timed
+}
+
 /// The master dies and starts over a disk that has gone back, without hearing some of the others.
 pub(super) fn draw_disks_that_go_back(random: &mut Rng, level: Durability, chaos: u64) -> Vec<(u64, Timed)> {
     let (mut timed, mut at) = (Vec::new(), random.u64(300_000..600_000));

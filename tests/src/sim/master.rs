@@ -87,7 +87,7 @@ impl Master {
             Some(Mutant::MarkNotSynced) => Lies::Marks,
             _ => Lies::None,
         });
-        hub.oracle.on_start(index, &disk.store);
+        hub.oracle.on_start(index, disk.identity.whole, &disk.store);
         let peers: Vec<usize> = (0..names.len()).filter(|node| *node != index).collect();
         let (name, secondaries) = (names[index].clone(), peers.iter().map(|node| names[*node].clone()));
         let secondaries: Vec<NodeName> = secondaries.collect();

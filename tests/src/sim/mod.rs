@@ -62,12 +62,21 @@ pub enum Focus {
     Restarts,
     /// Lines of secondaries are damaged while these run.
     Flips,
+    /// Two secondaries that do not hear each other are promoted at the same time, over the third node.
+    Rivals,
 }
 
 impl Focus {
     /// All of them.
-    pub const ALL: [Focus; 6] =
-        [Focus::CutInTurn, Focus::Cleans, Focus::DisksGoBack, Focus::LateAcks, Focus::Restarts, Focus::Flips];
+    pub const ALL: [Focus; 7] = [
+        Focus::CutInTurn,
+        Focus::Cleans,
+        Focus::DisksGoBack,
+        Focus::LateAcks,
+        Focus::Restarts,
+        Focus::Rivals,
+        Focus::Flips,
+    ];
 }
 
 /// How to run a seed.

@@ -13,6 +13,8 @@ enum Site {
     Boundary,
     Master(master::Mutant),
     Secondary(secondary::Mutant),
+    /// In both cores.
+    Both(master::Mutant, secondary::Mutant),
 }
 
 macro_rules! mutants {
@@ -119,6 +121,8 @@ mutants! {
     TurnFolded: Site::Master(master::Mutant::TurnFolded),
     /// What is read of a winner's log is not compared with what it promised.
     ReadUnchecked: Site::Master(master::Mutant::ReadUnchecked),
+    /// A node that begins to fetch a winner's log counts as whole no more, whether it gives something up or not.
+    FetchIsALoss: Site::Master(master::Mutant::FetchIsALoss),
     /// A promoted node opens its epoch although its log ends within a batch.
     BatchLeftOpen: Site::Master(master::Mutant::BatchLeftOpen),
     /// A clean goes on in the same epoch.
@@ -139,6 +143,11 @@ mutants! {
     CleanForgotten: Site::Master(master::Mutant::CleanForgotten),
     /// What a node had acked counts on when it joins again.
     AckedSurvivesJoin: Site::Master(master::Mutant::AckedSurvivesJoin),
+    /// A reign is promised to one node and then to another.
+    TwoPromisesAReign: Site::Both(
+        master::Mutant::TwoPromisesAReign,
+        secondary::Mutant::TwoPromisesAReign
+    ),
     /// What the master's history does not explain is cut.
     UnexplainedCut: Site::Secondary(secondary::Mutant::UnexplainedCut),
     /// Marks without an entry are cut as if they were nothing, whatever their kind.
@@ -155,6 +164,7 @@ impl Mutant {
         match self {
             Mutant::OldIncarnationCounts => Some(Focus::LateAcks),
             Mutant::AckedSurvivesJoin => Some(Focus::Flips),
+            Mutant::TwoPromisesAReign => Some(Focus::Rivals),
             Mutant::CleanReigns => Some(Focus::Cleans),
             Mutant::UnexplainedCut | Mutant::UnexplainedRankTaken => Some(Focus::DisksGoBack),
             Mutant::EntriesFolded | Mutant::TurnFolded | Mutant::AnyMarksGivenUp | Mutant::AnyMarksCut => {
@@ -166,8 +176,13 @@ impl Mutant {
 
     /// Makes the mistake from now on in this thread, if it is made in a core; none: no mistake.
     pub(super) fn switch(mutant: Option<Mutant>) {
-        let site = mutant.map(Mutant::site);
-        master::set(if let Some(Site::Master(mutant)) = site { Some(mutant) } else { None });
-        secondary::set(if let Some(Site::Secondary(mutant)) = site { Some(mutant) } else { None });
+        let (in_master, in_secondary) = match mutant.map(Mutant::site) {
+            Some(Site::Master(mutant)) => (Some(mutant), None),
+            Some(Site::Secondary(mutant)) => (None, Some(mutant)),
+            Some(Site::Both(master, secondary)) => (Some(master), Some(secondary)),
+            Some(Site::Boundary) | None => (None, None),
+        };
+        master::set(in_master);
+        secondary::set(in_secondary);
     }
 }

@@ -83,7 +83,7 @@ impl Process {
         match (self, up) {
             (Process::Master(master), true) => master.push(master::Input::Up { max_payload }),
             (Process::Master(master), false) => master.push(master::Input::Down),
-            (Process::Secondary(secondary), true) => secondary.push(secondary::Input::Up),
+            (Process::Secondary(secondary), true) => secondary.push(secondary::Input::Up { max_payload }),
             (Process::Secondary(secondary), false) => secondary.push(secondary::Input::Down),
         }
     }

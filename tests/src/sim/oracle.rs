@@ -36,6 +36,8 @@ struct History {
     kind: MarkKind,
     /// A promotion: how many whole nodes it reached. Else: all.
     reached: usize,
+    /// The nodes that promised it, its owner among them, one bit each.
+    promisers: u8,
     /// The nodes that a disaster made forget that they promised it, one bit each.
     forgotten_by: u8,
 }
@@ -53,6 +55,10 @@ struct Node {
     ranked: usize,
     /// A line of its log was damaged while it ran.
     damaged: bool,
+    /// Whether it counts as whole, as far as it saved.
+    whole: bool,
+    /// It counts as whole no more, and what it gives up for that is still there.
+    owes_a_cut: bool,
 }
 
 /// Who ever held a line, and lost it again.
@@ -65,12 +71,13 @@ struct Held {
     lost_at: [u64; MAX_NODES],
 }
 
-/// An entry (or a clean's mark) whose caller was told that w nodes hold it.
+/// An entry (or a clean's mark) whose caller was told which nodes hold it.
 #[derive(Debug)]
 struct Acked {
     order: u64,
     index: usize,
     digest: Digest,
+    /// How many nodes the answer named as holders, its master among them.
     w: usize,
     epoch: Epoch,
     log_id: Option<LogId>,
@@ -100,6 +107,8 @@ pub(super) struct Oracle {
     admissions: u64,
     /// An old copy was restored: the bounds on what a promotion keeps do not hold.
     void: bool,
+    /// The nodes whose directory was ever replaced, one bit each: they may have forgotten a promise.
+    forgetful: u8,
     /// Lines were lost that had left their node: logs may diverge without an explanation.
     torn: bool,
     violation: Option<String>,
@@ -116,6 +125,7 @@ impl Oracle {
             submitted: BTreeMap::new(),
             admissions: 0,
             void: false,
+            forgetful: 0,
             torn: false,
             violation: None,
         }
@@ -136,7 +146,9 @@ impl Oracle {
     }
 
     /// A process starts over this disk.
-    pub(super) fn on_start(&mut self, node: usize, store: &SimStore) {
+    pub(super) fn on_start(&mut self, node: usize, whole: bool, store: &SimStore) {
+        let this = &mut self.nodes[node];
+        (this.whole, this.owes_a_cut) = (whole, false);
         self.look_again(node, store);
         self.on_durable(node, store.held());
     }
@@ -171,6 +183,7 @@ impl Oracle {
         self.look_again(node, store);
         self.nodes[node].log_id = identity.log_id;
         self.nodes[node].promised.clone_from(&identity.fence);
+        self.forgetful |= 1 << node;
         let fence = identity.fence.as_ref();
         for (epoch, history) in self.histories.iter_mut().rev() {
             if Some(epoch) <= fence {
@@ -219,6 +232,9 @@ impl Oracle {
     pub(super) fn on_save(&mut self, node: usize, identity: &Identity) {
         let this = &mut self.nodes[node];
         this.log_id = identity.log_id;
+        // An empty log has nothing to cut.
+        this.owes_a_cut |= this.whole && !identity.whole && !this.mirror.lines.is_empty();
+        this.whole = identity.whole;
         if identity.fence < this.promised {
             let (fence, promised) = (identity.fence.clone(), this.promised.clone());
             return self.found(|| {

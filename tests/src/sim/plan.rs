@@ -14,7 +14,7 @@ use super::{
     Focus,
     faults::{
         Kind, LONGEST_STALL, Timed, draw_cuts_in_turn, draw_disks_that_go_back, draw_flips, draw_late_acks,
-        draw_restarts, draw_stalls, draw_storm, draw_timed,
+        draw_restarts, draw_rivals, draw_stalls, draw_storm, draw_timed,
     },
 };
 
@@ -105,6 +105,7 @@ impl Plan {
             Some(Focus::LateAcks) => plan.become_late_acks(random),
             Some(Focus::Restarts) => plan.become_restarts(random),
             Some(Focus::Flips) => plan.become_flips(random),
+            Some(Focus::Rivals) => plan.become_rivals(random),
         }
         plan
     }
@@ -189,6 +190,14 @@ impl Plan {
         self.power = *pick(random, &[0.0, 0.3]);
         self.requests = (0..random.usize(3..20)).map(|_| random.u64(..self.chaos)).collect();
         self.timed = draw_restarts(random, self.chaos);
+    }
+
+    /// Two secondaries that do not hear each other are promoted at the same time.
+    fn become_rivals(&mut self, random: &mut Rng) {
+        self.become_cuts_in_turn(random);
+        self.recovery_wait = Duration::from_millis(random.u64(20..200));
+        self.rates = Rates::healthy(*pick(random, &[500, 2_000, 20_000]));
+        self.timed = draw_rivals(random, self.chaos);
     }
 
     fn draw(random: &mut Rng) -> Plan {

@@ -36,7 +36,7 @@ const MAX_DEADLINES: usize = 256;
 #[derive(Debug)]
 pub(super) enum Input {
     Packet(Incoming),
-    Up,
+    Up { max_payload: usize },
     Down,
 }
 
@@ -61,6 +61,8 @@ pub(super) struct Secondary {
     joined_once: bool,
     /// The length that the last answer to a join told.
     told_length: Order,
+    /// What is cut next is a log with nothing in it.
+    gives_way: bool,
 }
 
 impl Secondary {
@@ -68,7 +70,7 @@ impl Secondary {
         let Birth { now, index, names, log, plan, incarnation, seed } = birth;
         disk.store = disk.store.reopened(false);
         disk.store.lie(if hub.is(Mutant::AckedBeforeSync) { Lies::All } else { Lies::None });
-        hub.oracle.on_start(index, &disk.store);
+        hub.oracle.on_start(index, disk.identity.whole, &disk.store);
         let settings = Settings {
             name: names[index].clone(),
             incarnation,
@@ -96,6 +98,7 @@ impl Secondary {
             fetched_once: BTreeSet::new(),
             joined_once: false,
             told_length: Order::ZERO,
+            gives_way: false,
         }
     }
 
@@ -145,7 +148,7 @@ impl Secondary {
         while let Some(input) = self.inbox.pop_front() {
             match input {
                 Input::Packet(packet) => self.on_packet(moment, packet, hub),
-                Input::Up => self.core.on_connected(moment),
+                Input::Up { max_payload } => self.core.on_connected(moment, max_payload),
                 Input::Down => {}
             }
             self.execute(hub);

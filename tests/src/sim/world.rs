@@ -53,6 +53,8 @@ pub(super) struct World {
     swapped: Option<(usize, usize)>,
     /// When a link last changed, or a node other than a master came or went.
     disturbed_at: u64,
+    /// Some directory was emptied, damaged, mixed up or replaced by an old copy: people may have to help.
+    spoiled: bool,
     done: bool,
     trace: Digest,
     events: u64,
@@ -91,6 +93,7 @@ impl World {
             isolated: BTreeSet::new(),
             swapped: None,
             disturbed_at: 0,
+            spoiled: false,
             done: false,
             trace: Digest::EMPTY,
             events: 0,

@@ -10,7 +10,7 @@ use replog_master::core::{
 use replog_shared::{
     Epoch, Identity, Incarnation, LogId, Message, MessageId, Moment, NodeName, Order, Place, WriteConcern,
     limits::OUTLINE_MARKS,
-    store::{Cut, LogView, MemoryStore, Reader, Store},
+    store::{Cut, LogView, MemoryStore, Reader, Span, Store},
     wire,
 };
 
@@ -190,12 +190,11 @@ impl Node {
             }
             Effect::Answer { wait, outcome } => self.on_answer(wait, &outcome),
             Effect::Entries { push, .. } => {
-                assert!(push.to <= self.log.durable().length, "more is sent than is durable");
-                assert!(self.log.reader().read(push.from, push.to, 1 << 20).is_ok());
+                assert!(push.to <= self.log.durable(), "more is sent than is durable");
+                assert_is_read(&self.log, push);
             }
             Effect::ReadAnswer(answer) => {
-                let length = self.log.durable().length;
-                assert!(self.log.reader().read(answer.from, length, 1_000).is_ok());
+                assert_is_read(&self.log, Span::fitting(&self.log, answer.from, self.log.durable(), 1_000));
             }
             Effect::Ask(ask) => self.request = ask.request,
             Effect::Promise(_, promise) => (self.request, self.led) = (promise.request, Some(promise.epoch)),
@@ -216,4 +215,11 @@ impl Node {
             "ok for {written:?}, which {holders} secondaries hold"
         );
     }
+}
+
+/// A part of a log is read as it was planned.
+pub(super) fn assert_is_read(log: &MemoryStore, span: Span) {
+    let (from, to, bytes) = span.to_read();
+    let (_, page) = span.part_of(log, log.reader().read(from, to, bytes).unwrap());
+    assert_eq!(page.bytes.is_empty(), span.is_empty());
 }

@@ -6,7 +6,7 @@ use replog_secondary::core::{Effect, Faults, PullLimits, SecondaryCore, Settings
 use replog_shared::{
     Durability, Epoch, Identity, Incarnation, Lines, Moment,
     limits::OUTLINE_MARKS,
-    store::{Cut, LogView, MemoryStore, Reader, Store},
+    store::{Cut, LogView, MemoryStore, Span, Store},
 };
 
 use super::{MAX_DEADLINES_AT_ONCE, MAX_EFFECTS, MAX_EVENTS};
@@ -69,7 +69,7 @@ impl Node {
             10 => self.core.on_ask(now, &envelopes::ask(script, &truth), reply, log),
             11 => self.core.on_promise(now, envelopes::promise(script, &truth), reply, log),
             12 => self.core.on_read(envelopes::read(script, &truth), reply),
-            13 => self.core.on_connected(now),
+            13 => self.core.on_connected(now, 1 << 20),
             _ => self.now = now.plus(Duration::from_millis(u64::from(script.byte()) * 16)),
         }
         self.execute();
@@ -113,8 +113,8 @@ impl Node {
                 }
                 Effect::Ack(ack) => self.is_honest(&ack),
                 Effect::ReadAnswer(answer) => {
-                    let length = self.log.durable().length;
-                    assert!(self.log.reader().read(answer.from, length, 1_000).is_ok());
+                    let span = Span::fitting(&self.log, answer.from, self.log.durable(), 1_000);
+                    super::master::assert_is_read(&self.log, span);
                 }
                 Effect::State { .. } | Effect::Notice(_) => {}
             }

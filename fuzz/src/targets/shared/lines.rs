@@ -14,7 +14,7 @@ pub(crate) fn run(input: &[u8]) {
     let mut script = Script::new(input);
     let tip = tip(script.byte());
     let bytes = Bytes::copy_from_slice(script.rest());
-    let _ = unseen(&bytes, Order::ZERO, &tip);
+    let _ = unseen(&bytes, Place::START, &tip);
     let Ok(run) = Lines::checked(bytes.clone(), &tip) else { return };
     assert_eq!(run.bytes(), &bytes);
     let ends = twin(&bytes, &tip);
@@ -75,7 +75,7 @@ fn in_two(bytes: &Bytes, tip: &Tip, lines: usize, end: &Tip) {
     assert_eq!(rest.tip(), whole.tip());
     let until = Lines::checked_before(bytes.clone(), tip, end.place).expect("a part of a run is a run");
     assert!(until.bytes().len() <= length);
-    assert_eq!(unseen(bytes, tip.place.length, end), Some(second), "what a log has is passed over");
+    assert_eq!(unseen(bytes, tip.place, end), Some(second), "what a log has is passed over");
 }
 
 /// An entry of which id and message are what clients may send is written as it was read.

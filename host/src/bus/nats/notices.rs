@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Instant;
 
-use async_nats::{ClientError, Event, ServerError};
+use async_nats::{Event, ServerError};
 use tokio::sync::mpsc;
 use tracing::warn;
 
-use super::super::limits::{DENIED_AGAIN_AFTER, MAX_DENIALS, NOTICE_QUEUE};
+use super::super::limits::NOTICE_QUEUE;
+use super::denials;
+use super::dial::Failure;
 
 /// Texts, in lower case, by which the server says that it will not do what was asked. Other errors announce
 /// the end of a connection, which the link notices by itself.
@@ -22,7 +23,9 @@ pub(super) enum Notice {
     /// The server refused something, in its own words.
     Denied(String),
     /// An attempt to connect failed.
-    Unreachable(String),
+    Unreachable(Failure),
+    /// A server says this of its limit for one payload; none if it said nothing.
+    PayloadLimit(Option<usize>),
     /// A subscription was full.
     Overrun,
 }
@@ -47,9 +50,9 @@ impl NoticeSender {
             Event::Connected | Event::Disconnected | Event::Closed => self.tell(Notice::LinkChanged),
             Event::SlowConsumer(_) => self.tell_overrun(),
             Event::ServerError(error) => self.on_server_error(error),
-            Event::ClientError(error) => self.on_client_error(error),
             Event::LameDuckMode => warn!("the NATS server is about to stop; another one is tried then"),
-            Event::Draining => {}
+            // It says that an attempt failed, and not which or why: that is read before the next one.
+            Event::ClientError(_) | Event::Draining => {}
         }
     }
 
@@ -64,19 +67,20 @@ impl NoticeSender {
             known => known.to_string(),
         };
         if is_refusal(&what) {
-            self.tell(Notice::Denied(what));
+            self.tell(Notice::Denied(denials::without_sid(&what).to_owned()));
         } else {
             warn!(nats.error = what, "the NATS server complains");
         }
     }
 
-    fn on_client_error(&self, error: ClientError) {
-        let why = match error {
-            ClientError::Other(text) => text,
-            known => known.to_string(),
-        };
-        let notice = if is_refusal(&why) { Notice::Denied(why) } else { Notice::Unreachable(why) };
-        self.tell(notice);
+    /// An attempt to connect failed.
+    pub(super) fn on_unreachable(&self, failure: Failure) {
+        self.tell(Notice::Unreachable(failure));
+    }
+
+    /// The server was asked for its limit.
+    pub(super) fn on_payload_limit(&self, limit: Option<usize>) {
+        self.tell(Notice::PayloadLimit(limit));
     }
 
     fn tell_overrun(&self) {
@@ -92,48 +96,10 @@ impl NoticeSender {
     }
 }
 
-fn is_refusal(text: &str) -> bool {
+/// Whether the server says that it will not do what was asked.
+pub(super) fn is_refusal(text: &str) -> bool {
     let text = text.to_lowercase();
     REFUSALS.iter().any(|refusal| text.contains(refusal))
-}
-
-/// The refusals of one connection. The server repeats one for every single packet.
-#[derive(Debug, Default)]
-pub(super) struct Denials {
-    seen: Vec<(String, Instant)>,
-}
-
-/// How new a refusal is.
-#[derive(Debug, PartialEq, Eq)]
-#[must_use]
-pub(super) enum Novelty {
-    /// Not seen over this connection.
-    First,
-    /// Known, and told long enough ago to tell it again.
-    GoesOn,
-    /// Told a moment ago.
-    Echo,
-}
-
-impl Denials {
-    pub(super) fn on_denied(&mut self, what: &str, now: Instant) -> Novelty {
-        let Some((_, told)) = self.seen.iter_mut().find(|(text, _)| text == what) else {
-            return self.on_unseen(what, now);
-        };
-        if now.duration_since(*told) < DENIED_AGAIN_AFTER {
-            return Novelty::Echo;
-        }
-        *told = now;
-        Novelty::GoesOn
-    }
-
-    fn on_unseen(&mut self, what: &str, now: Instant) -> Novelty {
-        if self.seen.len() >= MAX_DENIALS {
-            return Novelty::Echo;
-        }
-        self.seen.push((what.to_owned(), now));
-        Novelty::First
-    }
 }
 
 #[cfg(test)]
@@ -176,21 +142,11 @@ mod tests {
     }
 
     #[test]
-    fn a_refused_login_is_denied_and_a_missing_server_is_not() {
-        let told = |text: &str| notices_of([Event::ClientError(ClientError::Other(text.to_owned()))]);
-        assert_eq!(told("authorization violation"), [Notice::Denied("authorization violation".to_owned())]);
-        assert_eq!(told("IO error"), [Notice::Unreachable("IO error".to_owned())]);
-    }
-
-    #[test]
-    fn a_refusal_is_told_again_only_after_a_while() {
-        let start = Instant::now();
-        let mut denials = Denials::default();
-        assert_eq!(denials.on_denied("a", start), Novelty::First);
-        assert_eq!(denials.on_denied("a", start), Novelty::Echo);
-        assert_eq!(denials.on_denied("b", start), Novelty::First);
-        let later = start + DENIED_AGAIN_AFTER;
-        assert_eq!(denials.on_denied("a", later), Novelty::GoesOn);
-        assert_eq!(denials.on_denied("a", later), Novelty::Echo);
+    fn a_refused_subscription_is_the_same_whatever_its_number() {
+        let refused = |more: &str| {
+            let text = format!("Permissions Violation for Subscription to \"a\"{more}");
+            notices_of([Event::ServerError(ServerError::Other(text))])
+        };
+        assert_eq!(refused(" (sid \"7\")"), refused(""));
     }
 }

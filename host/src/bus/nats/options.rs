@@ -7,6 +7,7 @@ use async_nats::rustls::crypto::{CryptoProvider, ring};
 use async_nats::{ConnectOptions, ServerAddr};
 use replog_shared::byte_order_mark;
 
+use super::cause::Terms;
 use super::url::NatsUrl;
 
 /// How a NATS server is reached. Secrets come from files, so that no process list or log shows them.
@@ -52,6 +53,7 @@ impl NatsSetupError {
 pub(super) struct ReadyOptions {
     pub(super) servers: Vec<ServerAddr>,
     pub(super) options: ConnectOptions,
+    pub(super) terms: Terms,
 }
 
 impl NatsOptions {
@@ -75,9 +77,18 @@ impl NatsOptions {
         let options = self.login(&mut problems);
         let options = self.tls(options, &mut problems);
         if problems.is_empty() {
-            Ok(ReadyOptions { servers, options })
+            let terms = self.terms();
+            Ok(ReadyOptions { servers, options, terms })
         } else {
             Err(NatsSetupError { problems })
+        }
+    }
+
+    const fn terms(&self) -> Terms {
+        Terms {
+            own_ca: self.tls_ca_file.is_some(),
+            own_certificate: self.tls_cert_file.is_some(),
+            login: self.credentials_file.is_some() || self.nkey_file.is_some() || self.user.is_some(),
         }
     }
 

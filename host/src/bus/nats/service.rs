@@ -1,5 +1,6 @@
 //! A service over NATS, core publish and subscribe only.
 
+use std::collections::BTreeMap;
 use std::time::{Instant, SystemTime};
 
 use async_nats::{Client, HeaderMap, HeaderValue, Message, Subject, Subscriber};
@@ -10,15 +11,23 @@ use futures_util::{
     stream::SelectAll,
 };
 use replog_shared::subjects;
-use tokio::{sync::mpsc, task::unconstrained, time::timeout};
-use tracing::{error, warn};
+use tokio::{
+    sync::{mpsc, watch},
+    task::unconstrained,
+    time::{Interval, timeout},
+};
+use tracing::{error, info, warn};
 
 use super::super::{
-    limits::{CLOSE_TIMEOUT, SERVICE_SEND_QUEUE_PACKETS},
+    limits::{CLOSE_TIMEOUT, QUESTIONS_RENEWAL_MAX, RENEWAL_MAX, SERVICE_SEND_QUEUE_PACKETS},
     service::{Answer, Figures, Question, Refusal, Request, ServiceTerms, question_subjects, words},
 };
-use super::notices::{self, Denials, Notice, NoticeSender, Novelty};
+use super::denials::{About, Denials, Novelty};
+use super::dial::Dial;
+use super::inbound::subscribe_now;
+use super::notices::{self, Notice, NoticeSender};
 use super::options::{NatsOptions, NatsSetupError};
+use super::renewal::Renewal;
 use super::setup;
 
 /// Who waits for an answer.
@@ -44,6 +53,9 @@ pub struct NatsService {
     notices: mpsc::Receiver<Notice>,
     notice_sender: NoticeSender,
     denials: Denials,
+    answers_denied: Denials,
+    denied: watch::Sender<Option<String>>,
+    look: Interval,
     /// A request without a way back was logged: more are only counted.
     noted_ignored: bool,
     /// The last answer was dropped, and that was logged.
@@ -51,12 +63,17 @@ pub struct NatsService {
 }
 
 struct Open {
-    requests: Subscriber,
+    /// None: the client had no room for the command to subscribe again.
+    requests: Option<Subscriber>,
     questions: SelectAll<Subscriber>,
+    /// The subscriptions that the server denied, by their subjects.
+    renewals: BTreeMap<String, Renewal>,
 }
 
 enum Arrived {
     Notice(Notice),
+    /// It is time to look after what was denied.
+    Tick,
     Question(Message),
     Request(Message),
 }
@@ -69,7 +86,10 @@ impl NatsService {
     pub async fn connect(options: NatsOptions, terms: ServiceTerms) -> Result<NatsService, NatsSetupError> {
         let ready = options.check()?;
         let (notice_sender, notices) = notices::channel();
-        let client = setup::with_our_limits(ready.options, &notice_sender, SERVICE_SEND_QUEUE_PACKETS)
+        let dial = Dial::new(notice_sender.clone());
+        let client_options =
+            setup::with_our_limits(ready.options, &notice_sender, &dial, SERVICE_SEND_QUEUE_PACKETS);
+        let client = client_options
             .name(options.name)
             .connect(ready.servers)
             .await
@@ -83,6 +103,9 @@ impl NatsService {
             notices,
             notice_sender,
             denials: Denials::default(),
+            answers_denied: Denials::default(),
+            denied: watch::Sender::default(),
+            look: setup::look_interval(),
             noted_ignored: false,
             drops_answers: false,
         })
@@ -97,13 +120,20 @@ impl NatsService {
             // Refused are subjects that cannot be sent, and ours are made of checked names.
             questions.extend(self.client.subscribe(subject).await);
         }
-        self.open = requests.ok().map(|requests| Open { requests, questions });
+        self.open = requests.ok().map(|requests| Open {
+            requests: Some(requests),
+            questions,
+            renewals: BTreeMap::new(),
+        });
     }
 
     /// Takes no requests any more, and gives those that were on their way, as far as the client library gives them out: the last
     /// few may be lost, as any packet. Takes at most [`CLOSE_TIMEOUT`].
     pub async fn close(&mut self) -> Vec<Request> {
-        let Some(Open { mut requests, .. }) = self.open.take() else { return Vec::new() };
+        let closed = self.open.take();
+        self.denials = Denials::default();
+        self.show_denied();
+        let Some(Open { requests: Some(mut requests), .. }) = closed else { return Vec::new() };
         let mut left = Vec::new();
         let drained = timeout(CLOSE_TIMEOUT, async {
             // Fails when the client has ended; then nothing comes.
@@ -125,6 +155,7 @@ impl NatsService {
         loop {
             let request = match self.arrived().await {
                 Arrived::Notice(notice) => self.on_notice(notice),
+                Arrived::Tick => self.on_tick(),
                 Arrived::Question(message) => self.on_question(message),
                 Arrived::Request(message) => self.on_request(message),
             };
@@ -135,14 +166,16 @@ impl NatsService {
     }
 
     async fn arrived(&mut self) -> Arrived {
+        let is_denied = self.open.as_ref().is_some_and(|open| !open.renewals.is_empty());
         let (requests, questions) =
-            self.open.as_mut().map(|open| (&mut open.requests, &mut open.questions)).unzip();
-        let next_request: OptionFuture<_> = requests.map(StreamExt::next).into();
+            self.open.as_mut().map(|open| (open.requests.as_mut(), &mut open.questions)).unzip();
+        let next_request: OptionFuture<_> = requests.flatten().map(StreamExt::next).into();
         let next_question: OptionFuture<_> = questions.map(StreamExt::next).into();
         tokio::select! {
             Some(Some(message)) = next_request => Arrived::Request(message),
             Some(Some(message)) = next_question => Arrived::Question(message),
             Some(notice) = self.notices.recv() => Arrived::Notice(notice),
+            _ = self.look.tick(), if is_denied => Arrived::Tick,
             else => pending().await,
         }
     }
@@ -154,19 +187,65 @@ impl NatsService {
                 self.notice_sender.overrun_taken();
                 warn!("requests over NATS were dropped because this node read too slowly");
             }
-            // The node's own bus tells of the server.
-            Notice::LinkChanged | Notice::Unreachable(_) => {}
+            // The node's own bus tells of the server; all that matters here is that another connection begins anew.
+            Notice::LinkChanged => self.on_link_changed(),
+            Notice::Unreachable(_) | Notice::PayloadLimit(_) => {}
         }
         None
     }
 
-    fn on_denied(&mut self, what: &str) {
-        if self.denials.on_denied(what, Instant::now()) != Novelty::First {
-            return;
+    fn on_link_changed(&mut self) {
+        self.denials = Denials::default();
+        if let Some(open) = &mut self.open {
+            open.renewals.clear();
         }
-        if what.contains("Subscription") {
+        self.show_denied();
+    }
+
+    /// Subscribes again to what was denied, where it is time.
+    fn on_tick(&mut self) -> Option<Request> {
+        let Some(open) = &mut self.open else { return None };
+        let now = Instant::now();
+        for subject in open.renew(&self.client, &self.terms.subject, now) {
+            if self.denials.on_subscribed(&subject).is_some() {
+                info!(subject, "NATS serves this subscription for requests over NATS again");
+            }
+        }
+        self.show_denied();
+        None
+    }
+
+    /// What NATS denies of what this service listens to; none if nothing.
+    pub fn denied(&self) -> watch::Receiver<Option<String>> {
+        self.denied.subscribe()
+    }
+
+    fn show_denied(&self) {
+        let denied = self.denials.in_words();
+        self.denied.send_if_modified(|shown| {
+            *shown != denied && {
+                *shown = denied;
+                true
+            }
+        });
+    }
+
+    fn on_denied(&mut self, what: &str) {
+        let now = Instant::now();
+        let About::Subscription(subject) = About::of(what) else { return self.on_answer_denied(what, now) };
+        let longest = if subject == self.terms.subject { RENEWAL_MAX } else { QUESTIONS_RENEWAL_MAX };
+        if let Some(open) = &mut self.open {
+            open.renewals.entry(subject).or_insert_with(|| Renewal::new(longest)).on_denied(now);
+        }
+        if self.denials.on_denied(what, now) == Novelty::First {
             error!(nats.error = what, "NATS refuses what requests over NATS need");
-        } else {
+        }
+        self.show_denied();
+    }
+
+    /// That is the client's mistake, and no fault of this node.
+    fn on_answer_denied(&mut self, what: &str, now: Instant) {
+        if self.answers_denied.on_denied(what, now) == Novelty::First {
             warn!(
                 nats.error = what,
                 "NATS refuses an answer: its client listens where this node may not publish"
@@ -231,6 +310,35 @@ impl NatsService {
         if !matches!(timeout(CLOSE_TIMEOUT, self.client.flush()).await, Ok(Ok(()))) {
             warn!("NATS did not take the last answers before the connection was closed");
         }
+    }
+}
+
+impl Open {
+    /// Makes denied subscriptions again where it is time. The subjects of those that are in place again.
+    fn renew(&mut self, client: &Client, requests: &str, now: Instant) -> Vec<String> {
+        let mut in_place = Vec::new();
+        for (subject, renewal) in &mut self.renewals {
+            if renewal.is_in_place(now) {
+                in_place.push(subject.clone());
+            } else if renewal.is_due(now) {
+                let is_request = subject == requests;
+                if is_request {
+                    // First the old one goes: were the server to serve both, a request would be served twice.
+                    self.requests = None;
+                }
+                let Some(subscriber) = subscribe_now(client, subject) else {
+                    renewal.on_denied(now);
+                    continue;
+                };
+                if is_request {
+                    self.requests = Some(subscriber);
+                } else {
+                    self.questions.push(subscriber);
+                }
+            }
+        }
+        self.renewals.retain(|subject, _| !in_place.contains(subject));
+        in_place
     }
 }
 

@@ -1,24 +1,25 @@
-//! How the client is set up, and what it listens on.
+//! How the client is set up.
 
 use std::time::Duration;
 
-use async_nats::{Client, ConnectOptions};
+use async_nats::ConnectOptions;
+use tokio::time::{Interval, MissedTickBehavior, interval};
 
 use super::super::limits::{
-    CONNECT_TIMEOUT, PING_INTERVAL, RECEIVE_QUEUE_PACKETS, RECONNECT_MAX, RECONNECT_MIN,
+    CONNECT_TIMEOUT, LINK_CHECK_INTERVAL, PING_INTERVAL, RECEIVE_QUEUE_PACKETS, RECONNECT_MAX, RECONNECT_MIN,
 };
-use super::inbound::Inbound;
+use super::dial::Dial;
 use super::notices::NoticeSender;
-use super::options::NatsSetupError;
 
 /// What every connection of ours needs, whoever it logs in as.
 pub(super) fn with_our_limits(
     options: ConnectOptions,
     notices: &NoticeSender,
+    dial: &Dial,
     send_queue: usize,
 ) -> ConnectOptions {
     let notices = notices.clone();
-    options
+    dial.chooses(options)
         .retry_on_initial_connect()
         .max_reconnects(None)
         .ping_interval(PING_INTERVAL)
@@ -32,26 +33,18 @@ pub(super) fn with_our_limits(
         })
 }
 
+/// When a connection is looked at, besides when something is known to have happened.
+pub(super) fn look_interval() -> Interval {
+    let mut look = interval(LINK_CHECK_INTERVAL);
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    look
+}
+
 /// Full jitter, so that the nodes that lost one server do not come back in step.
 fn reconnect_delay(attempts: usize) -> Duration {
     let doublings = u32::try_from(attempts).unwrap_or(u32::MAX).min(16);
     let ceiling = RECONNECT_MIN.saturating_mul(1 << doublings).min(RECONNECT_MAX);
     ceiling.mul_f64(fastrand::f64())
-}
-
-/// Subscribes to each subject and to everything below the inbox.
-pub(super) async fn subscribe(
-    client: &Client,
-    subscriptions: Vec<String>,
-    inbox: &str,
-) -> Result<Inbound, NatsSetupError> {
-    let mut subscribers = Vec::with_capacity(subscriptions.len() + 1);
-    for subject in subscriptions.into_iter().chain([format!("{inbox}.>")]) {
-        let subscriber = client.subscribe(subject.clone()).await;
-        let refused = |error| NatsSetupError::one(format!("cannot subscribe to {subject:?}: {error}"));
-        subscribers.push(subscriber.map_err(refused)?);
-    }
-    Ok(Inbound::new(subscribers))
 }
 
 #[cfg(test)]

@@ -56,6 +56,11 @@ impl Asking {
         }
     }
 
+    /// This node stood still for so long: nobody's silence counts meanwhile.
+    pub(super) fn excuse(&mut self, late: Duration) {
+        self.since = self.since.map(|since| since.plus(late));
+    }
+
     /// An own question has come back: the bus works.
     pub(super) fn on_echo(&mut self, now: Moment, request: u64) {
         if let Some(asked) = self.asked(request) {

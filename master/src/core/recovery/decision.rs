@@ -140,6 +140,9 @@ impl Situation<'_> {
                 return Decision::Wait(reason);
             }
         }
+        if let Some(log_id) = self.gives_way_to() {
+            return self.promote(log_id);
+        }
         match self.own.sender.log_id {
             None => self.decide_blank(),
             Some(log_id) if self.may_finish_clean(log_id) => self.finish_clean(),
@@ -185,9 +188,35 @@ impl Situation<'_> {
         Some(format!("another master, {rival}, is alive: this node leads when that one is gone"))
     }
 
+    /// The log of others that this node's own gives way to: its own has nothing in it, having begun while the holders
+    /// of the other one were silent. A log that was emptied may be a takeover that broke off, whose holders are
+    /// silent now: it gives way only when everybody has answered.
+    fn gives_way_to(&self) -> Option<LogId> {
+        let own = self.own.sender.log_id.filter(|_| self.own.outline.is_bare())?;
+        let emptied = self.own.outline.marks.is_empty();
+        let mut holders = self.holders(own);
+        if holders.any(|(_, state)| emptied || !state.outline.is_bare()) || emptied && !self.everybody() {
+            return None;
+        }
+        let alone = self.holders(own).next().is_none();
+        let others = |bare: bool| {
+            let states = self.others.values().filter(move |state| state.outline.is_bare() == bare);
+            only(states.filter_map(|state| state.sender.log_id).filter(|log_id| *log_id != own))
+        };
+        others(false).or_else(|| others(true).filter(|_| alone))
+    }
+
     /// This node has no log.
     fn decide_blank(&self) -> Decision {
-        let mut logs: Vec<LogId> = self.others.values().filter_map(|state| state.sender.log_id).collect();
+        let of = |bare: bool| {
+            let states = self.others.values().filter(move |state| state.outline.is_bare() == bare);
+            states.filter_map(|state| state.sender.log_id).collect::<Vec<_>>()
+        };
+        // A log with nothing in it is in nobody's way.
+        let mut logs = of(false);
+        if logs.is_empty() {
+            logs = of(true);
+        }
         logs.sort_unstable();
         logs.dedup();
         match logs[..] {
@@ -330,7 +359,8 @@ impl Situation<'_> {
     /// Whose log would win if all who answered promised. Known before anybody is fenced: a promotion that an
     /// operator must decide fences nobody.
     pub(super) fn choice(&self, log_id: LogId) -> Option<Choice<'_>> {
-        let takes_part = (!self.terms.recover).then_some(self.own);
+        let of_that_log = self.own.sender.log_id == Some(log_id) || self.own.outline.marks.is_empty();
+        let takes_part = (of_that_log && !self.terms.recover).then_some(self.own);
         let logs = self.holders(log_id).map(|(_, state)| state).chain(takes_part);
         let reached = |state: &State| state.whole || state.sender.node == self.own.sender.node;
         Choice::of(logs, |a, b| a.rank().cmp(&b.rank()), reached)
@@ -354,6 +384,8 @@ impl Situation<'_> {
         }
         let why = if self.own.outline.marks.is_empty() {
             format!("this node is empty and the others hold log {log_id}")
+        } else if self.own.sender.log_id != Some(log_id) {
+            format!("this node began a log that has no entry, and the others hold log {log_id}")
         } else {
             "this node's log lacks entries that it had, or may lack some".to_owned()
         };
@@ -370,6 +402,12 @@ impl Situation<'_> {
             Decision::Wait(reason)
         }
     }
+}
+
+/// The one log that all of these are; none if there is none or more than one.
+fn only(mut logs: impl Iterator<Item = LogId>) -> Option<LogId> {
+    let first = logs.next()?;
+    logs.all(|log_id| log_id == first).then_some(first)
 }
 
 fn next_start(highest: &Epoch) -> u32 {

@@ -18,6 +18,7 @@ impl MasterCore {
     /// The fence is saved before the log is touched: after a crash between the cut and the new mark this node
     /// still outranks whoever holds the mark that was cut, and leads on alone.
     pub(super) fn lead_on(&mut self, now: Moment, epoch: Epoch, log: &dyn LogView) {
+        self.note_silent();
         self.remember(|identity| identity.fence = Some(epoch.clone()));
         let tip = self.fold(log).unwrap_or_else(|| log.tip().clone());
         self.open(now, epoch, MarkKind::Start, Vec::new(), &tip);

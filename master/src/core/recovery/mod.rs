@@ -23,11 +23,13 @@ mod report;
 
 use std::{collections::BTreeMap, time::Duration};
 
-use replog_shared::{Epoch, Incarnation, LogId, MarkKind, Moment, NodeName, Place, store::LogView, wire};
+use replog_shared::{
+    Epoch, Incarnation, LogId, MarkKind, Moment, NodeName, Order, Outline, Place, store::LogView, wire,
+};
 
 use super::{
-    Effect, MasterCore, Phase,
-    events::{NotLeading, Notice},
+    Effect, MasterCore, Phase, Progress,
+    events::{Interruption, NotLeading, Notice},
     mutant::{self, Mutant},
 };
 use asking::Asking;
@@ -88,6 +90,18 @@ impl Recovery {
         self.asking.on_echo(now, request);
     }
 
+    /// A tick came so late: this node stood still, stopped or starved, and nobody's silence counts meanwhile. What
+    /// others said in that time may not even be read yet.
+    fn excuse(&mut self, late: Duration) {
+        if late < ASK_INTERVAL {
+            return;
+        }
+        self.asking.excuse(late);
+        if let Step::Promoting(promotion) = &mut self.step {
+            promotion.excuse(late);
+        }
+    }
+
     pub(super) const fn next_deadline(&self) -> Moment {
         self.tick_at
     }
@@ -144,6 +158,7 @@ impl MasterCore {
         if now < recovery.tick_at {
             return;
         }
+        recovery.excuse(now.since(recovery.tick_at));
         match &recovery.step {
             Step::Asking => {
                 self.ask(now);
@@ -282,12 +297,43 @@ impl MasterCore {
         }
         // A log whose takeover had begun is nobody's any more.
         self.remember(|identity| identity.log_id = Some(log_id));
-        if let Phase::Recovering(recovery) = &self.phase {
-            let silent = self.config.secondaries.iter().filter(|node| !recovery.states.contains_key(node));
-            let silent = silent.cloned().collect();
-            self.notice(Notice::NewLog { silent });
-        }
+        self.note_silent();
+        self.notice(Notice::NewLog { silent: self.silent.clone() });
         self.open(now, self.epoch_of(reign, 0), MarkKind::Start, Vec::new(), log.tip());
+    }
+
+    /// Notes who did not answer before this node leads: such a node may hold another log.
+    pub(super) fn note_silent(&mut self) {
+        let Phase::Recovering(recovery) = &self.phase else { return };
+        let silent = self.config.secondaries.iter().filter(|node| !recovery.states.contains_key(node));
+        self.silent = silent.cloned().collect();
+    }
+
+    /// Whether the log in which this node leads gives way to that of a node which asks to join: it has nothing in
+    /// it, and began, or went on, while that node was silent.
+    pub(super) fn gives_way_to(&self, join: &wire::Join, log: &dyn LogView) -> bool {
+        let foreign = join.sender.log_id.is_some() && join.sender.log_id != self.identity.log_id;
+        if !foreign || !self.silent.contains(&join.sender.node) || log.tip().place.length != Order::ZERO {
+            return false;
+        }
+        let shared = self.progress.iter().any(|progress| progress.admitted.is_some());
+        Outline::of(log.marks(), log.tip().place, usize::MAX).is_bare()
+            && (!join.outline.is_bare() || !shared)
+    }
+
+    /// Leads no more, and asks all what they hold, as after a start.
+    pub(super) fn give_way(&mut self, now: Moment, join: &wire::Join) {
+        let (node, log_id) = (join.sender.node.clone(), join.sender.log_id);
+        self.notice(Notice::GivesWay { node: node.clone(), log_id });
+        let waits_for = format!("it is finding out about the log that {node} holds");
+        self.interrupt_all(&Interruption::NotLeading(NotLeading::Recovering { waits_for }));
+        self.progress.iter_mut().for_each(Progress::reset);
+        let wait = self.config.recovery_wait;
+        let recovery = Recovery::new(now, wait, self.random.u64(..));
+        self.phase = Phase::Recovering(Box::new(recovery));
+        if self.bus_is_up {
+            self.on_recovery_bus_up(now);
+        }
     }
 
     fn fresh_log_id(&mut self) -> LogId {
@@ -310,7 +356,7 @@ impl MasterCore {
         log: &dyn LogView,
     ) -> wire::State {
         let sender = wire::Sender { v: version, ..self.sender(&self.config.node) };
-        let most = self.config.outline_marks;
+        let most = self.outline_marks();
         wire::State::of(sender, request, promised, &self.identity, log, self.hears(now), most)
     }
 

@@ -32,8 +32,6 @@ pub(super) struct Promotion {
     /// What they held when they promised.
     promised: BTreeMap<NodeName, wire::State>,
     fetch: Option<Fetch>,
-    /// This node held nothing before: what it has fetched is worth nothing unless all of it comes.
-    began_empty: bool,
     give_up_at: Moment,
 }
 
@@ -42,6 +40,8 @@ pub(super) struct Promotion {
 struct Fetch {
     from: NodeName,
     best: wire::State,
+    /// Where this node's own log ended.
+    began_at: Place,
 }
 
 impl Promotion {
@@ -52,9 +52,14 @@ impl Promotion {
         required: usize,
         counts_itself: bool,
     ) -> Promotion {
-        let (promised, give_up_at) = (BTreeMap::new(), now.plus(STEP_TIMEOUT));
-        let (fetch, began_empty) = (None, false);
-        Promotion { epoch, ask, required, counts_itself, promised, fetch, began_empty, give_up_at }
+        let promised = BTreeMap::new();
+        let give_up_at = now.plus(STEP_TIMEOUT);
+        Promotion { epoch, ask, required, counts_itself, promised, fetch: None, give_up_at }
+    }
+
+    /// This node stood still for so long: that was not the others' silence.
+    pub(super) fn excuse(&mut self, stood_still: Duration) {
+        self.give_up_at = self.give_up_at.plus(stood_still);
     }
 
     /// Reached: whole, and fenced with the rank that it told.
@@ -75,6 +80,9 @@ impl MasterCore {
     /// Fences this node first, then asks the others for their promises.
     pub(super) fn promote(&mut self, log_id: LogId, promotion: Promotion) {
         let epoch = promotion.epoch.clone();
+        if self.identity.log_id.is_some_and(|own| own != log_id) {
+            self.drop_own_log();
+        }
         self.remember(|identity| {
             identity.log_id = Some(log_id);
             identity.fence = Some(epoch);
@@ -85,6 +93,12 @@ impl MasterCore {
             recovery.take_answers_for_promises();
         }
         self.ask_for_promises();
+    }
+
+    /// The own log has nothing in it and gives way to another one: its marks must not rank in that one's promotion.
+    fn drop_own_log(&mut self) {
+        self.remember(|identity| identity.whole = false);
+        self.effect(Effect::Truncate(Place::START, Cut::Drop));
     }
 
     fn promotion(&self) -> Option<&Promotion> {
@@ -128,11 +142,10 @@ impl MasterCore {
         self.abandon(now, reason.to_owned());
     }
 
-    /// Ends this attempt. What was promised stays promised: the next one opens a higher reign.
+    /// Ends this attempt. What was promised stays promised: the next one opens a higher reign. What was fetched stays,
+    /// too: it is the beginning of a log that others hold, verified page by page, and the next attempt goes on behind
+    /// it.
     fn abandon(&mut self, now: Moment, reason: String) {
-        if self.promotion().is_some_and(|promotion| promotion.began_empty) {
-            self.effect(Effect::Truncate(Place::START, Cut::Quarantine));
-        }
         if self.config.start.promote {
             let reason =
                 format!("{reason}; the nodes that promised take nothing older any more: run it again");
@@ -199,15 +212,16 @@ impl MasterCore {
         if let Some(log_id) = log_id {
             self.notice(Notice::Adopting { log_id, from: from.clone(), length });
         }
-        // Until all is fetched this log is none to rely on.
-        self.remember(|identity| identity.whole = false);
+        // A log that only grows lacks nothing that it ever held: an attempt that breaks off leaves it whole.
+        if fork != tip || mutant::is(Mutant::FetchIsALoss) {
+            self.remember(|identity| identity.whole = false);
+        }
         if fork != tip {
             self.notice(Notice::Cut { orders: OrderRange::new(fork.length, tip.length) });
             self.effect(Effect::Truncate(fork, Cut::Quarantine));
         }
         let Some(promotion) = self.promotion_mut() else { return };
-        promotion.began_empty = fork == Place::START;
-        promotion.fetch = Some(Fetch { from, best });
+        promotion.fetch = Some(Fetch { from, best, began_at: fork });
         promotion.give_up_at = now.plus(STEP_TIMEOUT);
         self.read_on(fork);
     }
@@ -231,12 +245,12 @@ impl MasterCore {
     ) {
         let request = self.request();
         let Some(promotion) = self.promotion_mut() else { return };
-        let Some(Fetch { from, best }) = &promotion.fetch else { return };
+        let Some(Fetch { from, best, began_at }) = &promotion.fetch else { return };
         if header.request != Some(request) || header.sender.node != *from || header.epoch != promotion.epoch {
             return;
         }
         let end = best.outline.end();
-        let Some(unseen) = lines::unseen(bytes, header.from, log.tip()) else { return };
+        let Some(unseen) = lines::unseen(bytes, header.begins_at(), log.tip()) else { return };
         let Ok(page) = Lines::checked(unseen.clone(), log.tip()) else { return };
         let checks = !mutant::is(Mutant::ReadUnchecked);
         if page.is_empty() && log.tip().place != end || page.tip().digest != header.digest && checks {
@@ -246,7 +260,8 @@ impl MasterCore {
         let whole_log = lines.tip().place == end;
         if whole_log && lines.tip().digest != best.digest && checks {
             let reason = format!("what {from} sent is not the log that it promised");
-            return self.abandon(now, reason);
+            let began_at = *began_at;
+            return self.give_back(now, began_at, reason);
         }
         promotion.give_up_at = now.plus(STEP_TIMEOUT);
         if whole_log {
@@ -257,6 +272,14 @@ impl MasterCore {
             self.effect(Effect::Append(lines));
             self.read_on(place);
         }
+    }
+
+    /// Ends this attempt, and gives up what it fetched: that is not the log that was promised. A node that is not
+    /// whole has fetched perhaps the same in an attempt before, so it begins at nothing the next time.
+    fn give_back(&mut self, now: Moment, began_at: Place, reason: String) {
+        let kept = if self.identity.whole { began_at } else { Place::START };
+        self.effect(Effect::Truncate(kept, Cut::Quarantine));
+        self.abandon(now, reason);
     }
 
     /// Appends the last of the lines that are taken over, without those of a batch that they do not complete.

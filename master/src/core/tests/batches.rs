@@ -132,6 +132,7 @@ impl Told {
             sender: Sender { log_id: identity.log_id, ..self.sender(node.as_str(), 11) },
             epoch: read.epoch,
             from,
+            marks_before: None,
             count: page.to.since(from),
             length,
             digest: page.digest,

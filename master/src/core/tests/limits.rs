@@ -45,32 +45,31 @@ fn nodes_that_do_not_hold_this_log_are_no_majority() {
     assert_eq!(told.core.healthy_nodes(told.now), 1);
 }
 
-/// A message whose line is as large as the bus takes with `marks` bytes of marks before it.
-fn large(told: &Told, marks: usize) -> Append {
+/// A message whose line has so many bytes.
+fn large(told: &Told, bytes: usize) -> Append {
     let id = MessageId::new("large").unwrap();
     let mut line = Vec::new();
     let text = |length: usize| Message::from_json(format!("\"{}\"", "x".repeat(length)).into()).unwrap();
     let epoch = told.core.epoch().unwrap().number();
     let head = EntryHead { order: told.log.tip().place.length, epoch, at: WallTime::from_ms(7), more: false };
     entry::encode(&mut line, head, &id, &text(0));
-    let message = text(told.core.max_line_bytes() - marks - line.len());
+    let message = text(bytes - line.len());
     let messages = vec![NewMessage { id, message }];
     Append { messages, w: WriteConcern::ONE, expect_order: None, deadline: None }
 }
 
 #[test]
-fn the_marks_before_an_entry_count_for_its_envelope() {
+fn the_marks_before_an_entry_take_nothing_of_its_envelope() {
     let mut told = Told::leading();
     told.join("s1", 11);
     let ack = told.genuine_ack("s1", 11, 0);
     assert_eq!(told.ack(&ack), AckOutcome::Counted);
-    let marks = told.log.size(Order::ZERO, Order::ZERO) + told.log.marks()[0].mark.encode().len();
-    let too_large = told.append_all(large(&told, marks - 1));
+    let most = told.core.max_line_bytes();
+    let too_large = told.append_all(large(&told, most + 1));
     assert!(matches!(told.outcome(too_large), Some(WriteOutcome::Refused(Refusal::TooLarge { .. }))));
-    let fits = told.append_all(large(&told, marks));
+    let fits = told.append_all(large(&told, most));
     assert!(told.met(fits).is_some());
     assert_eq!(told.pushes(0), [(0, 1)]);
-    assert!(told.log.size(Order::ZERO, Order::new(1)) <= told.core.max_line_bytes());
 }
 
 #[test]
@@ -80,7 +79,7 @@ fn an_entry_that_the_bus_does_not_take_any_more_is_shown_and_sent_when_it_does()
     let ack = told.genuine_ack("s1", 11, 0);
     assert_eq!(told.ack(&ack), AckOutcome::Counted);
     told.core.on_bus_down();
-    let append = large(&told, 1_000);
+    let append = large(&told, told.core.max_line_bytes() - 1_000);
     told.append_all(append);
     told.core.on_bus_up(told.now, 1 << 16);
     told.settle();

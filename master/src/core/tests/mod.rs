@@ -3,6 +3,7 @@
 mod batches;
 mod holders;
 mod limits;
+mod new_logs;
 mod promises;
 mod restarts;
 mod starts;
@@ -70,8 +71,24 @@ impl Told {
         told
     }
 
+    /// Time passes, and the node looks at the clock whenever something is due.
     fn pass(&mut self, millis: u64) {
+        let end = self.now.plus(Duration::from_millis(millis));
+        while let Some(due) = self.core.next_deadline().filter(|due| *due < end) {
+            self.now = self.now.max(due);
+            self.tick();
+        }
+        self.now = end;
+        self.tick();
+    }
+
+    /// Time passes while the node stands still.
+    fn stand_still(&mut self, millis: u64) {
         self.now = self.now.plus(Duration::from_millis(millis));
+        self.tick();
+    }
+
+    fn tick(&mut self) {
         self.core.on_deadline(self.now, &self.log);
         self.settle();
     }
@@ -183,7 +200,7 @@ impl Told {
     fn pushes(&self, index: usize) -> Vec<(u64, u64)> {
         let push = |effect: &Effect| match effect {
             Effect::Entries { secondary, push, answer: None } if *secondary == index => {
-                Some((push.from.get(), push.to.get()))
+                Some((push.from.length.get(), push.to.length.get()))
             }
             _ => None,
         };
@@ -307,6 +324,33 @@ fn a_name_in_use_is_refused_until_its_process_falls_silent() {
     told.pass(1500);
     assert_eq!(told.join("s1", 12), Verdict::Admitted);
     assert_eq!(told.join("s9", 1), Verdict::Unknown);
+}
+
+#[test]
+fn a_node_that_is_not_configured_is_told_who_is_and_noted_once() {
+    let mut told = Told::leading();
+    for _ in 0..3 {
+        assert_eq!(told.join("s9", 1), Verdict::Unknown);
+    }
+    assert_eq!(told.join("s1", 11), Verdict::Admitted);
+    let configured = told.core.config.secondaries.clone();
+    let listed: Vec<_> = told
+        .sent
+        .iter()
+        .filter_map(|effect| match effect {
+            Effect::JoinAnswer { answer, .. } => Some(answer.secondaries.clone()),
+            _ => None,
+        })
+        .collect();
+    let none = Vec::new();
+    assert_eq!(listed, [&configured, &configured, &configured, &none].map(Vec::clone));
+    let node: NodeName = "s9".parse().unwrap();
+    let expected = Notice::Stranger { node: node.clone(), configured };
+    let is_told = |effect: &&Effect| matches!(effect, Effect::Notice(notice) if *notice == expected);
+    assert_eq!(told.sent.iter().filter(is_told).count(), 1);
+    assert_eq!(told.core.strangers(told.now), [node]);
+    told.pass(60_000);
+    assert_eq!(told.core.strangers(told.now), []);
 }
 
 #[test]

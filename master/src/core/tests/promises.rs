@@ -54,6 +54,16 @@ fn a_leading_master_promises_only_what_is_forced_and_then_leads_no_more() {
 }
 
 #[test]
+fn a_master_promises_a_reign_to_one_node_only() {
+    let mut told = Told::leading();
+    assert_eq!(told.promise(&higher(), true).promised, Some(higher()));
+    let rival = Epoch { owner: name("s3"), ..higher() };
+    assert!(rival > higher());
+    assert_eq!(told.promise(&rival, true).promised, None);
+    assert_eq!(told.promise(&higher(), true).promised, Some(higher()), "a lost answer is given again");
+}
+
+#[test]
 fn the_log_is_read_by_whom_it_was_promised() {
     let mut told = Told::leading();
     let read = |told: &Told, epoch: &Epoch| wire::Read {

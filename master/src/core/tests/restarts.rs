@@ -4,7 +4,7 @@ use super::*;
 
 impl Told {
     /// The next process over the same log. Nobody answers it.
-    fn restarted(self, incarnation: u64) -> Told {
+    pub(super) fn restarted(self, incarnation: u64) -> Told {
         let mut told = self.died(incarnation);
         told.pass(1_100);
         assert!(told.core.epoch().is_some(), "{:?}", told.core.not_leading());
@@ -12,7 +12,7 @@ impl Told {
     }
 
     /// The next process, which has done nothing yet.
-    fn died(self, incarnation: u64) -> Told {
+    pub(super) fn died(self, incarnation: u64) -> Told {
         Told::started(incarnation, self.saved, self.log)
     }
 
@@ -48,7 +48,8 @@ fn who_dies_between_the_cut_and_the_next_mark_leads_on_alone() {
     let mut told = Told::leading();
     told.append("a", "x", 1);
     let mut told = told.restarted(2).died(3);
-    told.now = told.now.plus(Duration::from_millis(1_100));
+    told.pass(950);
+    told.now = told.now.plus(Duration::from_millis(100));
     told.core.on_deadline(told.now, &told.log);
     let mut effects = Vec::new();
     told.core.take_effects(&mut effects);

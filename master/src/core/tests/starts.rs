@@ -14,7 +14,7 @@ fn alone_it_leads_after_the_recovery_wait_and_takes_up_what_it_held() {
 
 impl Told {
     /// A secondary's answer to what was asked last: it holds `log_id`, or nothing.
-    fn state(&mut self, node: &str, log_id: Option<LogId>) {
+    pub(super) fn state(&mut self, node: &str, log_id: Option<LogId>) {
         let asked = self.sent.iter().rev().find_map(|effect| match effect {
             Effect::Ask(ask) => Some(ask.request),
             _ => None,

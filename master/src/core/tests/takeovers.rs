@@ -5,7 +5,7 @@ use replog_shared::store::Reader as _;
 use super::*;
 
 /// The log that s1 and s2 hold: `messages` entries.
-fn held(messages: u64) -> Told {
+pub(super) fn held(messages: u64) -> Told {
     let mut told = Told::leading();
     for id in 0..messages {
         told.append(&id.to_string(), "x", 1);
@@ -15,7 +15,7 @@ fn held(messages: u64) -> Told {
 
 impl Told {
     /// The answer of `node`, which holds the log of `holder`, to the last question or the last promise.
-    fn answer_for(&mut self, node: &str, holder: &Told, promised: Option<Epoch>) {
+    pub(super) fn answer_for(&mut self, node: &str, holder: &Told, promised: Option<Epoch>) {
         let asked = self.sent.iter().rev().find_map(|effect| match effect {
             Effect::Ask(ask) => Some(ask.request),
             Effect::Promise(_, promise) => Some(promise.request),
@@ -30,7 +30,7 @@ impl Told {
         self.settle();
     }
 
-    fn promise_asked(&self) -> Option<Epoch> {
+    pub(super) fn promise_asked(&self) -> Option<Epoch> {
         self.sent.iter().rev().find_map(|effect| match effect {
             Effect::Promise(_, promise) => Some(promise.epoch.clone()),
             _ => None,
@@ -45,14 +45,20 @@ impl Told {
     }
 
     /// All that `holder` has, from where it was asked.
-    fn read_from(&mut self, holder: &Told) {
+    pub(super) fn read_from(&mut self, holder: &Told) {
+        self.read_page(holder, usize::MAX);
+    }
+
+    /// A page of at most so many bytes, or of one entry.
+    fn read_page(&mut self, holder: &Told, bytes: usize) {
         let (node, read) = self.read_asked().expect("it reads");
         let (from, length) = (read.from.length, holder.log.durable().length);
-        let page = holder.log.reader().read(from, length, usize::MAX).unwrap();
+        let page = holder.log.reader().read(from, length, bytes).unwrap();
         let header = wire::EntriesHeader {
             sender: Sender { log_id: holder.core.log_id(), ..self.sender(&node, 11) },
             epoch: read.epoch,
             from,
+            marks_before: None,
             count: page.to.since(from),
             length,
             digest: page.digest,
@@ -96,4 +102,100 @@ fn what_reached_the_winners_disk_after_its_promise_is_not_taken_over() {
     told.read_from(&holder);
     assert!(told.core.epoch().is_some(), "{:?}", told.core.not_leading());
     assert_eq!(told.log.durable(), Place::new(Order::new(3), 2));
+}
+
+/// The node s3 that holds, whole, the first entry of `holder`'s log; it is promoted over all three, and s1 and s2
+/// have promised.
+fn behind(holder: &Told, saved: Identity, log: MemoryStore) -> Told {
+    let mut told = Told::started(2, saved, log);
+    told.core.config.node = name("s3");
+    told.core.config.start = StartTerms { promote: true, reach: Some(3), ..StartTerms::default() };
+    told.pass(1);
+    told.answer_for("s1", holder, None);
+    told.answer_for("s2", holder, None);
+    let epoch = told.promise_asked();
+    assert!(epoch.is_some(), "{:?}", told.core.not_leading());
+    told.answer_for("s1", holder, epoch.clone());
+    told.answer_for("s2", holder, epoch);
+    told
+}
+
+fn first_entry_of(holder: &Told) -> (Identity, MemoryStore) {
+    let mut log = MemoryStore::with_ids();
+    let page = holder.log.reader().read(Order::ZERO, Order::new(1), 1).unwrap();
+    assert!(log.append(&Lines::checked(page.bytes, &Tip::default()).unwrap()));
+    (Identity { whole: true, ..holder.saved.clone() }, log)
+}
+
+#[test]
+fn a_takeover_that_breaks_off_leaves_the_node_whole_and_goes_on_behind_what_it_fetched() {
+    let holder = held(5);
+    let (saved, log) = first_entry_of(&holder);
+    let mut told = behind(&holder, saved, log);
+    told.read_page(&holder, 1);
+    told.read_page(&holder, 1);
+    told.pass(6_000);
+    assert!(matches!(told.core.not_leading(), Some(NotLeading::NotPromoted { .. })));
+    assert!(told.saved.whole, "nothing was cut");
+    assert_eq!(told.log.tip().place.length, Order::new(3), "what was fetched stays");
+    let mut again = behind(&holder, told.saved, told.log);
+    let (_, read) = again.read_asked().unwrap();
+    assert_eq!(read.from, Place::new(Order::new(3), 1), "and is not fetched again");
+    again.read_from(&holder);
+    assert!(again.core.epoch().is_some(), "{:?}", again.core.not_leading());
+    assert_eq!(again.log.tip().place, Place::new(Order::new(5), 2));
+}
+
+#[test]
+fn an_empty_node_whose_takeover_breaks_off_goes_on_behind_what_it_fetched() {
+    let holder = held(5);
+    let mut told = promised(&holder);
+    told.read_page(&holder, 1);
+    let abandoned = told.read_asked().unwrap().1.request;
+    told.pass(6_000);
+    assert_eq!(told.log.tip().place.length, Order::new(1));
+    assert!(!told.saved.whole);
+    told.answer_for("s1", &holder, None);
+    told.answer_for("s2", &holder, None);
+    let epoch = told.promise_asked();
+    told.answer_for("s1", &holder, epoch.clone());
+    told.answer_for("s2", &holder, epoch);
+    let (_, read) = told.read_asked().unwrap();
+    assert_ne!(read.request, abandoned, "it is another attempt");
+    assert_eq!(read.from, Place::new(Order::new(1), 1));
+    told.read_from(&holder);
+    assert!(told.core.epoch().is_some(), "{:?}", told.core.not_leading());
+}
+
+#[test]
+fn the_time_in_which_a_node_is_stopped_is_not_the_others_silence() {
+    let holder = held(5);
+    let (saved, log) = first_entry_of(&holder);
+    let mut told = behind(&holder, saved, log);
+    told.read_page(&holder, 1);
+    told.stand_still(3_600_000);
+    told.read_from(&holder);
+    assert!(told.core.epoch().is_some(), "{:?}", told.core.not_leading());
+
+    let mut asking = Told::recovering();
+    asking.stand_still(3_600_000);
+    assert!(asking.core.epoch().is_none(), "the answers may be there and not be read yet");
+    asking.pass(1_100);
+    assert!(asking.core.epoch().is_some());
+}
+
+#[test]
+fn what_is_not_the_promised_log_is_given_back() {
+    let holder = held(5);
+    let (saved, log) = first_entry_of(&holder);
+    let mut told = behind(&holder, saved, log);
+    let mut other = held(1);
+    for id in 1..5 {
+        other.append(&id.to_string(), "other", 1);
+    }
+    told.read_from(&other);
+    let Some(NotLeading::NotPromoted { reason }) = told.core.not_leading() else { panic!("it leads") };
+    assert!(reason.contains("is not the log that it promised"), "{reason}");
+    assert_eq!(told.log.tip().place, Place::new(Order::new(1), 1));
+    assert!(told.saved.whole);
 }

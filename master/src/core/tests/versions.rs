@@ -62,6 +62,19 @@ fn a_node_that_has_not_joined_is_asked_in_the_oldest_version_and_named_by_its_an
 }
 
 #[test]
+fn a_node_that_had_joined_and_fell_silent_is_asked_too() {
+    let mut told = Told::leading();
+    for (node, incarnation) in [("s1", 11), ("s2", 12)] {
+        assert_eq!(told.join(node, incarnation), Verdict::Admitted);
+    }
+    let asks = |told: &Told| told.sent.iter().filter(|effect| matches!(effect, Effect::Ask(_))).count();
+    (0..10).for_each(|_| told.pass(250));
+    let before = asks(&told);
+    (0..10).for_each(|_| told.pass(250));
+    assert!(asks(&told) > before, "nobody was heard for 12 heartbeats");
+}
+
+#[test]
 fn a_start_does_not_take_a_node_of_version_1_for_one_that_answered_and_says_whom_to_upgrade() {
     let mut told = Told::recovering();
     told.pass(1);

@@ -33,7 +33,7 @@ pub(super) fn append(schemas: &mut Schemas) -> Operation {
         schemas.answer::<AppendedShape>(),
         json!({
             "status": "ok", "message_id": "my-id", "order": 1, "w": 2, "nodes": ["master", "secondary1"],
-            "kept_if_reached": 2, "duplicate": false, "epoch": "1.0",
+            "kept_if_reached": 2, "duplicate": false, "epoch": "1.0", "epoch_owner": "master",
         }),
     );
     let answer = answer.link("/order", "readHeld", "order");
@@ -71,7 +71,7 @@ pub(super) fn append_batch(schemas: &mut Schemas) -> Operation {
         json!({
             "status": "ok", "first_order": 7, "count": 2,
             "message_ids": ["id1", "01a20831-7215-7f6e-8d1e-3b0f5f2f9d10"], "w": 1, "nodes": ["master"],
-            "kept_if_reached": 3, "duplicate": false, "epoch": "1.0",
+            "kept_if_reached": 3, "duplicate": false, "epoch": "1.0", "epoch_owner": "master",
         }),
     );
     let answer = answer.link("/first_order", "readHeld", "order");
@@ -120,7 +120,7 @@ pub(super) fn clean(schemas: &mut Schemas) -> Operation {
         schemas.answer::<CleanedShape>(),
         json!({
             "status": "ok", "w": 3, "nodes": ["master", "secondary1", "secondary2"], "kept_if_reached": 1,
-            "duplicate": false, "epoch": "1.1",
+            "duplicate": false, "epoch": "1.1", "epoch_owner": "master",
         }),
     );
     Operation::new(Tag::Operations, "clean", "Empty the log on every node")
@@ -154,7 +154,7 @@ pub(super) fn set_faults(_: &mut Schemas) -> Operation {
 fn health_example() -> Value {
     json!({
         "status": "degraded", "reason": "secondary2 is suspected", "role": "master", "node": "master",
-        "log_id": "6d5f7b0a-3c1e-4f7a-9d2b-8e4c1a2b3c4d", "epoch": "1.0", "length": 4, "digest": "8715fe6ea205c38d",
+        "log_id": "6d5f7b0a-3c1e-4f7a-9d2b-8e4c1a2b3c4d", "epoch": "1.0", "epoch_owner": "master", "length": 4, "digest": "8715fe6ea205c38d",
         "durability": "disk", "nodes": 3, "healthy_nodes": 2, "pending_writes": 1, "nats_connected": true,
         "secondaries": {
             "secondary1": {"status": "healthy", "stage": "streaming", "acked_through": 4, "lag": 0, "retries": 0},

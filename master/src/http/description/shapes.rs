@@ -32,6 +32,8 @@ pub(super) struct AppendedShape {
     /// It was in the log before this request.
     duplicate: bool,
     epoch: EpochNumber,
+    /// The node that opened the epoch: only both together name it.
+    epoch_owner: NodeName,
 }
 
 /// The answer to a batch.
@@ -56,6 +58,8 @@ pub(super) struct BatchAppendedShape {
     /// It was in the log before this request.
     duplicate: bool,
     epoch: EpochNumber,
+    /// The node that opened the epoch: only both together name it.
+    epoch_owner: NodeName,
 }
 
 /// The answer to a clean.
@@ -74,6 +78,8 @@ pub(super) struct CleanedShape {
     duplicate: bool,
     /// The epoch that begins with nothing.
     epoch: EpochNumber,
+    /// The node that opened the epoch: only both together name it.
+    epoch_owner: NodeName,
 }
 
 /// One entry, and who holds it.

@@ -75,6 +75,46 @@ fn a_delayed_fetch_is_not_asked_for_again() {
     assert!(secondary.fetches().is_empty());
 }
 
+/// A secondary that rejoins fetches what it missed, and after that what was appended meanwhile.
+#[test]
+fn a_delay_counts_once_over_all_that_was_heard_of_at_one_time() {
+    let delay = Duration::from_secs(5);
+    let mut master = Master::with(10);
+    let mut secondary = Secondary::with(Faults { delay, ..Faults::default() });
+    secondary.join(&master);
+    let fetch = secondary.fetches().pop().unwrap();
+    master.append(3);
+    secondary.hear(&master.heartbeat());
+    secondary.receive(master.entries(fetch.from.get(), 10, Some(fetch.request)));
+    secondary.pass(delay);
+    assert_eq!(secondary.length(), 10);
+    secondary.receive(master.entries(10, 13, None));
+    secondary.pass(Duration::ZERO);
+    secondary.assert_equals(&master);
+    // What is new waits as long as ever.
+    master.append(1);
+    secondary.receive(master.entries(13, 14, None));
+    secondary.pass(delay - Duration::from_millis(1));
+    assert_eq!(secondary.length(), 13);
+    secondary.pass(Duration::from_millis(1));
+    secondary.assert_equals(&master);
+}
+
+#[test]
+fn a_delay_that_begins_later_counts_from_the_arrival() {
+    let delay = Duration::from_secs(5);
+    let mut master = Master::with(1);
+    let mut secondary = ready(&master, Faults::default());
+    master.append(1);
+    secondary.hear(&master.heartbeat());
+    secondary.set_faults(Faults { delay, ..Faults::default() });
+    secondary.receive(master.entries(1, 2, None));
+    secondary.pass(delay - Duration::from_millis(1));
+    assert_eq!(secondary.length(), 1);
+    secondary.pass(Duration::from_millis(1));
+    secondary.assert_equals(&master);
+}
+
 #[test]
 fn a_shorter_delay_lets_go_what_waits() {
     let mut master = Master::with(1);

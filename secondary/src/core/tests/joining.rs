@@ -47,7 +47,11 @@ fn a_name_in_use_is_told_and_tried_again() {
     let mut answer = master.answer(&secondary.joins().pop().unwrap());
     answer.verdict = Verdict::NameInUse;
     secondary.event(|core, now, log| core.on_join_answer(now, answer, log));
-    assert!(secondary.notices().contains(&Notice::JoinRefused { verdict: Verdict::NameInUse }));
+    assert!(
+        secondary
+            .notices()
+            .contains(&Notice::JoinRefused { verdict: Verdict::NameInUse, secondaries: Vec::new() })
+    );
     secondary.pass(ANSWER_TIMEOUT + RETRY_MAX);
     assert!(!secondary.joins().is_empty());
 }
@@ -335,6 +339,28 @@ fn a_foreign_log_is_refused_and_the_own_one_kept() {
 }
 
 #[test]
+fn a_log_without_an_entry_gives_way_to_another_one_that_has_some() {
+    let (own, mut other) = (Master::with(0), Master::with(7));
+    other.log_id = LogId::from_random(2);
+    let mut secondary = Secondary::caught_up_with(&own);
+    secondary.pass(HEARTBEAT_INTERVAL * UNHEALTHY_AFTER_INTERVALS);
+    let bare = wire::Heartbeat { length: order(0), ..other.heartbeat() };
+    secondary.hear(&bare);
+    assert_eq!(secondary.status().state, SecondaryState::Foreign, "of two that have none nobody moves here");
+    secondary.hear(&other.heartbeat());
+    assert_eq!((secondary.saved.log_id, secondary.saved.whole), (None, false));
+    assert_eq!(secondary.store.tip().place, Place::START);
+    secondary.pass(Duration::ZERO);
+    let join = secondary.joins().pop().expect("it asks as a blank node");
+    assert_eq!((join.sender.log_id, join.outline.marks.len()), (None, 0));
+    let answer = other.answer(&join);
+    secondary.event(|core, now, log| core.on_join_answer(now, answer, log));
+    secondary.serve_fetches(&other);
+    secondary.assert_equals(&other);
+    assert_eq!(secondary.saved.log_id, Some(other.log_id));
+}
+
+#[test]
 fn an_older_epoch_is_answered_with_the_fence() {
     let mut master = Master::with(3);
     let old = master.heartbeat();
@@ -362,4 +388,23 @@ fn a_silent_master_is_not_heard_and_the_session_stays() {
     secondary.pass(HEARTBEAT_INTERVAL * UNHEALTHY_AFTER_INTERVALS);
     let status = secondary.status();
     assert_eq!((status.hears, status.state), (None, SecondaryState::Streaming));
+}
+
+#[test]
+fn a_node_whose_name_the_master_does_not_have_says_which_names_it_has() {
+    let master = Master::with(1);
+    let mut secondary = Secondary::new();
+    secondary.hear(&master.heartbeat());
+    let join = secondary.joins().pop().unwrap();
+    let secondaries = vec!["secondary1".parse().unwrap(), "secondary2".parse().unwrap()];
+    let answer = wire::JoinAnswer {
+        verdict: Verdict::Unknown,
+        secondaries: secondaries.clone(),
+        ..master.answer(&join)
+    };
+    secondary.event(|core, now, log| core.on_join_answer(now, answer, log));
+    let told = Notice::JoinRefused { verdict: Verdict::Unknown, secondaries: secondaries.clone() };
+    assert_eq!(secondary.notices().iter().filter(|notice| **notice == told).count(), 1);
+    let status = secondary.status();
+    assert_eq!((status.join_refused, status.master_secondaries), (Some(Verdict::Unknown), secondaries));
 }

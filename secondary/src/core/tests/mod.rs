@@ -114,6 +114,7 @@ impl Master {
             digest: self.store.digest_at(fork).unwrap(),
             turn: mark::last_turn(self.store.marks()).cloned(),
             clean: mark::last_clean(self.store.marks()).cloned(),
+            secondaries: Vec::new(),
         }
     }
 
@@ -124,6 +125,7 @@ impl Master {
             sender: self.sender("s1"),
             epoch: self.epoch.clone(),
             from: order(from),
+            marks_before: None,
             count: page.to.since(order(from)),
             length: self.length(),
             digest: page.digest,

@@ -42,6 +42,29 @@ fn a_promise_fences_what_is_older() {
 }
 
 #[test]
+fn a_reign_is_promised_to_one_node_only() {
+    let master = Master::with(3);
+    let mut secondary = Secondary::caught_up_with(&master);
+    let of = |owner: &str, process| Epoch {
+        owner: owner.parse().unwrap(),
+        incarnation: Incarnation::from_random(process),
+        ..epoch(2, 0)
+    };
+    let promised = |secondary: &mut Secondary, epoch: &Epoch| {
+        secondary.asked_to_promise(promise(&master, epoch.clone(), true)).promised
+    };
+    let first = of("m", 7);
+    assert_eq!(promised(&mut secondary, &first), Some(first.clone()));
+    for other in [of("z", 7), of("a", 7), of("m", 8)] {
+        assert!(other != first);
+        assert_eq!(promised(&mut secondary, &other), None, "{other} of another process or owner");
+    }
+    assert_eq!(promised(&mut secondary, &first), Some(first), "an answer that was lost is given again");
+    let next = Epoch { reign: 3, ..of("a", 7) };
+    assert_eq!(promised(&mut secondary, &next), Some(next));
+}
+
+#[test]
 fn while_a_master_is_heard_only_force_gets_a_promise() {
     let master = Master::with(3);
     let mut secondary = Secondary::caught_up_with(&master);
@@ -79,5 +102,5 @@ fn the_log_is_read_only_by_whom_it_was_promised_to() {
     assert_eq!(secondary.asked_to_read(epoch(2, 0), Place::START, &master), None);
     secondary.asked_to_promise(promise(&master, epoch(2, 0), true));
     let answer = secondary.asked_to_read(epoch(2, 0), Place::new(order(1), 1), &master).unwrap();
-    assert_eq!((answer.from, answer.request), (order(1), 9));
+    assert_eq!((answer.from, answer.request), (Place::new(order(1), 1), 9));
 }

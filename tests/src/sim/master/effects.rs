@@ -6,13 +6,13 @@ use replog_host::bus::Outgoing;
 use replog_master::{
     bus::Translator,
     core::{
-        Effect, Push, ReadAnswer,
+        Effect, ReadAnswer,
         events::{NotLeading, Notice, WaitId, WriteOutcome},
     },
 };
 use replog_shared::{
     Lines, MarkKind, Place,
-    store::{self, LogView, Reader, Store},
+    store::{self, LogView, Span, Store},
     wire::{self, Verdict},
 };
 
@@ -112,6 +112,7 @@ impl Master {
             Notice::Adopting { .. } => hub.coverage.hit(Path::LogAdopted),
             Notice::BatchCut { .. } => hub.coverage.hit(Path::BatchCut),
             Notice::Cut { .. } => hub.coverage.hit(Path::OwnSuffixGivenUp),
+            Notice::GivesWay { .. } => hub.coverage.hit(Path::LedLogGaveWay),
             Notice::Stopped(NotLeading::Fenced { .. }) if self.has_led => {
                 hub.coverage.hit(Path::DeposedMasterTold);
             }
@@ -220,33 +221,35 @@ impl Master {
     fn answer_read(&self, read: ReadAnswer, hub: &mut Hub) {
         let ReadAnswer { reply, sender, request, epoch, from } = read;
         let store = &self.disk.store;
-        let length = store.durable().length;
-        let page = match store.reader().read(from, length, self.core.page_bytes()) {
-            Ok(page) => page,
+        let durable = store.durable();
+        let span = Span::fitting(store, from, durable, self.core.page_bytes());
+        let (span, page) = match store.part(span) {
+            Ok(part) => part,
             Err(failure) => return hub.oracle.found(|| failure.to_string()),
         };
-        let (count, digest, request) = (page.to.since(from), page.digest, Some(request));
-        let header =
-            wire::EntriesHeader { sender, epoch, from, count, length, digest, request, traces: Vec::new() };
+        let header = wire::EntriesHeader::of(sender, epoch, span, &page, durable.length, Some(request));
         let payload = wire::encode_entries(&header, &page.bytes);
         hub.sent.push(Outgoing { subject: reply, reply: None, payload });
     }
 
-    fn send_entries(&mut self, secondary: usize, push: Push, answer: Option<(u64, String)>, hub: &mut Hub) {
-        if answer.is_none() && hub.is(Mutant::RetryGivesUp) && !self.sent_once.insert((secondary, push.from))
+    fn send_entries(&mut self, secondary: usize, push: Span, answer: Option<(u64, String)>, hub: &mut Hub) {
+        if answer.is_none()
+            && hub.is(Mutant::RetryGivesUp)
+            && !self.sent_once.insert((secondary, push.from.length))
         {
             return;
         }
         let (request, reply) = answer.map_or((None, None), |(request, reply)| (Some(request), Some(reply)));
-        let page = match self.disk.store.reader().read(push.from, push.to, usize::MAX) {
-            Ok(page) => page,
+        let (push, page) = match self.disk.store.part(push) {
+            Ok(part) => part,
             Err(failure) => return hub.oracle.found(|| failure.to_string()),
         };
         let length = self.disk.store.durable().length;
         let Some(header) = self.core.entries_header(secondary, push, request, &page, length) else { return };
         let (to, kind) = (page.to, if request.is_some() { "answers a fetch of" } else { "pushes" });
-        hub.story
-            .tell(|| format!("n{} {kind} {}..{to} to n{}", self.index, push.from, self.peers[secondary]));
+        hub.story.tell(|| {
+            format!("n{} {kind} {}..{to} to n{}", self.index, push.from.length, self.peers[secondary])
+        });
         hub.sent.push(self.translator.entries(&header, &page.bytes, reply));
     }
 }

@@ -64,7 +64,9 @@ impl Oracle {
                 )
             });
         }
-        self.remember_answer(answer, entry, first, w.into());
+        // What the answer promises by `kept_if_reached` goes by the nodes that it names.
+        let named = answer.holders.len() + 1;
+        self.remember_answer(answer, entry, first, named.max(w.into()));
     }
 
     /// Where the last entry before `through` stands in a master's log, and the line that a holder must have:
@@ -123,7 +125,7 @@ impl Oracle {
         if let Some((epoch, reached)) = bound.filter(|_| !self.void) {
             let old = &answer.epoch;
             self.found(|| {
-                format!("zombie: {order} was answered for w = {w} in {old} although {epoch} had reached {reached} nodes")
+                format!("zombie: {order} was answered with {w} holders in {old} although {epoch} had reached {reached} nodes")
             });
         }
         let epoch = answer.epoch.clone();
@@ -171,7 +173,7 @@ impl Oracle {
             });
             if w + history.reached > n && !self.void {
                 wrong = Some(format!(
-                    "promise: {:?} {epoch} of node {opener} reached {} of {n} and lost {order}, answered for w = {w} in {}",
+                    "promise: {:?} {epoch} of node {opener} reached {} of {n} and lost {order}, answered with {w} holders in {}",
                     history.kind, history.reached, acked.epoch
                 ));
             } else if let Some(silent) = silent.filter(|_| history.kind == MarkKind::Promotion) {

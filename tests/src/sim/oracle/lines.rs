@@ -1,6 +1,6 @@
 //! What is appended and cut.
 
-use replog_shared::{Epoch, MarkKind, Order};
+use replog_shared::{Epoch, MarkKind, NodeName, Order};
 
 use super::{History, Oracle, Submitted};
 use crate::sim::{
@@ -15,6 +15,8 @@ pub(in crate::sim) enum Cut<'a> {
     Followed(Option<&'a Epoch>),
     /// The node is being promoted, and another log ranks higher.
     Outranked,
+    /// The log has nothing in it and gives way to another one.
+    GaveWay,
     /// The log is emptied on purpose.
     Cleaned,
     /// A restarted master replaces its last mark, which no entry followed.
@@ -46,6 +48,9 @@ impl Oracle {
     ) {
         if !stored {
             return self.found(|| format!("a run at {from} did not continue the log of node {node}"));
+        }
+        if self.nodes[node].owes_a_cut {
+            self.found(|| format!("whole: node {node} counts as whole no more, and gave nothing up"));
         }
         match self.nodes[node].mirror.reread(from, store) {
             Err(what) => return self.found(|| format!("node {node}: {what}")),
@@ -136,6 +141,7 @@ impl Oracle {
             log_id: this.log_id,
             kind,
             reached: if kind == MarkKind::Promotion { reached.len() } else { all },
+            promisers: self.promisers(node, &reached),
             forgotten_by: 0,
         };
         for line in &this.mirror.lines[..=index] {
@@ -147,8 +153,31 @@ impl Oracle {
                 }
             }
         }
+        self.check_one_promise_a_reign(&epoch, &history);
         self.check_kept(node, &epoch, &history, &reached);
         self.histories.insert(epoch, history);
+    }
+
+    /// The nodes that promised an epoch which this one opens, one bit each.
+    fn promisers(&self, opener: usize, reached: &[NodeName]) -> u8 {
+        let promised = |node: &usize| *node == opener || reached.contains(&self.names[*node]);
+        (0..self.nodes.len()).filter(promised).map(|node| 1 << node).sum()
+    }
+
+    /// Two promotions whose promisers overlap never open one reign.
+    fn check_one_promise_a_reign(&mut self, epoch: &Epoch, history: &History) {
+        if history.kind != MarkKind::Promotion || self.void {
+            return;
+        }
+        let other = self.histories.iter().find(|(other, theirs)| {
+            theirs.kind == MarkKind::Promotion
+                && (other.reign, theirs.log_id) == (epoch.reign, history.log_id)
+                && theirs.promisers & history.promisers & !self.forgetful != 0
+        });
+        if let Some((other, _)) = other {
+            let other = other.clone();
+            self.found(|| format!("one reign: {other} and {epoch} were opened over a promise of one node"));
+        }
     }
 
     /// A node shows the entries before `length`: of a batch all or nothing.
@@ -187,6 +216,7 @@ impl Oracle {
             return self.found(|| format!("node {node}: {what}"));
         }
         let kept = self.nodes[node].mirror.lines.len();
+        self.nodes[node].owes_a_cut &= kept == before.lines.len();
         self.nodes[node].durable = self.nodes[node].durable.min(kept);
         self.on_durable(node, store.held());
         let gone = |acked: &super::Acked| acked.index >= kept && before.has(acked.index, acked.digest);
@@ -196,6 +226,10 @@ impl Oracle {
             }
             // Whether what is given up here may be lost is judged when the epoch opens.
             Cut::Outranked | Cut::Abandoned | Cut::Folded => {}
+            Cut::GaveWay if before.holds_only_starts(0) => {}
+            Cut::GaveWay => {
+                self.found(|| format!("monotone: node {node} gave up a log that holds something"));
+            }
             Cut::Followed(_) => {
                 let of_log = self.nodes[node].log_id;
                 let fence = self.nodes[node].promised.as_ref();

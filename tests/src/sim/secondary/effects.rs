@@ -5,7 +5,7 @@ use replog_host::bus::Outgoing;
 use replog_secondary::core::{Effect, Notice, ReadAnswer};
 use replog_shared::{
     Lines, MarkKind, Place,
-    store::{self, LogView, Reader, Store},
+    store::{self, LogView, Span, Store},
     wire,
 };
 
@@ -90,11 +90,14 @@ impl Secondary {
         if let Err(error) = self.disk.store.truncate(place, store::Cut::Quarantine) {
             return hub.oracle.found(|| format!("n{index}: {error}"));
         }
-        hub.oracle.on_truncate(index, &self.disk.store, Cut::Followed(self.status().fence.as_ref()));
+        let fence = self.status().fence;
+        let gave_way = std::mem::take(&mut self.gives_way);
+        let cut = if gave_way { Cut::GaveWay } else { Cut::Followed(fence.as_ref()) };
+        hub.oracle.on_truncate(index, &self.disk.store, cut);
         hub.may_crash();
     }
 
-    fn on_notice(&self, notice: &Notice, hub: &mut Hub) {
+    fn on_notice(&mut self, notice: &Notice, hub: &mut Hub) {
         let index = self.index;
         hub.story.tell(|| format!("n{index} notes {notice:?}"));
         match notice {
@@ -106,6 +109,10 @@ impl Secondary {
                 hub.oracle.found(|| format!("n{index}: {notice:?}, and no disk was touched"));
             }
             Notice::Diverged { .. } => hub.coverage.hit(Path::Diverged),
+            Notice::GivesWay { .. } => {
+                hub.coverage.hit(Path::GaveWay);
+                self.gives_way = true;
+            }
             Notice::Whole => hub.coverage.hit(Path::Whole),
             _ => {}
         }
@@ -130,22 +137,13 @@ impl Secondary {
 
     fn answer_read(&self, read: ReadAnswer, hub: &mut Hub) {
         let ReadAnswer { reply, sender, request, epoch, from } = read;
-        let length = self.disk.store.durable().length;
-        let page = match self.disk.store.reader().read(from, length, self.page_bytes) {
-            Ok(page) => page,
+        let (store, durable) = (&self.disk.store, self.disk.store.durable());
+        let span = Span::fitting(store, from, durable, self.page_bytes);
+        let (span, page) = match store.part(span) {
+            Ok(part) => part,
             Err(error) => return hub.oracle.found(|| error.to_string()),
         };
-        let (count, digest) = (page.to.since(from), page.digest);
-        let header = wire::EntriesHeader {
-            sender,
-            epoch,
-            from,
-            count,
-            length,
-            digest,
-            request: Some(request),
-            traces: Vec::new(),
-        };
+        let header = wire::EntriesHeader::of(sender, epoch, span, &page, durable.length, Some(request));
         hub.sent.push(answer(reply, wire::encode_entries(&header, &page.bytes)));
     }
 }

@@ -90,6 +90,7 @@ impl World {
     fn flip(&mut self, node: usize) {
         let Some(secondary) = self.slots[node].secondary_mut() else { return };
         if secondary.disk_mut().store.flip(&mut self.random) {
+            self.spoiled = true;
             self.hub.oracle.on_flipped(node, &secondary.disk().store);
         }
     }
@@ -107,6 +108,7 @@ impl World {
             return;
         }
         self.exchange(a, b);
+        self.spoiled = true;
         self.swapped = Some((a, b));
     }
 

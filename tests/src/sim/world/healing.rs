@@ -1,12 +1,12 @@
 //! What is checked, and what people do, once the faults are over.
 
 use replog_master::core::{StartTerms, events::NotLeading};
-use replog_shared::wire::SecondaryState;
+use replog_shared::{limits::OUTLINE_MARKS, wire::SecondaryState};
 
 use super::World;
 use crate::sim::{
     LIVENESS,
-    node::{Fate, Role},
+    node::{Fate, Role, Slot},
     queue::Event,
 };
 
@@ -23,14 +23,19 @@ pub(super) struct Healing {
     since: u64,
     /// Looks at the same trouble.
     trouble: u32,
+    /// Times a promotion that did not come to its end was run again.
+    run_again: u32,
     /// Times an operator helped somebody to lead.
     helped: u32,
 }
 
+/// Times that a promotion is run again before it counts as one that cannot succeed.
+const RUNS: u32 = 3;
+
 impl World {
     pub(super) fn heal(&mut self) {
         self.hub.story.tell(|| "all faults are over".to_owned());
-        self.healing = Some(Healing { since: self.now, trouble: 0, helped: 0 });
+        self.healing = Some(Healing { since: self.now, trouble: 0, run_again: 0, helped: 0 });
         self.hub.crash_rate = 0.0;
         self.network.heal();
         self.swap_back();
@@ -121,10 +126,61 @@ impl World {
             return;
         }
         healing.trouble = 0;
-        match leader {
-            None => self.help_to_lead(),
-            Some(_) => self.wipe(&stray),
+        let again = healing.run_again < RUNS;
+        match (leader, self.needs_nobody()) {
+            (None, true) if again => self.run_again(),
+            (None, false) => self.help_to_lead(),
+            (Some(_), false) => self.wipe(&stray),
+            (_, true) => self.find_helpless(&stray),
         }
+    }
+
+    /// Whether all goes on without an operator's help, but for a promotion that is run again: no disk was touched,
+    /// no second log was begun beside the first, outlines tell enough, and a majority of the nodes is whole.
+    fn needs_nobody(&self) -> bool {
+        let log_id = self.slots[self.best()].disk().identity.log_id;
+        let whole = |slot: &&Slot| {
+            let identity = &slot.disk().identity;
+            slot.process.is_some() && identity.whole && identity.log_id == log_id
+        };
+        let whole = self.slots.iter().filter(whole).count();
+        let other_log = |slot: &Slot| slot.disk().identity.log_id.is_some_and(|other| Some(other) != log_id);
+        let judged = self.plan.outline_marks == OUTLINE_MARKS && !self.slots.iter().any(other_log);
+        judged
+            && !self.spoiled
+            && !self.hub.oracle.may_diverge()
+            && log_id.is_some()
+            && 2 * whole > self.slots.len()
+    }
+
+    fn find_helpless(&mut self, stray: &[usize]) {
+        let states: Vec<String> = (0..self.slots.len()).map(|node| self.describe(node)).collect();
+        self.hub.oracle.found(|| {
+            format!(
+                "no operator: a majority is whole and no disk was touched, and {states:?}, stray {stray:?}"
+            )
+        });
+    }
+
+    /// The node of the highest rank.
+    fn best(&self) -> usize {
+        let by_rank = |a: &usize, b: &usize| self.hub.oracle.rank(*a).cmp(&self.hub.oracle.rank(*b));
+        (0..self.slots.len()).max_by(by_rank).unwrap_or_default()
+    }
+
+    /// Nobody leads, since a promotion did not come to its end: it is run again, over a majority.
+    fn run_again(&mut self) {
+        let Some(healing) = &mut self.healing else { return };
+        healing.run_again += 1;
+        let best = self.best();
+        self.hub.story.tell(|| format!("the promotion is run again, of n{best}"));
+        for node in (0..self.slots.len()).filter(|node| *node != best) {
+            if self.slots[node].role.is_master() {
+                self.restart_as(node, Role::Secondary);
+            }
+        }
+        let majority = self.slots.len() / 2 + 1;
+        self.restart_as(best, Role::promoted(Some(majority), false));
     }
 
     /// Secondaries whose log cannot be reconciled with the master's.
@@ -152,9 +208,7 @@ impl World {
         let Some(healing) = &mut self.healing else { return };
         healing.helped += 1;
         let helped = healing.helped;
-        let best =
-            (0..self.slots.len()).max_by(|a, b| self.hub.oracle.rank(*a).cmp(&self.hub.oracle.rank(*b)));
-        let Some(best) = best else { return };
+        let best = self.best();
         let log_id = self.slots[best].disk().identity.log_id;
         let blank = log_id.is_none() || self.slots[best].disk().store.lines().is_empty();
         self.hub.story.tell(|| format!("an operator has n{best} lead"));

@@ -165,6 +165,7 @@ impl World {
 
     /// Another directory in a node's place; none: an empty one.
     fn replaced(&mut self, node: usize, by: Option<Disk>) -> Disk {
+        self.spoiled = true;
         let mut disk = by.unwrap_or_else(|| Disk::new(self.names[node].clone(), self.plan.level_of(node)));
         disk.forgets_fence = self.hub.is(Mutant::FenceNotSaved);
         self.hub.oracle.on_replaced(node, &disk.identity, &disk.store);
