@@ -72,7 +72,7 @@ async fn a_secondary_whose_sync_fails_acks_nothing_and_blocks_only_what_needs_it
 }
 
 /// The next thing that each thread opens finds no descriptor, and no other.
-const NO_DESCRIPTOR: Fault = Fault { calls: "openat", error: "EMFILE", nth: 1 };
+const NO_DESCRIPTOR: Fault = Fault { calls: "openat", fate: Fate::Error("EMFILE"), nth: 1 };
 
 #[tokio::test]
 async fn a_shortage_of_descriptors_is_waited_out_and_is_no_fault_of_the_disk() {
