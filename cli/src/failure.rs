@@ -97,6 +97,10 @@ impl Failure {
                 Self::Refused { status, problem }
             }
             (None, _) if status.is_client_error() => Self::Refused { status, problem },
+            // The node cannot tell what became of an earlier request with this id, but this one did nothing.
+            (Some(Applied::Unknown), _) if problem.code.is_some_and(Code::stored_nothing) => {
+                Self::Refused { status, problem }
+            }
             (Some(Applied::Unknown) | None, _) => Self::Unknown(format!("{status}: {problem}")),
         }
     }
@@ -117,6 +121,7 @@ impl Failure {
             Self::Refused { status, problem } => {
                 match problem.line.filter(|line| *line > 0).and_then(number_of) {
                     Some(number) => {
+                        let problem = problem.without_line();
                         Self::Usage(format!("line {number} of the input is refused with {status}: {problem}"))
                     }
                     None => Self::Refused { status, problem },
@@ -191,6 +196,14 @@ impl Problem {
         })
     }
 
+    /// Without the number of the line at the beginning, which is one of the request and not of the file.
+    fn without_line(self) -> Self {
+        let prefix = self.line.map(|line| format!("Line {line}: ")).unwrap_or_default();
+        let detail =
+            self.detail.map(|detail| detail.strip_prefix(&prefix).map(str::to_owned).unwrap_or(detail));
+        Self { detail, ..self }
+    }
+
     /// Adds where the entry with this `id` is.
     pub(crate) fn with_place(self, id: &str) -> Self {
         let place = self.order.map(|order| format!(" at order {order}")).unwrap_or_default();
@@ -230,6 +243,7 @@ mod tests {
         for known in Code::ALL {
             let status = StatusCode::from_u16(known.status()).unwrap();
             for (applied, exit_code) in [("false", 1), ("true", 3), ("\"unknown\"", 5)] {
+                let exit_code = if exit_code == 5 && known.stored_nothing() { 1 } else { exit_code };
                 let body = format!(r#"{{"code": "{known}", "applied": {applied}}}"#);
                 let failure = Failure::of_append(status, body.as_bytes());
                 assert_eq!(failure.exit_code(), exit_code, "{body}");

@@ -6,6 +6,7 @@ use clap::Args;
 use http::{HeaderMap, Response};
 use http_body_util::BodyExt as _;
 use hyper::body::Incoming;
+use replog_shared::{EpochNumber, NodeName};
 
 use crate::{
     Target,
@@ -42,6 +43,13 @@ pub(crate) struct Read {
     /// First wait until the node shows this order: to read your own write on a secondary.
     #[arg(long, value_name = "ORDER")]
     min_order: Option<u64>,
+    /// The epoch in which that order was told: refused once the log went on without it, where another message has
+    /// the order.
+    #[arg(long, value_name = "EPOCH", requires = "min_order")]
+    epoch: Option<EpochNumber>,
+    /// The node that opened that epoch, as the answer names it beside the epoch.
+    #[arg(long, value_name = "NODE", requires = "epoch")]
+    epoch_owner: Option<NodeName>,
     /// How long to wait for --min-order before giving up with exit code 3.
     #[arg(long, value_name = "MS", requires = "min_order")]
     timeout_ms: Option<u64>,
@@ -50,7 +58,17 @@ pub(crate) struct Read {
 impl Read {
     /// All from the order `from` on.
     pub(crate) fn from(target: Target, from: u64, full: bool, raw: bool) -> Read {
-        Read { target, from, limit: None, full, raw, min_order: None, timeout_ms: None }
+        Read {
+            target,
+            from,
+            limit: None,
+            full,
+            raw,
+            min_order: None,
+            epoch: None,
+            epoch_owner: None,
+            timeout_ms: None,
+        }
     }
 
     /// Prints the messages.
@@ -79,7 +97,10 @@ impl Read {
 
     fn wait_path(&self, order: u64) -> String {
         let timeout = self.timeout_ms.map(|ms| format!("&timeout_ms={ms}")).unwrap_or_default();
-        format!("/full_messages?from={order}&limit=1&min_order={order}{timeout}")
+        let epoch = self.epoch.map(|epoch| format!("&epoch={epoch}")).unwrap_or_default();
+        let owner =
+            self.epoch_owner.as_ref().map(|owner| format!("&epoch_owner={owner}")).unwrap_or_default();
+        format!("/full_messages?from={order}&limit=1&min_order={order}{epoch}{owner}{timeout}")
     }
 
     /// A page may be shorter than what was asked for, because a node bounds it by bytes as well: only an

@@ -23,7 +23,7 @@ use replog_shared::{
     Durability, Epoch, Incarnation, Lines, Mark, MarkKind, Message, MessageId, Order, WallTime,
     entry::{self, EntryHead},
     lines::Tip,
-    store::{LogView, Store},
+    store::{IdSeed, LogView, Store},
 };
 
 /// How long each round takes.
@@ -36,7 +36,7 @@ const PREPARED_BYTES: usize = 256 * 1024 * 1024;
 const MESSAGE_BYTES: usize = 100;
 const OPTIONS: OpenOptions = OpenOptions {
     level: Durability::Disk,
-    with_ids: true,
+    ids: Some(IdSeed::from_random(1)),
     mode: OpenMode::Strict,
     closed_at: None,
     segments: SegmentSizes { first: 256 * 1024, largest: 64 * 1024 * 1024 },

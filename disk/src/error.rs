@@ -23,6 +23,12 @@ pub(crate) enum Failed {
 }
 
 impl Failed {
+    /// Whether the disk is full.
+    pub(crate) fn is_for_want_of_room(&self) -> bool {
+        use io::ErrorKind::{QuotaExceeded, StorageFull};
+        matches!(self, Failed::Io { error, .. } if matches!(error.kind(), StorageFull | QuotaExceeded))
+    }
+
     fn at(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Failed {
         move |error| Failed::Io { what, path: path.to_owned(), error }
     }

@@ -1,6 +1,6 @@
 //! The log on disk, and what a node must not forget.
 //!
-//! [`DataDir`] keeps a directory to one process, [`NodeFile`] is the node's own small file in it, and [`open`]
+//! [`DataDir`] keeps a directory to one process, [`NodeFile`] is the node's own small file in it, and [`open_node`]
 //! gives the log: a [`DiskStore`], which implements [`replog_shared::store::Store`]. The bytes are described in
 //! docs/FORMAT.md.
 //!
@@ -8,7 +8,7 @@
 //! | --- | --- |
 //! | `files` | the file system behind a trait: the real one, and a simulated one that crashes and lies |
 //! | `format` | segment headers, frames, records; the only code that knows their bytes |
-//! | `open` | from bytes to a log: everything checked, a torn end cut, damage refused |
+//! | `open` | from bytes to a log: everything judged, claims lowered, a torn end cut, damage refused |
 //! | `log` | the open log: the store, its readers, the writer's and the syncer's threads, cuts |
 //! | `node_file` | `node.json` |
 
@@ -26,8 +26,8 @@ pub use error::{Damage, OpenError};
 pub use log::{DiskReader, DiskStore};
 pub use node_file::{NodeFacts, NodeFile, NodeFileError, recorded_end};
 pub use open::{
-    CheckReport, CutAtDamage, DataDir, DataDirError, LogEnd, OpenMode, OpenOptions, OpenReport, SegmentSizes,
-    TornTail, check, open,
+    CheckReport, CutAtDamage, DataDir, DataDirError, Judged, LogEnd, OpenMode, OpenNodeError, OpenOptions,
+    OpenReport, OpenedNode, SegmentSizes, TornTail, check, judge, open, open_node,
 };
 
 #[cfg(test)]

@@ -14,8 +14,6 @@ use crate::{
     open::{DataDir, LogEnd},
 };
 
-/// The version of the file. A program refuses files above its own.
-const FORMAT: u32 = 3;
 /// Where the operating system tells which boot this is.
 const BOOT_ID: &str = "/proc/sys/kernel/random/boot_id";
 
@@ -39,7 +37,7 @@ pub struct NodeFacts {
     pub cleaning: Option<Epoch>,
     /// The level at which the log was last written.
     pub durability: Durability,
-    /// The boot in which the directory was last in use; empty if the system does not tell.
+    /// The boot in which the log was last written below level `disk`; empty if the system does not tell.
     pub boot_id: String,
     /// Whether it was closed since.
     pub clean_stop: bool,
@@ -47,6 +45,11 @@ pub struct NodeFacts {
     /// version 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log_end: Option<LogEnd>,
+}
+
+impl NodeFacts {
+    /// The version of the file that this program writes. It refuses files above.
+    pub const FORMAT: u32 = 3;
 }
 
 /// Why `node.json` cannot be used.
@@ -63,7 +66,7 @@ pub enum NodeFileError {
         expected: NodeName,
     },
     /// A newer program wrote it.
-    #[error("{} has format version {found}, and this program knows versions up to {FORMAT}", path.display())]
+    #[error("{} has format version {found}, and this program knows versions up to {}", path.display(), NodeFacts::FORMAT)]
     NewerVersion {
         /// The file.
         path: PathBuf,
@@ -89,18 +92,21 @@ impl From<Failed> for NodeFileError {
     }
 }
 
-/// `node.json` of an open data directory. What it holds is always what is on the disk, at every durability
-/// level.
+/// `node.json` of an open data directory. From [`NodeFile::begin_run`] on, what it holds is what is on the disk, at every
+/// durability level.
 #[derive(Debug)]
 pub struct NodeFile {
     dir: DataDir,
     facts: NodeFacts,
     tail_may_be_missing: bool,
+    /// The level and the boot of the run that begins.
+    level: Durability,
+    boot_id: String,
 }
 
 impl NodeFile {
-    /// Opens the node's file, or begins it: blank, without a log, not whole. It is marked as in use, so that
-    /// the next start knows if this one did not end well.
+    /// Reads the node's file; where there is none, the node is blank: without a log, not whole. Nothing is changed
+    /// before [`NodeFile::begin_run`].
     ///
     /// # Errors
     /// It is another node's, damaged, or of a newer format; or the file system refused.
@@ -119,7 +125,7 @@ impl NodeFile {
         boot_id: String,
     ) -> Result<NodeFile, NodeFileError> {
         let blank = NodeFacts {
-            format: FORMAT,
+            format: NodeFacts::FORMAT,
             node: node.clone(),
             log_id: None,
             fence: None,
@@ -137,15 +143,56 @@ impl NodeFile {
         }
         let survived = facts.clean_stop || (facts.boot_id == boot_id && !boot_id.is_empty());
         let tail_may_be_missing = facts.durability < Durability::Disk && !survived;
-        let mut file = NodeFile { dir: dir.clone(), facts, tail_may_be_missing };
-        file.update(|facts| {
-            facts.format = FORMAT;
-            facts.whole &= !tail_may_be_missing;
-            facts.durability = level;
-            facts.boot_id = boot_id;
+        Ok(NodeFile { dir: dir.clone(), facts, tail_may_be_missing, level, boot_id })
+    }
+
+    /// Lowers what the file claims of the log, durably, before anything is done to that: it is in use, so that the
+    /// next start knows if this run did not end well; where it ended tells nothing any more; and it is not whole if it
+    /// `loses` what had been on the disk, or may have. Where it loses something, it is still told where it ended: a start
+    /// that dies within the repair is followed by one that knows what is missing.
+    ///
+    /// # Errors
+    /// As [`NodeFile::update`].
+    pub fn begin_run(&mut self, loses: bool) -> Result<(), NodeFileError> {
+        let (level, boot_id) = (self.level, self.boot_id.clone());
+        let lost = loses || self.tail_may_be_missing;
+        self.update(|facts| {
+            facts.format = NodeFacts::FORMAT;
+            facts.whole &= !lost;
+            // A log that was not closed is as durable as its last run left it until it is open.
+            let claimed = if facts.clean_stop { level } else { facts.durability.min(level) };
+            // Of a log at level disk it is not asked which boot it was.
+            if claimed < Durability::Disk {
+                facts.boot_id = boot_id;
+            }
+            facts.durability = claimed;
             facts.clean_stop = false;
-        })?;
-        Ok(file)
+            if !loses {
+                facts.log_end = None;
+            }
+        })
+    }
+
+    /// Notes that the log is open, and all that it holds is on the disk. To be called before anything is appended.
+    ///
+    /// # Errors
+    /// As [`NodeFile::update`].
+    pub fn on_log_open(&mut self) -> Result<(), NodeFileError> {
+        let level = self.level;
+        if self.facts.durability == level && self.facts.log_end.is_none() {
+            return Ok(());
+        }
+        self.update(|facts| (facts.durability, facts.log_end) = (level, None))
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> PathBuf {
+        path_in(&self.dir)
+    }
+
+    /// The directory that it is in.
+    pub const fn dir(&self) -> &DataDir {
+        &self.dir
     }
 
     /// What the node knows.
@@ -159,7 +206,8 @@ impl NodeFile {
         self.tail_may_be_missing
     }
 
-    /// Changes the facts, durably when it returns.
+    /// Changes the facts, durably when it returns. Where nothing changes they are written all the same: what a process
+    /// that died had put there may not be on the disk.
     ///
     /// # Errors
     /// The file system refused: the facts here are unchanged, those on the disk are the old ones or the new
@@ -167,24 +215,14 @@ impl NodeFile {
     pub fn update(&mut self, change: impl FnOnce(&mut NodeFacts)) -> Result<(), NodeFileError> {
         let mut facts = self.facts.clone();
         change(&mut facts);
-        write(&self.dir, &facts)?;
+        match write(&self.dir, &facts) {
+            Err(failed) if failed.is_for_want_of_room() && read(&self.dir)?.as_ref() == Some(&facts) => {
+                write_again(&self.dir)?;
+            }
+            written => written?,
+        }
         self.facts = facts;
         Ok(())
-    }
-
-    /// Notes that the log is open for writing: where it ended before tells nothing any more. To be called
-    /// before anything is appended. A log that was `cut_at_damage` is not whole.
-    ///
-    /// # Errors
-    /// As [`NodeFile::update`].
-    pub fn on_log_open(&mut self, cut_at_damage: bool) -> Result<(), NodeFileError> {
-        if self.facts.log_end.is_none() && !cut_at_damage {
-            return Ok(());
-        }
-        self.update(|facts| {
-            facts.log_end = None;
-            facts.whole &= !cut_at_damage;
-        })
     }
 
     /// Notes that the node stopped well, with a log that ends at `end`: to be called behind
@@ -242,7 +280,7 @@ fn read(dir: &DataDir) -> Result<Option<NodeFacts>, NodeFileError> {
     let damaged =
         |error: &dyn fmt::Display| NodeFileError::Damaged { path: path.clone(), reason: error.to_string() };
     let found = serde_json::from_slice::<Version>(&bytes).map_err(|error| damaged(&error))?.format;
-    if found > FORMAT {
+    if found > NodeFacts::FORMAT {
         return Err(NodeFileError::NewerVersion { path, found });
     }
     let stored: Stored = serde_json::from_slice(&bytes).map_err(|error| damaged(&error))?;
@@ -263,12 +301,31 @@ fn content(dir: &DataDir, path: &Path) -> io::Result<Vec<u8>> {
 /// Whole file, synced, then its name, synced: a crash leaves the old facts or the new ones.
 fn write(dir: &DataDir, facts: &NodeFacts) -> Result<(), Failed> {
     let (path, temporary) = (path_in(dir), dir.root.join("node.json.tmp"));
+    let written = write_whole(dir, facts, &temporary);
+    if written.is_err() {
+        // It is removed at the next start if not now.
+        let _ = dir.files.remove(&temporary);
+    }
+    written?;
+    dir.files.rename(&temporary, &path).map_err(Failed::creating(&path))?;
+    dir.files.sync_dir(&dir.root).map_err(Failed::syncing(&dir.root))
+}
+
+fn write_whole(dir: &DataDir, facts: &NodeFacts, temporary: &Path) -> Result<(), Failed> {
     let mut bytes = serde_json::to_vec_pretty(&Stored::of(facts)).unwrap_or_default();
     bytes.push(b'\n');
-    let file = dir.files.create(&temporary).map_err(Failed::creating(&temporary))?;
-    write_full(&*file, &bytes, 0).map_err(Failed::writing(&temporary))?;
-    file.sync().map_err(Failed::syncing(&temporary))?;
-    dir.files.rename(&temporary, &path).map_err(Failed::creating(&path))?;
+    let file = dir.files.create(temporary).map_err(Failed::creating(temporary))?;
+    write_full(&*file, &bytes, 0).map_err(Failed::writing(temporary))?;
+    file.sync().map_err(Failed::syncing(temporary))
+}
+
+/// Writes the same content in its place: it needs no room on a disk that is full.
+fn write_again(dir: &DataDir) -> Result<(), Failed> {
+    let path = path_in(dir);
+    let bytes = content(dir, &path).map_err(Failed::reading(&path))?;
+    let file = dir.files.open(&path).map_err(Failed::reading(&path))?;
+    write_full(&*file, &bytes, 0).map_err(Failed::writing(&path))?;
+    file.sync().map_err(Failed::syncing(&path))?;
     dir.files.sync_dir(&dir.root).map_err(Failed::syncing(&dir.root))
 }
 

@@ -10,6 +10,7 @@ use tokio::sync::{Notify, watch};
 use tracing::{error, warn};
 
 use crate::{
+    history::History,
     pages::Shown,
     reads::Reads,
     storage::{Keeper, Storage},
@@ -134,14 +135,18 @@ impl<S: Store> Held<S> {
     /// Shows readers what is durable, as of this log and epoch; of a batch all or nothing.
     pub fn show(&self, log_id: Option<LogId>, epoch: Option<&Epoch>) {
         let length = self.store.visible_through();
+        let marks = self.store.marks();
+        let marks = &marks[..marks.len().min(self.store.durable().marks as usize)];
         let number = epoch.map(Epoch::number);
         let owner = epoch.map(|epoch| &epoch.owner);
         self.shown.send_if_modified(|shown| {
             let known = (shown.length, shown.log_id, shown.epoch, shown.epoch_owner.as_ref());
-            let changed = known != (length, log_id, number, owner);
+            let same_history = shown.history.is_of(marks);
+            let changed = known != (length, log_id, number, owner) || !same_history;
             if changed {
+                let history = if same_history { shown.history.clone() } else { History::of(marks) };
                 let epoch_owner = owner.cloned();
-                *shown = Shown { length, log_id, epoch: number, epoch_owner, cuts: shown.cuts };
+                *shown = Shown { length, log_id, epoch: number, epoch_owner, history, cuts: shown.cuts };
             }
             changed
         });

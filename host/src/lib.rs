@@ -8,6 +8,7 @@ pub mod console;
 pub mod descriptors;
 pub mod edge;
 pub mod held;
+pub mod history;
 mod limits;
 pub mod metrics;
 pub mod openapi;

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use futures_util::stream;
 use http::{HeaderMap, HeaderValue, header};
 use replog_shared::{
-    Code, LogId, Mark, Order,
+    Code, EpochNumber, LogId, Mark, NodeName, Order,
     entry::EntryLine,
     limits::READ_PAGE_BYTES,
     store::{Page, ReadError, Reader},
@@ -17,11 +17,12 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     edge::{
-        Problem, accept,
+        Problem, Waits, accept,
         compression::compressed,
-        query::{Params, QueryParams},
+        query::{self, Params, QueryParams},
         stream::{json_array, plain},
     },
+    history::{History, Seen, Standing},
     reads::Reads,
 };
 
@@ -70,7 +71,7 @@ impl Layout {
 }
 
 /// Which part of the log is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PageQuery {
     /// The first order; 0 if not given.
     pub from: Order,
@@ -78,18 +79,50 @@ pub struct PageQuery {
     pub limit: Option<u64>,
     /// Wait until the node shows this order.
     pub min_order: Option<Order>,
+    /// With `min_order`: the order was seen in this epoch, by the client that asks or by one that told it.
+    pub seen_in: Option<SeenIn>,
     /// How long to wait for it, in milliseconds; none: for ever.
     pub timeout_ms: Option<u64>,
 }
 
+/// An epoch as a client was told it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SeenIn {
+    /// Its number.
+    pub epoch: EpochNumber,
+    /// The node that opened it; none: any.
+    pub owner: Option<NodeName>,
+}
+
 impl QueryParams for PageQuery {
     fn read(params: &mut Params<'_>) -> Result<Self, Problem> {
-        Ok(PageQuery {
-            from: Order::new(params.number("from", 0..=u64::MAX)?.unwrap_or(0)),
-            limit: params.number("limit", 1..=u64::MAX)?,
-            min_order: params.number("min_order", 0..=u64::MAX)?.map(Order::new),
-            timeout_ms: params.number("timeout_ms", 0..=u64::MAX)?,
-        })
+        let from = Order::new(params.number("from", 0..=u64::MAX)?.unwrap_or(0));
+        let limit = params.number("limit", 1..=u64::MAX)?;
+        let min_order = params.number("min_order", 0..=u64::MAX)?.map(Order::new);
+        let seen_in = SeenIn::read(params)?;
+        if seen_in.is_some() && min_order.is_none() {
+            return Err(query::only_with("epoch", "min_order"));
+        }
+        let timeout_ms = params.number("timeout_ms", 0..=u64::MAX)?;
+        Ok(PageQuery { from, limit, min_order, seen_in, timeout_ms })
+    }
+}
+
+impl SeenIn {
+    fn read(params: &mut Params<'_>) -> Result<Option<SeenIn>, Problem> {
+        let (epoch, owner) = (params.text("epoch"), params.text("epoch_owner"));
+        let owner = match owner {
+            None => None,
+            Some(_) if epoch.is_none() => return Err(query::only_with("epoch_owner", "epoch")),
+            Some(text) => {
+                let allowed = "the name of a node, as `epoch_owner` of an answer has it";
+                Some(text.parse().map_err(|_| query::not_allowed("epoch_owner", &text, allowed))?)
+            }
+        };
+        let Some(text) = epoch else { return Ok(None) };
+        let allowed = "an epoch as an answer has it, such as 2.5";
+        let epoch = text.parse().map_err(|_| query::not_allowed("epoch", &text, allowed))?;
+        Ok(Some(SeenIn { epoch, owner }))
     }
 }
 
@@ -108,9 +141,11 @@ pub struct Shown {
     /// The log; none before there is one.
     pub log_id: Option<LogId>,
     /// The epoch of the last mark; none before there is one.
-    pub epoch: Option<replog_shared::EpochNumber>,
+    pub epoch: Option<EpochNumber>,
     /// The node that opened that epoch. Two nodes can open one number, on two sides of a cut.
-    pub epoch_owner: Option<replog_shared::NodeName>,
+    pub epoch_owner: Option<NodeName>,
+    /// All epochs of it.
+    pub history: History,
     /// How often the log was cut or emptied. Told before it happens: an answer that began before must not go on.
     pub cuts: u64,
 }
@@ -131,23 +166,62 @@ pub fn with_epoch(mut response: Response, shown: &Shown) -> Response {
 /// Waits until the node shows the order that the client has seen elsewhere.
 ///
 /// # Errors
-/// 504 with where the node is, when the client's time is over; 503 when the node stops.
+/// 504 with where the node is, when the client's time is over; 503 when the node stops, or as many wait as may; 409 when
+/// what the client has seen is not in the log any more.
 pub async fn wait_for_order(
     mut shown: watch::Receiver<Shown>,
     query: &PageQuery,
+    waits: &Waits,
     stopping: &CancellationToken,
 ) -> Result<(), Problem> {
     let Some(wanted) = query.min_order else { return Ok(()) };
-    let time = query.timeout_ms.map_or(Duration::MAX, Duration::from_millis);
-    let waiting = timeout(time, shown.wait_for(|shown| shown.length > wanted));
-    match stopping.run_until_cancelled(waiting).await {
-        Some(Ok(Ok(_))) => return Ok(()),
-        None | Some(Ok(Err(_))) => return Err(Problem::stopping()),
-        Some(Err(_)) => {}
+    let seen = query.seen_in.as_ref().map(|seen| {
+        let SeenIn { epoch, owner } = seen.clone();
+        Seen { order: wanted, epoch, owner }
+    });
+    let decided = |shown: &Shown| shown.decides(wanted, seen.as_ref());
+    if !decided(&shown.borrow()) {
+        let _place = waits.take().ok_or_else(|| waits.refusal())?;
+        let time = query.timeout_ms.map_or(Duration::MAX, Duration::from_millis);
+        let waiting = timeout(time, shown.wait_for(decided));
+        let ended = stopping.run_until_cancelled(waiting).await;
+        match ended.map(|in_time| in_time.map(|shown| shown.map(drop))) {
+            Some(Ok(Ok(()))) => {}
+            None | Some(Ok(Err(_))) => return Err(Problem::stopping()),
+            Some(Err(_)) => return Err(not_shown_yet(wanted, &shown.borrow())),
+        }
     }
-    let length = shown.borrow().length;
+    let shown = shown.borrow();
+    match seen {
+        Some(seen) if shown.history.standing(&seen) == Standing::Gone => Err(other_history(&seen, &shown)),
+        _ => Ok(()),
+    }
+}
+
+impl Shown {
+    /// Whether a wait for this order is over: it is shown, or what was seen there never will be.
+    fn decides(&self, wanted: Order, seen: Option<&Seen>) -> bool {
+        match seen.map(|seen| self.history.standing(seen)) {
+            Some(Standing::Gone) => true,
+            Some(Standing::Behind) => false,
+            Some(Standing::Shared) | None => self.length > wanted,
+        }
+    }
+}
+
+fn not_shown_yet(wanted: Order, shown: &Shown) -> Problem {
+    let length = shown.length;
     let detail = format!("This node does not show order {wanted} yet: its length is {length}.");
-    Err(Problem::new(Code::NotShownYet, detail).with("length", length.get()))
+    Problem::new(Code::NotShownYet, detail).with("length", length.get())
+}
+
+fn other_history(seen: &Seen, shown: &Shown) -> Problem {
+    let Seen { order, epoch, .. } = seen;
+    let now = shown.epoch.map_or_else(String::new, |epoch| format!(", which is in epoch {epoch} now"));
+    let detail = format!(
+        "What was at order {order} in epoch {epoch} is not in this node's log any more{now}: another entry has that order, or will get it. A write that must not be lost is sent again with its id."
+    );
+    Problem::new(Code::OtherHistory, detail).with("length", shown.length.get())
 }
 
 /// Answers with the entries `from..to`, as `{"messages": […]}` or one a line, one page in memory at a time. When the log is

@@ -1,16 +1,20 @@
 //! What a node keeps from one start to the next: its log and its identity, on disk or in memory.
 
 use std::{
+    hash::{BuildHasher as _, RandomState},
     path::{Path, PathBuf},
     sync::Arc,
 };
 
-use anyhow::{Context as _, bail};
-use replog_disk::{DataDir, DiskStore, NodeFile, NodeFileError, OpenMode, OpenOptions, SegmentSizes};
+use anyhow::Context as _;
+use replog_disk::{
+    DataDir, DiskStore, NodeFacts, NodeFile, NodeFileError, OpenMode, OpenOptions, OpenedNode, SegmentSizes,
+    open_node,
+};
 use replog_shared::{
     Durability, Identity, NodeName,
     lines::Tip,
-    store::{LogView as _, MemoryStore},
+    store::{IdSeed, LogView as _, MemoryStore},
 };
 use tokio::sync::Notify;
 
@@ -81,7 +85,7 @@ impl Keeper {
 impl Storage<MemoryStore> {
     /// A blank node's, in memory. `with_ids`: entries can be found by their id, as a master needs it.
     pub fn in_memory(with_ids: bool) -> Storage<MemoryStore> {
-        let store = if with_ids { MemoryStore::with_ids() } else { MemoryStore::without_ids() };
+        let store = if with_ids { MemoryStore::with_ids(id_seed()) } else { MemoryStore::without_ids() };
         Storage { store, identity: Identity::default(), keeper: Keeper::Memory, news: Arc::default() }
     }
 }
@@ -106,7 +110,7 @@ impl Storage<DiskStore> {
     pub fn on_disk(dir: &Path, node: &NodeName, terms: DiskTerms) -> anyhow::Result<Storage<DiskStore>> {
         let at = || format!("the data directory {} cannot be used", dir.display());
         let data_dir = DataDir::open(dir).with_context(at)?;
-        let mut file = NodeFile::open(&data_dir, node, terms.durability).with_context(at)?;
+        let file = NodeFile::open(&data_dir, node, terms.durability).with_context(at)?;
         if file.tail_may_be_missing() {
             tracing::warn!(
                 "the machine went down while the log was written below level disk: its tail may be missing"
@@ -115,27 +119,26 @@ impl Storage<DiskStore> {
         let news = Arc::<Notify>::default();
         let wake = news.clone();
         let DiskTerms { durability: level, with_ids, mode } = terms;
-        let (closed_at, segments) = (file.facts().log_end, SegmentSizes::default());
-        let options = OpenOptions { level, with_ids, mode, closed_at, segments };
-        let (store, report) =
-            replog_disk::open(&data_dir, options, move || wake.notify_one()).with_context(at)?;
-        file.on_log_open(report.cut_at_damage.is_some()).with_context(at)?;
-        let identity = identity(&file, &store).with_context(at)?;
+        let segments = SegmentSizes::default();
+        let ids = with_ids.then(id_seed);
+        let options = OpenOptions { level, ids, mode, closed_at: None, segments };
+        let opened = open_node(file, options, move || wake.notify_one()).with_context(at)?;
+        let OpenedNode { file, store, .. } = opened;
+        let identity = identity(file.facts(), &store);
         Ok(Storage { store, identity, keeper: Keeper::Disk(Box::new(file)), news })
     }
 }
 
+/// What only this process knows. The standard library's hasher is seeded by the system.
+fn id_seed() -> IdSeed {
+    let half = || u128::from(RandomState::new().hash_one(0u8));
+    IdSeed::from_random(half() << 64 | half())
+}
+
 /// What the node had saved; never below what its own log shows.
-fn identity(file: &NodeFile, store: &DiskStore) -> anyhow::Result<Identity> {
-    let facts = file.facts();
-    let last = store.tip().epoch.clone();
-    if facts.log_id.is_none() && last.is_some() {
-        bail!(
-            "it has a log, and node.json does not say which: restore node.json, or move the directory away and let this node fetch everything anew"
-        );
-    }
-    let fence = facts.fence.clone().max(last);
-    Ok(Identity { log_id: facts.log_id, fence, whole: facts.whole, cleaning: facts.cleaning.clone() })
+fn identity(facts: &NodeFacts, store: &DiskStore) -> Identity {
+    let fence = facts.fence.clone().max(store.tip().epoch.clone());
+    Identity { log_id: facts.log_id, fence, whole: facts.whole, cleaning: facts.cleaning.clone() }
 }
 
 #[cfg(test)]

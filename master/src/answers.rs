@@ -6,8 +6,9 @@ use replog_host::edge::Problem;
 use replog_shared::{Applied, Code, EpochNumber, MessageId, NodeName, Order, json, store::ReadError};
 
 use crate::{
-    core::events::{Holders, Interruption, NotLeading, Refusal, WriteOutcome, Written},
+    core::events::{Holders, Interruption, NotLeading, Refusal, Shortage, WriteOutcome, Written},
     nodes::Nodes,
+    requests::Form,
 };
 
 /// When a refused client may come back.
@@ -20,14 +21,74 @@ pub(crate) struct Met {
     pub(crate) epoch: EpochNumber,
 }
 
-/// The write that w nodes hold, or the problem that tells what became of it.
-pub(crate) fn met(nodes: &Nodes, outcome: WriteOutcome) -> Result<Met, Problem> {
-    match outcome {
-        WriteOutcome::Met { written, holders, epoch } => Ok(Met { written, holders, epoch }),
-        WriteOutcome::Unconfirmed { written, holders } => Err(unconfirmed(nodes, &written, holders)),
-        WriteOutcome::Interrupted { written, by } => Err(interrupted(&written, &by)),
-        WriteOutcome::Refused(refusal) => Err(refused(refusal)),
+/// What a client has sent: an answer that may be followed by the same request again names its ids.
+pub(crate) struct About {
+    /// At least one; given by the client, or generated.
+    pub(crate) ids: Vec<MessageId>,
+    pub(crate) form: Form,
+    /// Whether the client gave any of them.
+    pub(crate) has_ids: bool,
+}
+
+impl About {
+    /// A request that has no message of its own: a clean, or the wait for an entry.
+    const NO_MESSAGE: About = About { ids: Vec::new(), form: Form::One, has_ids: false };
+
+    /// The refusal with the ids to retry with, if there may be a point in that.
+    ///
+    /// The bug this prevents: a client that leaves the id to the node, gets a time-out, and doubles its message by its
+    /// retry.
+    pub(crate) fn retried(&self, problem: Problem) -> Problem {
+        if !problem.is_retryable() && problem.has_applied() == Applied::No {
+            return problem;
+        }
+        match (&self.form, &self.ids[..]) {
+            (_, []) => problem,
+            (Form::One, [id, ..]) => problem.with("message_id", id.as_str()),
+            (Form::Array | Form::Lines(_), _) => {
+                let ids: Vec<&str> = self.ids.iter().map(MessageId::as_str).collect();
+                problem.with("message_ids", ids)
+            }
+        }
     }
+
+    /// What a refusal says that came before any id was looked up: nothing of this request is in the log, but an earlier
+    /// one with the same id may be.
+    fn not_looked_up(&self) -> Applied {
+        if self.has_ids { Applied::Unknown } else { Applied::No }
+    }
+
+    /// Adds where the entries are: the order to wait for, and of a batch where it begins and how long it is.
+    fn placed(&self, problem: Problem, written: &Written) -> Problem {
+        let problem = problem.with("order", written.last().get());
+        match self.form {
+            Form::One => problem,
+            Form::Array | Form::Lines(_) => {
+                problem.with("first_order", written.first.get()).with("count", written.count)
+            }
+        }
+    }
+
+    /// What is or was where, as the beginning of a sentence.
+    fn at(&self, written: &Written, verb: &str) -> String {
+        match self.form {
+            Form::One => format!("The entry {verb} at order {}", written.first),
+            Form::Array | Form::Lines(_) => {
+                format!("The batch {verb} from order {} to order {}", written.first, written.last())
+            }
+        }
+    }
+}
+
+/// The write that w nodes hold, or the problem that tells what became of it.
+pub(crate) fn met(nodes: &Nodes, about: &About, outcome: WriteOutcome) -> Result<Met, Problem> {
+    let problem = match outcome {
+        WriteOutcome::Met { written, holders, epoch } => return Ok(Met { written, holders, epoch }),
+        WriteOutcome::Unconfirmed { written, holders } => unconfirmed(nodes, about, &written, holders),
+        WriteOutcome::Interrupted { written, by } => interrupted(about, &written, &by),
+        WriteOutcome::Refused(refusal) => refused(about, refusal),
+    };
+    Err(about.retried(problem))
 }
 
 /// Appends `"nodes":["master",…]`: this node and the secondaries that hold it.
@@ -164,7 +225,9 @@ pub(crate) fn met_clean(nodes: &Nodes, outcome: WriteOutcome) -> Result<Met, Pro
         }
         WriteOutcome::Met { .. }
         | WriteOutcome::Refused(_)
-        | WriteOutcome::Interrupted { by: Interruption::Cleaned, .. } => return met(nodes, outcome),
+        | WriteOutcome::Interrupted { by: Interruption::Cleaned, .. } => {
+            return met(nodes, &About::NO_MESSAGE, outcome);
+        }
     };
     Err(Problem::new(code, detail).applied(Applied::Yes).not_retryable())
 }
@@ -176,7 +239,7 @@ pub(crate) fn met_wait(nodes: &Nodes, outcome: WriteOutcome) -> Result<Met, Prob
             let detail = format!("Which nodes hold it is not known here: {}.", words(&why));
             Err(not_leading(&why).detail(detail))
         }
-        outcome => met(nodes, outcome),
+        outcome => met(nodes, &About::NO_MESSAGE, outcome),
     }
 }
 
@@ -187,89 +250,114 @@ fn holder_names(nodes: &Nodes, holders: Holders) -> Vec<&str> {
     std::iter::once(&nodes.name).chain(holding).map(NodeName::as_str).collect()
 }
 
-fn unconfirmed(nodes: &Nodes, written: &Written, holders: Holders) -> Problem {
-    let (order, w) = (written.first, written.w);
+fn unconfirmed(nodes: &Nodes, about: &About, written: &Written, holders: Holders) -> Problem {
+    let (place, last, w) = (about.at(written, "is in the log"), written.last(), written.w);
     let detail = format!(
-        "The entry is in the log at order {order}, but {w} nodes did not hold it in time. It keeps replicating; GET /messages/{order}?w={w} waits for it."
+        "{place}, but {w} nodes did not hold it in time. It keeps replicating; GET /messages/{last}?w={w} waits for it."
     );
-    Problem::new(Code::Unconfirmed, detail)
-        .applied(Applied::Yes)
-        .with("order", order.get())
-        .with("w", w.get())
-        .with("nodes", holder_names(nodes, holders))
+    let problem = Problem::new(Code::Unconfirmed, detail).applied(Applied::Yes);
+    about.placed(problem, written).with("w", w.get()).with("nodes", holder_names(nodes, holders))
 }
 
-fn interrupted(written: &Written, by: &Interruption) -> Problem {
-    let order = written.first;
+fn interrupted(about: &About, written: &Written, by: &Interruption) -> Problem {
     let problem = match by {
         Interruption::Stopping => {
             let detail = format!(
-                "The node is stopping. The entry is in the log at order {order} and goes on replicating when the node is back with its log."
+                "The node is stopping. {} and goes on replicating when the node is back with its log.",
+                about.at(written, "is in the log")
             );
             Problem::new(Code::Stopping, detail).applied(Applied::Yes)
         }
         Interruption::NotLeading(why) => {
             let detail = format!(
-                "The entry was at order {order}, but {}; whether it survives is not known here.",
+                "{}, but {}; whether it survives is not known here. Send it again with the same id to the node that leads.",
+                about.at(written, "was"),
                 words(why)
             );
             Problem::new(why.code(), detail).applied(Applied::Unknown)
         }
         Interruption::Cleaned => {
             let detail = "The log was emptied while this write waited for its nodes.";
-            return Problem::new(Code::Cleaned, detail).applied(Applied::Unknown).with("order", order.get());
+            return about.placed(Problem::new(Code::Cleaned, detail).applied(Applied::Unknown), written);
         }
     };
-    problem.retry_after(RETRY_AFTER).with("order", order.get())
+    about.placed(problem.retry_after(RETRY_AFTER), written)
 }
 
-fn refused(refusal: Refusal) -> Problem {
+fn refused(about: &About, refusal: Refusal) -> Problem {
     match refusal {
-        Refusal::Conflict { id, order } => conflict(
-            &id,
-            order,
-            format!(
-                "The id {:?} belongs to another message, at order {order}. Use a new id for a new message.",
-                id.as_str()
-            ),
-        ),
-        Refusal::PartlyKnown { id, order } => conflict(
-            &id,
-            order,
-            format!(
+        Refusal::Conflict { nth, id, order, same_value } => {
+            let id_text = id.as_str();
+            let detail = if same_value {
+                format!(
+                    "The id {id_text:?} holds the same value in other words, at order {order}: it differs in the order of members, the spelling of a number, or escapes. The value is in the log, and there is nothing left to append; GET /messages/{order} shows it."
+                )
+            } else {
+                format!(
+                    "The id {id_text:?} belongs to another message, at order {order}. Use a new id for a new message."
+                )
+            };
+            let problem = conflict(about, nth, &id, order, detail);
+            if same_value { problem.with("same_value", true) } else { problem }
+        }
+        Refusal::PartlyKnown { nth, id, order } => {
+            let detail = format!(
                 "The id {:?} is in the log already, at order {order}, but not as part of this very batch.",
                 id.as_str()
-            ),
-        ),
+            );
+            conflict(about, nth, &id, order, detail)
+        }
         Refusal::UnexpectedOrder { length } => {
             let detail = format!("The next order is {length}, not the expected one.");
             Problem::new(Code::UnexpectedOrder, detail).with("length", length.get())
         }
-        Refusal::TooLarge { limit } => too_large(limit),
+        Refusal::TooLarge { nth, id, limit } => {
+            about.form.name(too_large(limit), nth, "message").with("id", id.as_str())
+        }
         Refusal::ReadOnly { healthy, nodes } => {
             let detail = format!(
                 "Read-only: {healthy} of {nodes} nodes are healthy, which is no majority, and this log takes no appends then."
             );
             Problem::new(Code::ReadOnly, detail).retry_after(RETRY_AFTER)
         }
-        Refusal::Overloaded => {
-            let detail = "More entries wait to become durable than this node's storage takes in for a while.";
-            Problem::new(Code::Overloaded, detail).retry_after(RETRY_AFTER)
+        Refusal::Overloaded { short_of, applied, known } => {
+            overloaded(about, short_of, applied, known.as_ref())
         }
         Refusal::NoSuchOrder { length } => {
             let detail = format!("The log has no such order; its length is {length}.");
             Problem::new(Code::NoSuchOrder, detail).with("length", length.get())
         }
-        Refusal::NotLeading(why) => not_leading(&why),
+        Refusal::NotLeading(why) => not_leading(&why).applied(about.not_looked_up()),
     }
 }
 
-fn conflict(id: &MessageId, order: Order, detail: String) -> Problem {
-    Problem::new(Code::Conflict, detail).with("id", id.as_str()).with("order", order.get())
+fn overloaded(about: &About, short_of: Shortage, applied: Applied, known: Option<&Written>) -> Problem {
+    let detail = match (short_of, known) {
+        (Shortage::Storage, _) => {
+            "More entries wait to become durable than this node's storage takes in for a while.".to_owned()
+        }
+        (Shortage::Waits, None) => {
+            "As many requests wait for other nodes here as may, and nothing was appended. Try again a little later, or with w = 1.".to_owned()
+        }
+        (Shortage::Waits, Some(written)) => {
+            let (place, w) = (about.at(written, "is in the log"), written.w);
+            format!("{place}, but {w} nodes do not hold it yet, and as many requests wait for other nodes here as may. Try again a little later.")
+        }
+    };
+    let problem = Problem::new(Code::Overloaded, detail).applied(applied).retry_after(RETRY_AFTER);
+    match known {
+        Some(written) => about.placed(problem, written),
+        None => problem,
+    }
+}
+
+fn conflict(about: &About, nth: usize, id: &MessageId, order: Order, detail: String) -> Problem {
+    let problem = about.form.name(Problem::new(Code::Conflict, detail), nth, "id");
+    problem.with("id", id.as_str()).with("order", order.get())
 }
 
 /// 413: the entry's line does not fit into one envelope.
-pub(crate) fn too_large(limit: usize) -> Problem {
+fn too_large(limit: usize) -> Problem {
     let detail = format!(
         "The message is too large for one envelope: its entry may have at most {limit} bytes, by the nats-server's max_payload."
     );

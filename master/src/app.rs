@@ -4,11 +4,12 @@ use std::{io::Write as _, net::SocketAddr};
 
 use anyhow::Context as _;
 use futures_util::future::OptionFuture;
-use replog_disk::{OpenError, OpenMode};
+use replog_disk::{OpenError, OpenMode, OpenNodeError};
 use replog_host::{
     bus::{Bus, NatsBus},
     console::Snapshots,
-    descriptors, edge,
+    descriptors,
+    edge::{self, Waits},
     reload::Reload,
     spans::Spans,
     storage::{DiskTerms, Storage, StorageOptions},
@@ -96,7 +97,7 @@ pub async fn start(config: Config, bus: impl Bus) -> anyhow::Result<Running> {
 
 /// Adds what repairs a damaged log: the secondaries have it.
 fn with_repair(error: anyhow::Error, config: &Config) -> anyhow::Error {
-    let is_damaged = matches!(error.downcast_ref(), Some(OpenError::Damaged(_)));
+    let is_damaged = matches!(error.downcast_ref(), Some(OpenNodeError::Log(OpenError::Damaged(_))));
     match &config.storage.data_dir {
         Some(dir) if is_damaged && !config.secondaries.is_empty() => {
             let dir = dir.display();
@@ -134,6 +135,7 @@ async fn start_over<S: Store>(config: Config, storage: Storage<S>, bus: impl Bus
         true => Some(Door::new(&config, nodes.clone(), handle.clone()).await?),
         false => None,
     };
+    let waits = Waits::new(&config.edge.limits);
     let context = Context {
         node: handle,
         log: config.log.clone(),
@@ -143,8 +145,9 @@ async fn start_over<S: Store>(config: Config, storage: Storage<S>, bus: impl Bus
         allow_clean: config.allow_clean,
         allow_faults: config.allow_faults,
         door_denied: door.as_ref().map(Door::denied),
-        consoles: Snapshots::default(),
-        tails: Tails::new(&config.edge.limits),
+        consoles: Snapshots::new(waits.clone()),
+        tails: Tails::new(&config.edge.limits, waits.clone()),
+        waits,
         stopping: stop.clone(),
         stopped: stopped.clone(),
     };

@@ -5,57 +5,48 @@ use replog_shared::{MessageId, store::Reader, trace::TraceParent};
 use tracing::debug;
 
 use crate::{
-    answers::{appended, batch_appended, gone, met},
+    answers::{About, appended, batch_appended, gone, met},
     core::events::{WriteOutcome, Written},
     node::Handle,
     nodes::Nodes,
-    requests::Request,
+    requests::{Form, Request},
 };
 
-/// An append that the node was given, of which the answer is awaited. `Id` is the id of its message, or those of its batch.
-pub(crate) struct Started<Id> {
-    id: Id,
+/// An append that the node was given, of which the answer is awaited.
+pub(crate) struct Started {
+    about: About,
     trace: Option<TraceParent>,
     outcome: Asked<WriteOutcome>,
 }
 
-impl Started<MessageId> {
-    /// Gives one message to the node, which appends in the order in which it is given.
-    pub(crate) async fn one<R: Reader>(
+impl Started {
+    /// Gives an append to the node, which appends in the order in which it is given. One that may not wait is refused
+    /// where it would have to.
+    pub(crate) async fn new<R: Reader>(
         node: &Handle<R>,
         request: Request,
         trace: Option<TraceParent>,
+        may_wait: bool,
     ) -> Result<Self, Problem> {
-        let id = request.append.messages[0].id.clone();
-        let outcome = node.append(request.append, trace, request.timeout).await.map_err(|_| gone())?;
-        Ok(Started { id, trace, outcome })
+        let Request { append, timeout, form, has_ids } = request;
+        let ids = append.messages.iter().map(|new| new.id.clone()).collect();
+        let about = About { ids, form, has_ids };
+        match node.append(append, trace, timeout, may_wait).await {
+            Ok(outcome) => Ok(Started { about, trace, outcome }),
+            Err(_) => Err(about.retried(gone())),
+        }
     }
 
     /// The JSON of the answer.
     pub(crate) async fn answer(self, nodes: &Nodes) -> Result<Vec<u8>, Problem> {
-        let outcome = self.outcome.answer().await.map_err(|_| gone())?;
-        note_answer(&self.id, self.trace, &outcome);
-        Ok(appended(nodes, &self.id, &met(nodes, outcome)?))
-    }
-}
-
-impl Started<Vec<MessageId>> {
-    /// Gives a batch to the node, as [`Started::one`].
-    pub(crate) async fn batch<R: Reader>(
-        node: &Handle<R>,
-        request: Request,
-        trace: Option<TraceParent>,
-    ) -> Result<Self, Problem> {
-        let id = request.append.messages.iter().map(|new| new.id.clone()).collect();
-        let outcome = node.append(request.append, trace, request.timeout).await.map_err(|_| gone())?;
-        Ok(Started { id, trace, outcome })
-    }
-
-    /// The JSON of the answer.
-    pub(crate) async fn answer(self, nodes: &Nodes) -> Result<Vec<u8>, Problem> {
-        let outcome = self.outcome.answer().await.map_err(|_| gone())?;
-        note_answer(&self.id[0], self.trace, &outcome);
-        Ok(batch_appended(nodes, &self.id, &met(nodes, outcome)?))
+        let about = &self.about;
+        let outcome = self.outcome.answer().await.map_err(|_| about.retried(gone()))?;
+        note_answer(&about.ids[0], self.trace, &outcome);
+        let met = met(nodes, about, outcome)?;
+        Ok(match about.form {
+            Form::One => appended(nodes, &about.ids[0], &met),
+            Form::Array | Form::Lines(_) => batch_appended(nodes, &about.ids, &met),
+        })
     }
 }
 

@@ -73,13 +73,42 @@ pub(crate) struct CleanBody {
 pub(crate) struct Request {
     pub(crate) append: Append,
     pub(crate) timeout: Option<Duration>,
+    /// How its messages came.
+    pub(crate) form: Form,
+    /// Whether the client gave an id to any of them: only then can an earlier request have put it into the log.
+    pub(crate) has_ids: bool,
+}
+
+/// How messages came, which says how a client finds the one that is to blame.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Form {
+    /// One message.
+    One,
+    /// The array of a document.
+    Array,
+    /// One a line: the number of each line, counted from 1.
+    Lines(Vec<usize>),
+}
+
+impl Form {
+    /// Names one of the messages, counted from 0: by `field`, whose own name is given, and in a batch by `line`.
+    pub(crate) fn name(&self, problem: Problem, nth: usize, field: &'static str) -> Problem {
+        match self {
+            Form::One => problem.with("field", field),
+            Form::Array => problem.with("field", format!("messages[{nth}].{field}")).with("line", nth + 1),
+            Form::Lines(lines) => {
+                problem.with("field", field).at_line(lines.get(nth).copied().unwrap_or(nth + 1))
+            }
+        }
+    }
 }
 
 /// Reads one append.
 pub(crate) fn append(body: &JsonBody, nodes: u16) -> Result<Request, Problem> {
     let parsed: AppendBody<'_> = parse(body, nodes)?;
     let message = new_message(body, parsed.message, parsed.id.as_deref(), "message", "id", nodes)?;
-    request(vec![message], parsed.w, parsed.timeout_ms, parsed.expect_order, nodes)
+    let request = request(vec![message], parsed.w, parsed.timeout_ms, parsed.expect_order, nodes)?;
+    Ok(Request { has_ids: parsed.id.is_some(), ..request })
 }
 
 /// Reads a clean; without a body it has every default.
@@ -118,7 +147,8 @@ pub(crate) fn request(
         expect_order: expect_order.map(Order::new),
         deadline: None,
     };
-    Ok(Request { append, timeout: timeout_ms.map(Duration::from_millis) })
+    let timeout = timeout_ms.map(Duration::from_millis);
+    Ok(Request { append, timeout, form: Form::One, has_ids: false })
 }
 
 pub(crate) fn write_concern(asked: Option<u64>, nodes: u16) -> Result<WriteConcern, Problem> {

@@ -43,5 +43,5 @@ fn what_a_query_takes_is_described_with_the_range_that_is_read() {
     let whole_numbers =
         |least: u64| serde_json::json!({"type": "integer", "minimum": least, "maximum": u64::MAX});
     assert_eq!((of("from"), of("limit")), (Some(whole_numbers(0)), Some(whole_numbers(1))));
-    assert_eq!(parameters.len(), 4, "{parameters:?}");
+    assert_eq!(parameters.len(), 6, "{parameters:?}");
 }

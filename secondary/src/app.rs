@@ -7,7 +7,8 @@ use replog_disk::OpenMode;
 use replog_host::{
     bus::{Bus, NatsBus},
     console::Snapshots,
-    descriptors, edge,
+    descriptors,
+    edge::{self, Waits},
     held::HeldFailure,
     reload::Reload,
     spans::Spans,
@@ -102,14 +103,16 @@ async fn start_over<S: Store>(config: Config, storage: Storage<S>, bus: impl Bus
     let spans = Spans::to_any(config.collector.as_ref(), "replog-secondary", &config.log, &config.name)?;
     let (node, handle) = Node::new(core, storage, bus, translator(&config), spans.clone());
     let durability = config.storage.durability;
+    let waits = Waits::new(&config.edge.limits);
     let context = Context {
         node: handle,
         log: config.log.clone(),
         name: config.name.clone(),
         durability,
         allow_faults: config.allow_faults,
-        consoles: Snapshots::default(),
-        tails: Tails::new(&config.edge.limits),
+        consoles: Snapshots::new(waits.clone()),
+        tails: Tails::new(&config.edge.limits, waits.clone()),
+        waits,
         stopping: stop_edge.clone(),
         stopped: stop_node.clone(),
     };

@@ -9,6 +9,7 @@
 //! | [`identity`] | what a node must never forget besides its log |
 //! | [`message`], [`entry`], [`mark`], [`lines`], [`digest`] | what a log is made of, as the bytes that are stored and sent |
 //! | [`write_concern`], [`durability`] | what a caller and an operator may ask for |
+//! | [`same_value`] | whether two texts are one JSON value |
 //! | `code`, `applied` | why a request is refused, and whether it took effect all the same |
 //! | [`outline`] | what nodes tell each other of their logs, and where two logs part |
 //! | [`wire`], [`subjects`] | every envelope and every NATS subject |
@@ -39,6 +40,7 @@ pub mod names;
 pub mod order;
 pub mod outline;
 pub mod place;
+pub mod same_value;
 mod schemas;
 pub mod store;
 pub mod subjects;

@@ -127,6 +127,85 @@ async fn a_running_master_hears_of_the_promotion_and_is_fenced() {
 }
 
 #[tokio::test]
+async fn a_writer_that_a_promotion_interrupts_sends_again_to_the_new_master() {
+    let mut cluster = Cluster::start(Options::on_disk()).await;
+    append(&cluster.client(), 0..3, 3).await;
+    cluster.reader(1).set_faults(json!({"drop_rate": 1.0})).await;
+    let client = cluster.client();
+    let writer = tokio::spawn(async move { client.append(json!({"message": "waits", "w": 3})).await });
+    let pending = async || cluster.client().health().await["pending_writes"] == 1;
+    wait_until("the write waits", SOON, pending).await;
+    cluster.master.process.pause();
+    let node = promoted(&mut cluster, "2").await;
+    leads(&node).await;
+    cluster.master.process.resume();
+    let told = writer.await.unwrap();
+    told.expect_problem(503, "fenced", "unknown");
+    let detail = told.body["detail"].as_str().unwrap();
+    assert!(detail.contains("Send it again with the same id to the node that leads"), "{detail}");
+    let again = json!({"message": "waits", "id": told.body["message_id"], "w": 2});
+    assert_eq!(node.client.append(again.clone()).await.status, 200);
+    assert_eq!(node.client.append(again).await.body["duplicate"], true);
+    let shown = node.client.messages().await.unwrap();
+    assert_eq!(shown.iter().filter(|message| **message == json!("waits")).count(), 1);
+}
+
+/// G10: what a promotion gave up is not answered by what has its order now.
+#[tokio::test]
+async fn a_write_that_the_promotion_gave_up_is_told_from_what_has_its_order_now() {
+    let mut cluster = bereft().await;
+    let node = promoted(&mut cluster, "2").await;
+    leads(&node).await;
+    let written = node.client.append(json!({"message": "another", "id": "another", "w": 2})).await;
+    assert_eq!((written.status, written.order()), (200, 30));
+    let mut old = cluster.node("master", "replog-secondary", &[]);
+    old.start().await;
+    append(&node.client, 31..33, 3).await;
+    for reader in [&node.client, &cluster.reader(2), &old.client] {
+        let seen = async |order: u64, epoch: &str| {
+            reader
+                .get(&format!(
+                    "/full_messages?from={order}&limit=1&min_order={order}&{epoch}&timeout_ms=20000"
+                ))
+                .await
+        };
+        for epoch in ["epoch=1.0&epoch_owner=master", "epoch=1.0"] {
+            seen(30, epoch).await.expect_problem(409, "other_history", false);
+            let kept = seen(29, epoch).await;
+            assert_eq!(kept.body["messages"][0]["id"], "id29", "{kept:?}");
+        }
+        seen(31, "epoch=2.0&epoch_owner=master").await.expect_problem(409, "other_history", false);
+        let shown = seen(30, "epoch=2.0&epoch_owner=secondary1").await;
+        assert_eq!(shown.body["messages"][0]["id"], "another", "{shown:?}");
+    }
+    // The step that it names: what must not be lost is sent again with its id.
+    append(&node.client, 33..34, 1).await;
+    let again = node.client.append(json!({"message": "m30", "id": "id30", "w": 1})).await;
+    assert_eq!((again.status, &again.body["duplicate"]), (200, &json!(false)), "{again:?}");
+}
+
+#[tokio::test]
+async fn a_clean_is_told_to_who_wants_to_read_what_was_written_before_it() {
+    let cluster = Cluster::start(Options::on_disk()).await;
+    append(&cluster.client(), 0..3, 3).await;
+    assert_eq!(cluster.client().post("/clean", json!({"w": 3})).await.status, 200);
+    append(&cluster.client(), 0..3, 3).await;
+    for client in [cluster.client(), cluster.reader(1), cluster.reader(2)] {
+        let path = "/messages?min_order=2&epoch=1.0&timeout_ms=20000";
+        client.get(path).await.expect_problem(409, "other_history", false);
+        assert_eq!(client.get("/messages?min_order=2&epoch=1.1").await.status, 200);
+        for wrong in [
+            "epoch=1.0",
+            "min_order=2&epoch=1",
+            "min_order=2&epoch_owner=master",
+            "min_order=2&epoch=1.0&epoch_owner=%20",
+        ] {
+            client.get(&format!("/messages?{wrong}")).await.expect_problem(400, "invalid_parameter", false);
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_dry_run_tells_what_would_be_kept_and_changes_nothing() {
     let mut cluster = bereft().await;
     cluster.secondary(1).process.terminate();

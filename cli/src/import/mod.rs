@@ -168,10 +168,12 @@ impl Import {
             Ok(appended) => done.add(&appended),
             Err(Failure::Refused { status: StatusCode::CONFLICT, .. }) if batch.len() > 1 => {
                 for item in batch {
-                    done.add(&self.try_send(client, std::slice::from_ref(item)).await?);
+                    let one = std::slice::from_ref(item);
+                    let appended = self.try_send(client, one).await;
+                    done.add(&appended.map_err(|failure| of_file(failure, one))?);
                 }
             }
-            Err(failure) => return Err(failure),
+            Err(failure) => return Err(of_file(failure, batch)),
         }
         Ok(())
     }
@@ -201,8 +203,7 @@ impl Import {
         let silent = || Err(Failure::Unknown(format!("{} does not answer", self.target.url)));
         let (status, body) = asked.await.unwrap_or_else(silent)?;
         if !status.is_success() {
-            return Err(Failure::of_append(status, &body)
-                .at_lines(|line| batch.get(line - 1).map(|item| item.number)));
+            return Err(Failure::of_append(status, &body));
         }
         serde_json::from_slice(&body)
             .map_err(|error| Failure::Unknown(format!("an answer that is none: {error}")))
@@ -214,6 +215,11 @@ impl Import {
         let query: Vec<String> = w.into_iter().chain(timeout).collect();
         format!("/messages/batch?{}", query.join("&"))
     }
+}
+
+/// A refusal of a line of a batch, as that of the line of the file.
+fn of_file(failure: Failure, batch: &[Item]) -> Failure {
+    failure.at_lines(|line| batch.get(line - 1).map(|item| item.number))
 }
 
 impl Done {

@@ -73,9 +73,10 @@ mod tests {
     /// A node that holds one mark, and was stopped well.
     fn live_once(dir: &Path) {
         let (dir, name) = (DataDir::open(dir).unwrap(), "node1".parse().unwrap());
-        let file = NodeFile::open(&dir, &name, Durability::Disk).unwrap();
+        let mut file = NodeFile::open(&dir, &name, Durability::Disk).unwrap();
+        file.begin_run(false).unwrap();
         let (level, mode, segments) = (Durability::Disk, OpenMode::Strict, SegmentSizes::default());
-        let options = OpenOptions { level, with_ids: false, mode, closed_at: None, segments };
+        let options = OpenOptions { level, ids: None, mode, closed_at: None, segments };
         let (mut store, _) = replog_disk::open(&dir, options, || {}).unwrap();
         let epoch = Epoch { reign: 1, owner: name, start: 1, incarnation: Incarnation::from_random(1) };
         let mark =

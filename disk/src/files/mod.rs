@@ -32,11 +32,11 @@ pub trait Files: Debug + Send + Sync + 'static {
     /// As the file system.
     fn list(&self, dir: &Path) -> io::Result<Vec<String>>;
 
-    /// Creates a directory and those above it. One that exists is no error.
+    /// Creates a directory in one that exists. Whether it did: one that is there already is no error.
     ///
     /// # Errors
     /// As the file system.
-    fn create_dir(&self, dir: &Path) -> io::Result<()>;
+    fn create_dir(&self, dir: &Path) -> io::Result<bool>;
 
     /// Gives a file another name, in place of the file that had it.
     ///

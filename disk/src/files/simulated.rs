@@ -3,6 +3,7 @@
 //! Written and synced bytes are kept apart. A crash of the process keeps what was written; a crash of the power
 //! keeps what was synced, and of the rest any part in any order.
 
+mod crash;
 mod inode;
 mod process;
 
@@ -14,7 +15,10 @@ use std::{
 };
 
 use self::inode::Inode;
-pub use self::process::SimulatedProcess;
+pub use self::{
+    crash::{Contents, PowerLoss},
+    process::SimulatedProcess,
+};
 use super::Files;
 
 /// A change of a name that is not synced yet.
@@ -47,9 +51,11 @@ impl NameChange {
     }
 }
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Disk {
     inodes: Vec<Inode>,
+    /// Which of them are directories.
+    dirs: BTreeSet<usize>,
     names: BTreeMap<PathBuf, usize>,
     synced_names: BTreeMap<PathBuf, usize>,
     changes: Vec<NameChange>,
@@ -64,6 +70,8 @@ struct Disk {
     syncs: Vec<PathBuf>,
     free_bytes: u64,
     short_writes: bool,
+    /// After how many more operations that change something the process dies; none: not.
+    dies_after: Option<u64>,
 }
 
 /// The simulated disk. Clones are the same disk.
@@ -78,6 +86,7 @@ impl SimulatedFiles {
     pub fn new(seed: u64) -> SimulatedFiles {
         let disk = Disk {
             inodes: Vec::new(),
+            dirs: BTreeSet::new(),
             names: BTreeMap::new(),
             synced_names: BTreeMap::new(),
             changes: Vec::new(),
@@ -89,6 +98,7 @@ impl SimulatedFiles {
             syncs: Vec::new(),
             free_bytes: u64::MAX,
             short_writes: false,
+            dies_after: None,
         };
         SimulatedFiles { disk: Arc::new(Mutex::new(disk)), released: Arc::new(Condvar::new()) }
     }
@@ -109,7 +119,7 @@ impl SimulatedFiles {
         self.lock_disk().failing_syncs = (count, suffix);
     }
 
-    /// Only so many bytes can still be written.
+    /// Files can grow by so many bytes, and by what others give back.
     pub fn fill_up(&self, free_bytes: u64) {
         self.lock_disk().free_bytes = free_bytes;
     }
@@ -127,11 +137,7 @@ impl SimulatedFiles {
 
     /// The process is killed: what was written stays, its open files and locks are gone.
     pub fn crash_process(&self) {
-        let mut disk = self.lock_disk();
-        disk.process += 1;
-        disk.locks.clear();
-        (disk.syncs_held, disk.failing_syncs, disk.free_bytes) = (false, (0, ""), u64::MAX);
-        drop(disk);
+        self.lock_disk().end_process();
         self.released.notify_all();
     }
 
@@ -139,21 +145,42 @@ impl SimulatedFiles {
     pub fn crash_power(&self) {
         self.crash_process();
         let mut disk = self.lock_disk();
-        let Disk { inodes, random, changes, synced_names, names, .. } = &mut *disk;
+        let Disk { inodes, random, changes, synced_names, .. } = &mut *disk;
         for inode in inodes {
             inode.lose_power(random);
         }
         for change in changes.drain(..).filter(|_| random.bool()) {
             change.apply(synced_names);
         }
-        names.clone_from(synced_names);
+        disk.find_synced_names();
     }
 
     /// The files below a directory, with their content as a process sees it.
     pub fn content(&self, below: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
         let disk = self.lock_disk();
-        let files = disk.names.iter().filter(|(path, _)| path.starts_with(below));
+        let is_file = |inode: &usize| !disk.dirs.contains(inode);
+        let files = disk.names.iter().filter(|(path, inode)| path.starts_with(below) && is_file(inode));
         files.map(|(path, inode)| (path.clone(), disk.inodes[*inode].current.clone())).collect()
+    }
+
+    /// A file is there with its directories, as if it had always been.
+    pub fn put(&self, path: &Path, content: &[u8]) {
+        let mut disk = self.lock_disk();
+        let dirs = path.ancestors().skip(1).filter(|dir| dir.parent().is_some());
+        for (path, is_dir) in dirs.map(|dir| (dir, true)).chain([(path, false)]) {
+            if is_dir && disk.has_dir(path) {
+                continue;
+            }
+            let inode = disk.inodes.len();
+            disk.inodes.push(Inode::default());
+            let change = NameChange::Link(path.to_owned(), inode);
+            change.apply(&mut disk.synced_names);
+            change.apply(&mut disk.names);
+            match is_dir {
+                true => drop(disk.dirs.insert(inode)),
+                false => disk.inodes[inode].damage(|now| *now = content.to_vec()),
+            }
+        }
     }
 
     /// Changes a file behind everybody's back, also on the disk.
@@ -166,6 +193,38 @@ impl SimulatedFiles {
 }
 
 impl Disk {
+    fn end_process(&mut self) {
+        self.process += 1;
+        self.locks.clear();
+        self.dies_after = None;
+        (self.syncs_held, self.failing_syncs, self.free_bytes) = (false, (0, ""), u64::MAX);
+    }
+
+    /// After a loss of power: what a directory held whose own name is lost is lost, too.
+    fn find_synced_names(&mut self) {
+        let Disk { synced_names, names, .. } = self;
+        let is_dir_there = |dir: &Path| dir.parent().is_none() || synced_names.contains_key(dir);
+        let is_there = |path: &Path| path.ancestors().skip(1).all(is_dir_there);
+        *names =
+            synced_names.iter().filter(|(path, _)| is_there(path)).map(|(k, v)| (k.clone(), *v)).collect();
+        synced_names.clone_from(names);
+    }
+
+    /// There is room again.
+    fn give_back(&mut self, bytes: u64) {
+        self.free_bytes = self.free_bytes.saturating_add(bytes);
+    }
+
+    /// The file of this name, if there is one, goes.
+    fn give_back_file(&mut self, path: &Path) {
+        let bytes = self.names.get(path).map_or(0, |inode| self.inodes[*inode].current.len() as u64);
+        self.give_back(bytes);
+    }
+
+    fn has_dir(&self, dir: &Path) -> bool {
+        dir.parent().is_none() || self.names.get(dir).is_some_and(|inode| self.dirs.contains(inode))
+    }
+
     fn change(&mut self, change: NameChange) {
         change.apply(&mut self.names);
         self.changes.push(change);

@@ -9,8 +9,16 @@ fn dir(files: &SimulatedFiles) -> DataDir {
     DataDir::on(files.process(), Path::new(ROOT)).unwrap()
 }
 
-fn open(dir: &DataDir, level: Durability, boot: &str) -> Result<NodeFile, NodeFileError> {
+fn read_in(dir: &DataDir, level: Durability, boot: &str) -> Result<NodeFile, NodeFileError> {
     NodeFile::open_in_boot(dir, &"secondary1".parse().unwrap(), level, boot.to_owned())
+}
+
+/// A run begins, and its log is opened without a loss.
+fn open(dir: &DataDir, level: Durability, boot: &str) -> Result<NodeFile, NodeFileError> {
+    let mut file = read_in(dir, level, boot)?;
+    file.begin_run(false)?;
+    file.on_log_open()?;
+    Ok(file)
 }
 
 fn fence(reign: u32) -> Epoch {
@@ -126,11 +134,10 @@ fn where_a_log_ended_is_told_until_it_is_open_for_writing() {
     assert_eq!(recorded_end(&data).unwrap(), Some(end));
     // A start that refuses the log as damaged leaves it as it is: the next one must refuse it, too.
     for _ in 0..2 {
-        assert_eq!(open(&data, Durability::Disk, "boot").unwrap().facts().log_end, Some(end));
+        assert_eq!(read_in(&data, Durability::Disk, "boot").unwrap().facts().log_end, Some(end));
     }
     let mut file = open(&data, Durability::Disk, "boot").unwrap();
     become_whole(&mut file);
-    file.on_log_open(false).unwrap();
     drop((file, data));
     files.crash_power();
     let file = open(&dir(&files), Durability::Disk, "boot").unwrap();
@@ -138,15 +145,47 @@ fn where_a_log_ended_is_told_until_it_is_open_for_writing() {
 }
 
 #[test]
-fn a_log_that_was_cut_at_damage_is_not_whole() {
+fn a_log_that_is_about_to_be_cut_at_damage_is_not_whole() {
+    let files = SimulatedFiles::new(1);
+    let data = dir(&files);
+    become_whole(&mut open(&data, Durability::Disk, "boot").unwrap());
+    read_in(&data, Durability::Disk, "boot").unwrap().begin_run(true).unwrap();
+    drop(data);
+    files.crash_power();
+    assert!(!open(&dir(&files), Durability::Disk, "boot").unwrap().facts().whole);
+}
+
+#[test]
+fn a_run_that_dies_before_its_log_is_open_claims_no_higher_level_than_the_one_before() {
+    use Durability::{Disk, Os};
+    let files = SimulatedFiles::new(1);
+    let data = dir(&files);
+    become_whole(&mut open(&data, Os, "boot").unwrap());
+    // In the same boot nothing is lost, and nothing is on the disk either before the log is open.
+    read_in(&data, Disk, "boot").unwrap().begin_run(false).unwrap();
+    assert!(read_in(&data, Disk, "other").unwrap().tail_may_be_missing());
+    open(&data, Disk, "boot").unwrap();
+    assert!(!read_in(&data, Disk, "other").unwrap().tail_may_be_missing());
+}
+
+#[test]
+fn on_a_full_disk_what_does_not_change_needs_no_room() {
     let files = SimulatedFiles::new(1);
     let data = dir(&files);
     let mut file = open(&data, Durability::Disk, "boot").unwrap();
     become_whole(&mut file);
-    file.on_log_open(true).unwrap();
+    drop(file);
+    let before = files.content(Path::new(ROOT));
+    files.fill_up(0);
+    let mut file = read_in(&data, Durability::Disk, "other").unwrap();
+    let full = file.update(|facts| facts.fence = Some(fence(2))).unwrap_err();
+    assert_eq!(full.to_string(), "could not write /data/node.json.tmp: no storage space");
+    assert_eq!(files.content(Path::new(ROOT)), before);
+    file.begin_run(false).unwrap();
+    assert_eq!(files.content(Path::new(ROOT)), before);
     drop((file, data));
     files.crash_power();
-    assert!(!open(&dir(&files), Durability::Disk, "boot").unwrap().facts().whole);
+    assert!(open(&dir(&files), Durability::Disk, "boot").unwrap().facts().whole);
 }
 
 #[test]
@@ -154,10 +193,12 @@ fn a_file_of_version_1_reads_back_and_is_written_anew() {
     let files = SimulatedFiles::new(1);
     let data = dir(&files);
     let old = r#"{"format":1,"node":"secondary1","log_id":null,"fence":null,"whole":true,"durability":"disk","boot_id":"boot","clean_stop":true,"crc32":214751730}"#;
-    let file = data.files.create(&path_in(&data)).unwrap();
-    write_full(&*file, old.as_bytes(), 0).unwrap();
+    files.put(&path_in(&data), old.as_bytes());
     let file = open(&data, Durability::Disk, "boot").unwrap();
-    assert_eq!((file.facts().whole, file.facts().log_end, file.facts().format), (true, None, FORMAT));
+    assert_eq!(
+        (file.facts().whole, file.facts().log_end, file.facts().format),
+        (true, None, NodeFacts::FORMAT)
+    );
 }
 
 #[test]
@@ -165,14 +206,14 @@ fn a_file_of_version_2_reads_back_and_is_written_anew() {
     let files = SimulatedFiles::new(1);
     let data = dir(&files);
     let old = r#"{"format":2,"node":"secondary1","log_id":null,"fence":null,"whole":true,"durability":"disk","boot_id":"boot","clean_stop":true,"log_end":{"length":0,"marks":0,"digest":"0000000000000000"},"crc32":2186047592}"#;
-    let file = data.files.create(&path_in(&data)).unwrap();
-    write_full(&*file, old.as_bytes(), 0).unwrap();
-    let file = open(&data, Durability::Disk, "boot").unwrap();
+    files.put(&path_in(&data), old.as_bytes());
+    let mut file = read_in(&data, Durability::Disk, "boot").unwrap();
+    assert_eq!(file.facts().log_end, Some(LogEnd::default()));
+    file.begin_run(false).unwrap();
     assert_eq!(
         (file.facts().whole, file.facts().cleaning.clone(), file.facts().format),
-        (true, None, FORMAT)
+        (true, None, NodeFacts::FORMAT)
     );
-    assert_eq!(file.facts().log_end, Some(LogEnd::default()));
 }
 
 #[test]

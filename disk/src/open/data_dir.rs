@@ -1,6 +1,7 @@
 //! The directory of one node.
 
 use std::{
+    io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -62,7 +63,7 @@ impl DataDir {
     /// # Errors
     /// As [`DataDir::open`].
     pub fn on(files: Arc<dyn Files>, root: &Path) -> Result<DataDir, DataDirError> {
-        files.create_dir(root).map_err(Failed::creating(root))?;
+        create_all(&*files, root)?;
         let lock = root.join("lock");
         let locked = files.lock(&lock).map_err(Failed::creating(&lock))?;
         let _lock = locked.ok_or_else(|| DataDirError::InUse { dir: root.to_owned() })?.into();
@@ -74,8 +75,7 @@ impl DataDir {
 
     /// Creates a directory in it, durable.
     pub(crate) fn create(&self, dir: &Path) -> Result<(), Failed> {
-        self.files.create_dir(dir).map_err(Failed::creating(dir))?;
-        self.files.sync_dir(&self.root).map_err(Failed::syncing(&self.root))
+        create_all(&*self.files, dir)
     }
 
     /// The segments, in order. Other files are left alone.
@@ -85,4 +85,32 @@ impl DataDir {
         names.sort_unstable();
         Ok(names.iter().map(|name| self.log.join(name)).collect())
     }
+}
+
+/// Creates a directory and those above it that are missing. Their names are durable when it returns: a directory
+/// whose own name is lost takes all that is in it along.
+fn create_all(files: &dyn Files, dir: &Path) -> Result<(), Failed> {
+    let Some(parent) = dir.parent() else { return Ok(()) };
+    let parent = if parent.as_os_str().is_empty() { Path::new(".") } else { parent };
+    let created = match files.create_dir(dir) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            create_all(files, parent)?;
+            files.create_dir(dir)
+        }
+        created => created,
+    };
+    // A process that died may have created it and not synced its name: it is synced although it was there.
+    let was_there = !created.map_err(Failed::creating(dir))?;
+    match files.sync_dir(parent) {
+        Err(error) if was_there && is_not_ours(error.kind()) => Ok(()),
+        synced => synced.map_err(Failed::syncing(parent)),
+    }
+}
+
+/// A directory that an operator made may lie in one that this process may not open, or of a file system of another kind.
+const fn is_not_ours(error: io::ErrorKind) -> bool {
+    matches!(
+        error,
+        io::ErrorKind::PermissionDenied | io::ErrorKind::ReadOnlyFilesystem | io::ErrorKind::InvalidInput
+    )
 }

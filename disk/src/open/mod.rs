@@ -1,7 +1,11 @@
-//! Opening a log: what is on the disk is checked, and becomes a store.
+//! Opening a log: what is on the disk is judged, what its node claims of it is lowered, then it is repaired and becomes
+//! a store.
 
 mod data_dir;
+mod judged;
+mod leftovers;
 mod log_end;
+mod node;
 mod parallel;
 mod recover;
 mod repair;
@@ -9,16 +13,17 @@ mod scan;
 
 use std::path::PathBuf;
 
-use replog_shared::{Digest, Durability, Epoch, Order, Place, WallTime, lines::Tip, store::LineChunks};
+use replog_shared::{Digest, Durability, Epoch, Order, Place, WallTime, store::IdSeed};
 
 pub use data_dir::{DataDir, DataDirError};
+pub use judged::Judged;
 pub use log_end::LogEnd;
+pub use node::{OpenNodeError, OpenedNode, open_node};
 
-use self::recover::Recovered;
 use crate::{
     error::{Damage, OpenError},
     limits::{SEGMENT_MAX_BYTES, SEGMENT_MIN_BYTES, SEGMENT_SHARE},
-    log::{DiskStore, Parts},
+    log::DiskStore,
 };
 
 /// What to do about bytes that were on the disk and are not sound any more.
@@ -37,8 +42,9 @@ pub enum OpenMode {
 pub struct OpenOptions {
     /// `Disk` or `Os`.
     pub level: Durability,
-    /// Whether entries can be found by their id: about 20 bytes of memory an entry.
-    pub with_ids: bool,
+    /// With which seed ids are hashed, so that entries can be found by them: about 20 bytes of memory an entry. None:
+    /// they cannot.
+    pub ids: Option<IdSeed>,
     /// What to do about damage.
     pub mode: OpenMode,
     /// Where the log ended when it was closed, if nothing was written to it since: a log that lacks something
@@ -138,43 +144,30 @@ pub fn check(dir: &DataDir, closed_at: Option<LogEnd>) -> Result<CheckReport, Op
     recover::check(dir, closed_at)
 }
 
-/// Opens the log in a data directory; an empty one begins a new log.
+/// Checks the log in a data directory, to open it; an empty one begins a new log. Nothing is changed.
 ///
-/// Everything is checked: each checksum, the digest through all lines, that orders are dense. When it returns,
-/// all that the log holds is on the disk, at every level. `wake` is called, from other threads, whenever
-/// [`replog_shared::store::Store::refresh`] has news; it must not block.
+/// Everything is checked: each checksum, the digest through all lines, that orders are dense.
 ///
 /// # Errors
 /// The log is damaged ([`OpenMode::Strict`]), of a newer format, or the file system refused.
+pub fn judge(dir: &DataDir, options: OpenOptions) -> Result<Judged, OpenError> {
+    if options.level == Durability::Memory {
+        return Err(OpenError::NotOnDisk);
+    }
+    recover::judge(dir, options)
+}
+
+/// Opens a log that nobody claims anything of: [`judge`], and at once [`Judged::repair`]. A node opens its log with
+/// [`open_node`].
+///
+/// # Errors
+/// As the two.
 pub fn open(
     dir: &DataDir,
     options: OpenOptions,
     wake: impl Fn() + Send + Sync + 'static,
 ) -> Result<(DiskStore, OpenReport), OpenError> {
-    if options.level == Durability::Memory {
-        return Err(OpenError::NotOnDisk);
-    }
-    let (recovered, report) = recover::recover(dir, options)?;
-    tell(&report);
-    Ok((DiskStore::start(parts(dir, recovered), options, wake), report))
-}
-
-fn parts(dir: &DataDir, recovered: Recovered) -> Parts {
-    let Recovered { segments, marks, ids, place, digest, entry_digest, trailing_marks, at, batch, .. } =
-        recovered;
-    let epoch = marks.last().map(|placed| placed.mark.epoch.clone());
-    let tail = LineChunks::behind(place.length, entry_digest, &trailing_marks, digest);
-    Parts { dir: dir.clone(), segments, tail, marks, tip: Tip { place, digest, epoch, at, batch }, ids }
-}
-
-fn tell(report: &OpenReport) {
-    let (length, segments, bytes) = (report.place.length, report.segments, report.bytes);
-    tracing::info!(%length, segments, bytes, "opened the log");
-    if let Some(TornTail { file, offset, bytes, reason }) = &report.torn_tail {
-        let file = file.display();
-        tracing::warn!(%file, offset, bytes, reason, "cut off the torn end of a write that was never synced");
-    }
-    if let Some(CutAtDamage { damage, quarantined }) = &report.cut_at_damage {
-        tracing::error!(%damage, ?quarantined, "the log is damaged; what is behind went into quarantine");
-    }
+    let judged = judge(dir, options)?;
+    leftovers::remove(dir)?;
+    judged.repair(wake)
 }

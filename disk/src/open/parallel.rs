@@ -9,6 +9,8 @@ use std::{
     thread,
 };
 
+use replog_shared::store::IdSeed;
+
 use super::scan::{Scan, ScanError, scan};
 use crate::{
     files::Files,
@@ -24,7 +26,7 @@ pub(super) struct Scans {
 
 impl Scans {
     /// Starts to scan these segments. Threads end when they are done, or when this is dropped.
-    pub(super) fn start(files: &Arc<dyn Files>, paths: &[PathBuf], with_ids: bool) -> Scans {
+    pub(super) fn start(files: &Arc<dyn Files>, paths: &[PathBuf], ids: Option<IdSeed>) -> Scans {
         let threads = SCAN_THREADS.min(paths.len());
         let results = (0..threads).map(|first| {
             let own: Vec<PathBuf> = paths.iter().skip(first).step_by(threads).cloned().collect();
@@ -32,7 +34,7 @@ impl Scans {
             let (sender, receiver) = sync_channel(SCAN_QUEUE);
             thread::spawn(move || {
                 for path in own {
-                    if sender.send(scan(&*files, &path, u64::MAX, with_ids)).is_err() {
+                    if sender.send(scan(&*files, &path, u64::MAX, ids)).is_err() {
                         return;
                     }
                 }

@@ -1,4 +1,4 @@
-//! Puts the segments together, and decides what the end of the log is: whole, torn or damaged.
+//! Puts the segments together, and decides what the end of the log is: whole, torn or damaged. Nothing is changed.
 //!
 //! A torn write and a damaged disk look alike: bytes whose checksum does not match. What tells them apart is
 //! what was known to be on the disk. Records in the log say so, and so does a following segment, which is
@@ -7,22 +7,26 @@
 
 use std::path::{Path, PathBuf};
 
-use replog_shared::{Digest, Order, Place, PlacedMark, WallTime, store::IdIndex};
+use replog_shared::{
+    Digest, Order, Place, PlacedMark, WallTime,
+    store::{IdIndex, IdSeed},
+};
 
 use super::{
-    CheckReport, CutAtDamage, DataDir, LogEnd, OpenMode, OpenOptions, OpenReport, TornTail,
+    CheckReport, DataDir, LogEnd, OpenMode, OpenOptions, TornTail,
+    judged::{Judged, Loss},
     parallel::Scans,
-    repair,
+    repair::{Repair, Seal},
     scan::{Scan, ScanError, scan},
 };
 use crate::{
     error::{Damage, Failed, OpenError},
     files::{Files, read_full},
     format::{HEADER_BYTES, Header, HeaderError, start_of},
-    log::{Segment, close_segment, replace_by_prefix},
+    log::Segment,
 };
 
-/// A log as it was found, sound and durable.
+/// A log as it was found, and as it will be once it is repaired.
 #[derive(Debug, Default)]
 pub(super) struct Recovered {
     pub(super) segments: Vec<Segment>,
@@ -50,47 +54,44 @@ enum Verdict {
     Damaged(Damage, Option<Scan>),
 }
 
-/// Checks everything in the directory, repairs what may be repaired, and syncs the rest.
-pub(super) fn recover(dir: &DataDir, options: OpenOptions) -> Result<(Recovered, OpenReport), OpenError> {
+/// Checks everything in the directory: what the log is, and what is to be done to it before it can be used.
+pub(super) fn judge(dir: &DataDir, options: OpenOptions) -> Result<Judged, OpenError> {
     let paths = dir.segments()?;
-    let mut recovered = Recovered::new(options.with_ids, options.closed_at, &paths);
-    let mut report = OpenReport { segments: paths.len(), ..OpenReport::default() };
-    let mut scans = Scans::start(&dir.files, &paths, options.with_ids);
+    let mut recovered = Recovered::new(options.ids, options.closed_at, &paths);
+    let (mut loss, mut repair) = (Loss::Nothing, Repair::Nothing);
+    let mut scans = Scans::start(&dir.files, &paths, options.ids);
     for (nth, path) in paths.iter().enumerate() {
         let scanned =
             scans.next().ok_or_else(|| OpenError::Io("a thread that checks the log died".into()))?;
         match recovered.judge(dir, &paths, nth, scanned)? {
-            Verdict::Sound(scan) => recovered.add(dir, path, scan, nth + 1 == paths.len())?,
+            Verdict::Sound(scan) if nth + 1 < paths.len() => recovered.take(path, scan),
+            Verdict::Sound(scan) => repair = recovered.end_with(path, scan),
             Verdict::Torn(kept, torn) => {
-                report.torn_tail = Some(torn);
-                recovered.add(dir, path, kept, true)?;
-            }
-            Verdict::Damaged(damage, _) if options.mode == OpenMode::Strict => {
-                return Err(OpenError::Damaged(damage));
+                loss = Loss::Torn(torn);
+                repair = recovered.end_with(path, kept);
             }
             Verdict::Damaged(damage, sound) => {
-                report.cut_at_damage = Some(recovered.cut(dir, &paths[nth..], damage, sound)?);
+                loss = Loss::Damaged(damage);
+                repair = recovered.end_before_damage(&paths[nth..], sound);
                 break;
             }
         }
     }
     if let Some(damage) = recovered.damage_of_nothing(dir, &paths) {
-        if options.mode == OpenMode::Strict {
-            return Err(OpenError::Damaged(damage));
-        }
-        report.cut_at_damage = Some(CutAtDamage { damage, quarantined: Vec::new() });
+        loss = Loss::Damaged(damage);
     }
-    repair::remove_temporaries(dir)?;
-    (report.place, report.bytes) = (recovered.place, recovered.segments.iter().map(|one| one.end).sum());
-    Ok((recovered, report))
+    match loss {
+        Loss::Damaged(damage) if options.mode == OpenMode::Strict => Err(OpenError::Damaged(damage)),
+        loss => Ok(Judged { dir: dir.clone(), options, checked: paths.len(), recovered, loss, repair }),
+    }
 }
 
 /// Checks everything in the directory and changes nothing.
 pub(super) fn check(dir: &DataDir, closed_at: Option<LogEnd>) -> Result<CheckReport, OpenError> {
     let paths = dir.segments()?;
-    let mut recovered = Recovered::new(false, closed_at, &paths);
+    let mut recovered = Recovered::new(None, closed_at, &paths);
     let mut torn_tail = None;
-    let mut scans = Scans::start(&dir.files, &paths, false);
+    let mut scans = Scans::start(&dir.files, &paths, None);
     for (nth, path) in paths.iter().enumerate() {
         let scanned =
             scans.next().ok_or_else(|| OpenError::Io("a thread that checks the log died".into()))?;
@@ -102,8 +103,7 @@ pub(super) fn check(dir: &DataDir, closed_at: Option<LogEnd>) -> Result<CheckRep
             }
             Verdict::Damaged(damage, _) => return Err(OpenError::Damaged(damage)),
         };
-        let end = scan.end;
-        recovered.take(path, scan, end);
+        recovered.take(path, scan);
     }
     if let Some(damage) = recovered.damage_of_nothing(dir, &paths) {
         return Err(OpenError::Damaged(damage));
@@ -125,17 +125,22 @@ fn torn(path: &Path, scan: &Scan, keep: u64) -> TornTail {
 }
 
 /// The scan of what is kept of a segment with a torn end.
-fn rescan(dir: &DataDir, path: &Path, scanned: Scan, keep: u64, with_ids: bool) -> Result<Scan, OpenError> {
+fn rescan(
+    dir: &DataDir,
+    path: &Path,
+    scanned: Scan,
+    keep: u64,
+    ids: Option<IdSeed>,
+) -> Result<Scan, OpenError> {
     if keep == scanned.end {
         return Ok(scanned);
     }
-    scan(&*dir.files, path, keep, with_ids)
-        .map_err(|error| OpenError::Io(format!("{}: {error}", path.display())))
+    scan(&*dir.files, path, keep, ids).map_err(|error| OpenError::Io(format!("{}: {error}", path.display())))
 }
 
 impl Recovered {
-    fn new(with_ids: bool, closed_at: Option<LogEnd>, paths: &[PathBuf]) -> Recovered {
-        let mut ids = with_ids.then(IdIndex::default);
+    fn new(ids: Option<IdSeed>, closed_at: Option<LogEnd>, paths: &[PathBuf]) -> Recovered {
+        let mut ids = ids.map(IdIndex::new);
         let entries = paths.last().and_then(|last| start_of(&last.file_name()?.to_string_lossy()));
         if let (Some(ids), Some(place)) = (&mut ids, entries) {
             // A name may say anything: the files must at least be large enough for so many entries.
@@ -189,7 +194,7 @@ impl Recovered {
             None if keep == scan.end => None,
             _ => Some(torn(path, &scan, keep)),
         };
-        let kept = rescan(dir, path, scan, keep, self.ids.is_some())?;
+        let kept = rescan(dir, path, scan, keep, self.ids.as_ref().map(IdIndex::seed))?;
         let found = LogEnd { place: kept.place, digest: kept.digest };
         Ok(match (self.closed_at.and_then(|end| end.contradicts(found)), torn) {
             (Some(reason), _) => Verdict::Damaged(damage(kept.end, reason), Some(kept)),
@@ -209,29 +214,27 @@ impl Recovered {
         named == Some(header.start) && header.start == self.place && header.digest == self.digest
     }
 
-    /// Adds a sound segment. The last one is made durable and sealed, or removed if it holds nothing.
-    fn add(&mut self, dir: &DataDir, path: &Path, scan: Scan, is_last: bool) -> Result<(), OpenError> {
-        let mut end = scan.end;
-        if is_last {
-            if scan.place == scan.header.start {
-                self.close_last(dir)?;
-                return Ok(repair::remove(dir, path)?);
-            }
-            end = repair::seal(dir, path, &scan)?;
+    /// Takes the last segment, if it has lines: what is to be done to it.
+    fn end_with(&mut self, path: &Path, scan: Scan) -> Repair {
+        if scan.place == scan.header.start {
+            return Repair::RemoveLast(path.to_owned());
         }
-        self.take(path, scan, end);
-        Ok(())
+        let seal = Seal::of(&scan);
+        self.take(path, scan);
+        Repair::Seal(seal)
     }
 
-    /// What follows the last segment goes: from now on it says itself that it is whole.
-    fn close_last(&mut self, dir: &DataDir) -> Result<(), Failed> {
-        match self.segments.last_mut() {
-            Some(last) => close_segment(&*dir.files, last, self.digest),
-            None => Ok(()),
+    /// Takes what is sound of the first of these segments: what is to be done to all of them.
+    fn end_before_damage(&mut self, paths: &[PathBuf], sound: Option<Scan>) -> Repair {
+        let sound = sound.filter(|scan| scan.place != scan.header.start);
+        let keeps_first = sound.is_some();
+        if let Some(scan) = sound {
+            self.take(&paths[0], scan);
         }
+        Repair::Quarantine { paths: paths.to_vec(), keeps_first }
     }
 
-    fn take(&mut self, path: &Path, scan: Scan, end: u64) {
+    fn take(&mut self, path: &Path, scan: Scan) {
         if let Some(ids) = &mut self.ids {
             let mut order = scan.header.start.length;
             for id in &scan.ids {
@@ -250,30 +253,8 @@ impl Recovered {
         self.trailing_marks.extend_from_slice(&scan.trailing_marks);
         self.marks.extend(scan.marks);
         (self.place, self.digest) = (scan.place, scan.digest);
-        self.segments.push(Segment { path: path.to_owned(), header: scan.header, end, index: scan.index });
-    }
-
-    /// Keeps what is sound before the damage, and moves the rest out of the way.
-    fn cut(
-        &mut self,
-        dir: &DataDir,
-        paths: &[PathBuf],
-        damage: Damage,
-        sound: Option<Scan>,
-    ) -> Result<CutAtDamage, OpenError> {
-        let sound = sound.filter(|scan| scan.place != scan.header.start);
-        if sound.is_none() {
-            self.close_last(dir)?;
-        }
-        let quarantined = repair::quarantine(dir, paths, sound.is_some())?;
-        if let Some(scan) = sound {
-            let (keep, digest) = (scan.end, scan.digest);
-            self.take(&paths[0], scan, keep);
-            if let Some(last) = self.segments.last_mut() {
-                last.end = replace_by_prefix(&*dir.files, &dir.log, last, keep, digest)?;
-            }
-        }
-        Ok(CutAtDamage { damage, quarantined })
+        let Scan { header, end, index, .. } = scan;
+        self.segments.push(Segment { path: path.to_owned(), header, end, index });
     }
 }
 

@@ -2,7 +2,11 @@
 
 use std::{io, path::Path, sync::Arc};
 
-use replog_shared::{Digest, Mark, Order, Place, PlacedMark, WallTime, entry::EntryLine, store::IdHash};
+use replog_shared::{
+    Digest, Mark, Order, Place, PlacedMark, WallTime,
+    entry::EntryLine,
+    store::{IdHash, IdSeed},
+};
 
 use crate::{
     files::{File, Files, read_full},
@@ -86,7 +90,7 @@ impl Scan {
         }
     }
 
-    fn on_frame(&mut self, frame: Frame<'_>, with_ids: bool) -> Result<(), &'static str> {
+    fn on_frame(&mut self, frame: Frame<'_>, seed: Option<IdSeed>) -> Result<(), &'static str> {
         let end = self.end + frame.size() as u64;
         match frame {
             Frame::Record(record) => self.on_record(record, end)?,
@@ -95,7 +99,7 @@ impl Scan {
                     return Err("the line does not continue the digest");
                 }
                 let before = std::mem::replace(&mut self.digest, digest);
-                if let Err(reason) = self.on_line(line, end, with_ids) {
+                if let Err(reason) = self.on_line(line, end, seed) {
                     self.digest = before;
                     return Err(reason);
                 }
@@ -109,8 +113,8 @@ impl Scan {
         Ok(())
     }
 
-    fn on_line(&mut self, line: &[u8], end: u64, with_ids: bool) -> Result<(), &'static str> {
-        if Mark::is_mark(line) { self.on_mark(line) } else { self.on_entry(line, end, with_ids) }
+    fn on_line(&mut self, line: &[u8], end: u64, seed: Option<IdSeed>) -> Result<(), &'static str> {
+        if Mark::is_mark(line) { self.on_mark(line) } else { self.on_entry(line, end, seed) }
     }
 
     fn on_record(&mut self, record: SyncRecord, end: u64) -> Result<(), &'static str> {
@@ -132,13 +136,13 @@ impl Scan {
         Ok(())
     }
 
-    fn on_entry(&mut self, line: &[u8], end: u64, with_ids: bool) -> Result<(), &'static str> {
+    fn on_entry(&mut self, line: &[u8], end: u64, seed: Option<IdSeed>) -> Result<(), &'static str> {
         let entry = EntryLine::parse(line).map_err(|_| "neither an entry nor a mark")?;
         if entry.order != self.place.length {
             return Err("an entry of another order");
         }
-        if with_ids {
-            self.ids.push(IdHash::of(&entry.id_text()));
+        if let Some(seed) = seed {
+            self.ids.push(seed.hash(&entry.id_text()));
         }
         self.entry_digest = Some(self.digest);
         self.trailing_marks.clear();
@@ -154,7 +158,12 @@ impl Scan {
 ///
 /// # Errors
 /// It cannot be read, or has no sound header.
-pub(super) fn scan(files: &dyn Files, path: &Path, limit: u64, with_ids: bool) -> Result<Scan, ScanError> {
+pub(super) fn scan(
+    files: &dyn Files,
+    path: &Path,
+    limit: u64,
+    seed: Option<IdSeed>,
+) -> Result<Scan, ScanError> {
     let file = files.open(path)?;
     let mut head = [0; HEADER_BYTES];
     let got = read_full(&*file, &mut head, 0)?;
@@ -162,7 +171,7 @@ pub(super) fn scan(files: &dyn Files, path: &Path, limit: u64, with_ids: bool) -
     let mut scan = Scan::empty(header, file.length()?);
     let from = HEADER_BYTES as u64;
     let stretch = Stretch { file: file.clone(), salt: header.salt, from, to: scan.size.min(limit) };
-    let stopped = walk(&mut scan, stretch, with_ids)?;
+    let stopped = walk(&mut scan, stretch, seed)?;
     if limit >= scan.size {
         scan.look_behind(&file, stopped)?;
     }
@@ -170,13 +179,13 @@ pub(super) fn scan(files: &dyn Files, path: &Path, limit: u64, with_ids: bool) -
 }
 
 /// Walks as far as everything is sound: why it ended, unless at the end of the stretch.
-fn walk(scan: &mut Scan, stretch: Stretch, with_ids: bool) -> io::Result<Option<&'static str>> {
+fn walk(scan: &mut Scan, stretch: Stretch, seed: Option<IdSeed>) -> io::Result<Option<&'static str>> {
     let mut walker = Walker::new(stretch, SCAN_BYTES);
     loop {
         match walker.next() {
             Ok(None) => return Ok(None),
             Ok(Some(frame)) => {
-                if let Err(reason) = scan.on_frame(frame, with_ids) {
+                if let Err(reason) = scan.on_frame(frame, seed) {
                     return Ok(Some(reason));
                 }
             }

@@ -53,10 +53,59 @@ fn a_full_disk_stops_the_store_and_loses_nothing() {
         let files = SimulatedFiles::new(free);
         let (mut log, model) = begun(&files);
         files.fill_up(free);
-        log.append(3, 50, false);
+        // More than there are zeros in the segment and its spare.
+        log.append(3, 900, false);
         assert!(log.settle().is_err());
         assert_failed_for_good(&mut log, &files);
         files.crash_process();
+        drop(log);
+        assert_holds(&Log::open(&files, STRICT).unwrap(), &model);
+    }
+}
+
+/// A sync fails, its process dies, and the system shows what is not on the disk as if it were: the next sync of it
+/// would write nothing.
+#[test]
+fn what_a_failed_sync_lost_is_written_once_more_by_the_next_start() {
+    for seed in 0..20 {
+        let files = SimulatedFiles::new(seed);
+        let (mut log, mut model) = begun(&files);
+        let lines = run(log.store.tip(), 2, 10, false);
+        files.hold_syncs(true);
+        assert!(log.store.append(&lines));
+        wait_until_written(&files, b"id3");
+        files.fail_syncs(1, ".log");
+        files.hold_syncs(false);
+        assert!(log.settle().is_err());
+        files.crash_process();
+        drop(log);
+        let log = Log::open(&files, STRICT).unwrap();
+        model.on_append(&lines);
+        assert_holds(&log, &model);
+        // All that a log holds when it is open is on the disk: it may be acked at once.
+        files.crash_power();
+        drop(log);
+        assert_holds(&Log::open(&files, STRICT).unwrap(), &model);
+    }
+}
+
+#[test]
+fn a_disk_that_is_full_needs_no_room_for_a_log_that_was_closed_or_killed() {
+    for closed in [false, true] {
+        let files = SimulatedFiles::new(1);
+        let (mut log, model) = begun(&files);
+        log.settle().unwrap();
+        match closed {
+            true => log.store.close().unwrap(),
+            false => {
+                files.crash_process();
+                drop(log);
+            }
+        }
+        files.fill_up(0);
+        let log = Log::open(&files, STRICT).unwrap();
+        assert_holds(&log, &model);
+        files.crash_power();
         drop(log);
         assert_holds(&Log::open(&files, STRICT).unwrap(), &model);
     }

@@ -6,7 +6,7 @@ use replog_shared::{
     Durability, Lines, NodeName, Order, Place, WallTime,
     entry::EntryLine,
     lines::Tip,
-    store::{LogView, Store},
+    store::{IdSeed, LogView, Store},
 };
 
 use super::support::{read_all, run};
@@ -35,7 +35,7 @@ fn opened(dir: &Path, node: &NodeName) -> (DiskStore, OpenReport, NodeFile) {
     let file = NodeFile::open(&dir, node, Durability::Disk).unwrap();
     let (level, mode, segments) = (Durability::Disk, OpenMode::Strict, SegmentSizes::default());
     let closed_at = file.facts().log_end;
-    let options = OpenOptions { level, with_ids: true, mode, closed_at, segments };
+    let options = OpenOptions { level, ids: Some(IdSeed::from_random(1)), mode, closed_at, segments };
     let (store, report) = open(&dir, options, || {}).unwrap();
     (store, report, file)
 }

@@ -17,7 +17,7 @@ fn open_with(content: &[u8]) {
     let path = root().join("log").join(segment_name(Place::START));
     for options in [STRICT, CUT_AT_DAMAGE] {
         let files = SimulatedFiles::new(1);
-        files.process().create(&path).unwrap().write_at(content, 0).ok();
+        files.put(&path, content);
         if let Ok(log) = Log::open(&files, options) {
             let length = log.store.tip().place.length;
             assert_eq!(log.store.entry(length), None);
@@ -39,7 +39,7 @@ fn a_line_that_does_not_continue_the_digest_is_not_taken() {
         put_line(&mut content, 9, 0, &line, before.extend(&line), false);
         let files = SimulatedFiles::new(1);
         let path = root().join("log").join(segment_name(Place::START));
-        files.process().create(&path).unwrap().write_at(&content, 0).unwrap();
+        files.put(&path, &content);
         assert_eq!(Log::open(&files, STRICT).unwrap().store.tip().place.marks, taken);
     }
 }
@@ -53,7 +53,7 @@ fn a_segment_that_begins_behind_more_marks_than_there_can_be_is_damage() {
     put_line(&mut content, 9, 0, &line, Digest::EMPTY.extend(&line), false);
     let files = SimulatedFiles::new(1);
     let path = root().join("log").join(segment_name(start));
-    files.process().create(&path).unwrap().write_at(&content, 0).unwrap();
+    files.put(&path, &content);
     assert!(matches!(Log::open(&files, STRICT), Err(OpenError::Damaged(_))));
     assert_eq!(Log::open(&files, CUT_AT_DAMAGE).unwrap().store.tip().place, Place::START);
 }

@@ -3,8 +3,10 @@
 mod basics;
 mod batches;
 mod closed;
+mod crash_points;
 mod crashes;
 mod damage;
+mod directories;
 mod errors;
 mod format1;
 mod hostile;

@@ -11,7 +11,7 @@ use replog_shared::{
     Durability, Epoch, Incarnation, Lines, Mark, MarkKind, Message, MessageId, Order, Place, WallTime,
     entry::{self, EntryHead},
     lines::Tip,
-    store::{LogView, Reader, Store, StoreError},
+    store::{IdSeed, LogView, Reader, Store, StoreError},
 };
 
 use crate::{
@@ -25,7 +25,7 @@ pub(super) const SMALL: SegmentSizes = SegmentSizes { first: 700, largest: 1_000
 
 pub(super) const STRICT: OpenOptions = OpenOptions {
     level: Durability::Disk,
-    with_ids: true,
+    ids: Some(IdSeed::from_random(1)),
     mode: OpenMode::Strict,
     closed_at: None,
     segments: SMALL,
@@ -77,6 +77,10 @@ pub(super) struct Log {
 }
 
 impl Log {
+    pub(super) const fn new(store: DiskStore, report: OpenReport, news: Receiver<()>) -> Log {
+        Log { store, report, news }
+    }
+
     pub(super) fn open(files: &SimulatedFiles, options: OpenOptions) -> Result<Log, OpenError> {
         let dir = DataDir::on(files.process(), &root()).map_err(|error| OpenError::Io(error.to_string()))?;
         Log::open_in(&dir, options)
@@ -223,13 +227,7 @@ pub(super) fn closed(runs: u64) -> (SimulatedFiles, Model) {
 
 pub(super) fn copy(files: &SimulatedFiles) -> SimulatedFiles {
     let other = SimulatedFiles::new(4);
-    let process = other.process();
-    for (path, content) in files.content(&root()) {
-        let file = process.create(&path).unwrap();
-        file.write_at(&content, 0).unwrap();
-        file.sync().unwrap();
-        process.sync_dir(path.parent().unwrap()).unwrap();
-    }
+    files.content(&root()).iter().for_each(|(path, content)| other.put(path, content));
     other
 }
 

@@ -4,7 +4,7 @@ use http::{HeaderMap, HeaderValue, header};
 
 use super::{Scope, Tokens};
 use crate::edge::Problem;
-use replog_shared::Code;
+use replog_shared::{Applied, Code};
 
 /// How the value of `Authorization` begins, in any case of its letters.
 const BEARER: &str = "bearer ";
@@ -33,9 +33,17 @@ impl Gate {
     /// 401 without a token that is known, 403 with one that lacks the scope.
     pub fn check(&self, headers: &HeaderMap, scope: Scope) -> Result<(), Problem> {
         let Some(tokens) = &self.0 else { return Ok(()) };
-        let entry = tokens.find(bearer(headers)?).ok_or_else(unknown)?;
-        if entry.scopes.contains(scope) { Ok(()) } else { Err(forbidden(&entry.name, scope)) }
+        check(tokens, headers, scope).map_err(|problem| match scope {
+            // A token that is not taken now may have been when an earlier request came with the same id.
+            Scope::Append => problem.applied(Applied::Unknown),
+            Scope::Read | Scope::Admin => problem,
+        })
     }
+}
+
+fn check(tokens: &Tokens, headers: &HeaderMap, scope: Scope) -> Result<(), Problem> {
+    let entry = tokens.find(bearer(headers)?).ok_or_else(unknown)?;
+    if entry.scopes.contains(scope) { Ok(()) } else { Err(forbidden(&entry.name, scope)) }
 }
 
 /// The token of a request.

@@ -20,7 +20,7 @@ use serde::Serialize;
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use crate::edge::{Problem, stream::Unending};
+use crate::edge::{Problem, Waits, stream::Unending, waits::WaitPlace};
 use replog_shared::Code;
 
 /// Between two looks at the node: quick enough for the eye, and each costs the node a turn.
@@ -33,24 +33,39 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 const MAX_STREAMS: usize = 64;
 
 /// The streams that are open. Cheap to clone; all clones count together.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct Snapshots {
     open: Arc<AtomicUsize>,
+    /// A stream holds its connection for as long as it likes.
+    waits: Waits,
 }
 
 /// One open stream.
-struct Place(Arc<AtomicUsize>);
+struct Place {
+    open: Arc<AtomicUsize>,
+    _wait: WaitPlace,
+}
 
 impl Drop for Place {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.open.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 impl Snapshots {
-    fn enter(&self) -> Option<Place> {
-        let place = Place(Arc::clone(&self.open));
-        (self.open.fetch_add(1, Ordering::Relaxed) < MAX_STREAMS).then_some(place)
+    /// No stream is open.
+    pub fn new(waits: Waits) -> Snapshots {
+        Snapshots { open: Arc::default(), waits }
+    }
+
+    fn enter(&self) -> Result<Place, Problem> {
+        let wait = self.waits.take().ok_or_else(|| self.waits.refusal())?;
+        let place = Place { open: Arc::clone(&self.open), _wait: wait };
+        if self.open.fetch_add(1, Ordering::Relaxed) < MAX_STREAMS {
+            return Ok(place);
+        }
+        let detail = format!("{MAX_STREAMS} consoles are open here: close one.");
+        Err(Problem::new(Code::Overloaded, detail))
     }
 }
 
@@ -68,10 +83,7 @@ where
     T: Serialize,
     F: Future<Output = Option<T>> + Send,
 {
-    let Some(place) = snapshots.enter() else {
-        let detail = format!("{MAX_STREAMS} consoles are open here: close one.");
-        return Err(Problem::new(Code::Overloaded, detail));
-    };
+    let place = snapshots.enter()?;
     let mut ticks = interval(LOOK_INTERVAL);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let watched = Watched { look, ticks, stop, seen: Vec::new(), sent_at: Instant::now(), _place: place };
@@ -146,7 +158,7 @@ mod tests {
             let state = Arc::clone(&state);
             move || std::future::ready(Some(state.load(Ordering::Relaxed)))
         };
-        let response = stream(&Snapshots::default(), look, stop.clone()).ok().unwrap();
+        let response = stream(&Snapshots::new(Waits::of(MAX_STREAMS + 1)), look, stop.clone()).ok().unwrap();
         let mut body = response.into_body().into_data_stream();
         assert_eq!(next(&mut body).await.unwrap(), "event: state\ndata: 1\n\n");
         let started = Instant::now();
@@ -160,7 +172,7 @@ mod tests {
 
     #[tokio::test]
     async fn streams_have_a_limit_and_one_that_ends_makes_room() {
-        let (snapshots, stop) = (Snapshots::default(), CancellationToken::new());
+        let (snapshots, stop) = (Snapshots::new(Waits::of(MAX_STREAMS + 1)), CancellationToken::new());
         let open = || stream(&snapshots, || std::future::ready(Some(1)), stop.clone());
         let mut opened: Vec<Response> = (0..MAX_STREAMS).map(|_| open().ok().unwrap()).collect();
         assert!(open().is_err());

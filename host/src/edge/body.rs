@@ -17,7 +17,7 @@ use hyper::body::Incoming;
 use tokio::time::{Instant, Sleep, sleep};
 
 use super::{EdgeLimits, Problem, watch::Watch};
-use replog_shared::Code;
+use replog_shared::{Applied, Code};
 
 /// Why a body could not be read.
 #[derive(Debug, thiserror::Error)]
@@ -33,20 +33,23 @@ pub(super) enum BodyError {
 }
 
 impl BodyError {
+    /// What the client is told. A body that did not come whole has no id that could be looked up.
     pub(super) fn problem(&self) -> Problem {
         match self {
             Self::TooLarge { limit } => too_large(*limit),
             Self::Silent { after } => {
                 let detail = format!("Nothing came for {} s in the middle of the body.", after.as_secs_f64());
-                Problem::new(Code::BodyTooSlow, detail)
+                Problem::new(Code::BodyTooSlow, detail).applied(Applied::Unknown)
             }
             Self::Overloaded => {
                 let detail = "Too many large bodies are arriving at one time. Try again a little later.";
-                Problem::new(Code::Overloaded, detail).retry_after(Duration::from_secs(1))
+                Problem::new(Code::Overloaded, detail)
+                    .applied(Applied::Unknown)
+                    .retry_after(Duration::from_secs(1))
             }
             Self::Broken(error) => {
                 let detail = format!("The body did not come whole: {error}.");
-                Problem::new(Code::BrokenBody, detail)
+                Problem::new(Code::BrokenBody, detail).applied(Applied::Unknown)
             }
         }
     }

@@ -10,7 +10,7 @@ use bytes::{Bytes, BytesMut};
 use http::{HeaderMap, header};
 use http_body::Body as _;
 use http_body_util::BodyExt;
-use replog_shared::{Code, byte_order_mark};
+use replog_shared::{Applied, Code, byte_order_mark};
 use serde::{
     Deserialize, Deserializer,
     de::{MapAccess, Visitor, value::MapAccessDeserializer},
@@ -187,7 +187,7 @@ fn unreadable(error: axum::Error) -> Problem {
         Ok(error) => error.problem(),
         Err(error) => {
             let detail = format!("The body did not come whole: {error}.");
-            Problem::new(Code::BrokenBody, detail)
+            Problem::new(Code::BrokenBody, detail).applied(Applied::Unknown)
         }
     }
 }

@@ -36,6 +36,7 @@ mod site;
 mod socket;
 pub mod stream;
 mod tls;
+pub mod waits;
 mod watch;
 mod wire;
 
@@ -46,3 +47,4 @@ pub use problem::Problem;
 pub use routes::{Access, Routes};
 pub use serve::serve;
 pub use tls::{ServerTls, ServerTlsError};
+pub use waits::Waits;

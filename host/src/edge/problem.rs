@@ -156,6 +156,16 @@ impl Problem {
         self.0.code
     }
 
+    /// Whether the request took effect all the same.
+    pub fn has_applied(&self) -> Applied {
+        self.0.applied
+    }
+
+    /// Whether the same request may succeed later.
+    pub fn is_retryable(&self) -> bool {
+        self.0.retryable
+    }
+
     /// A member added by [`Problem::with`].
     pub fn member(&self, name: &str) -> Option<&Value> {
         self.0.members.iter().find(|(present, _)| *present == name).map(|(_, value)| value)

@@ -151,6 +151,18 @@ pub fn number_in(name: &str, text: &str, range: RangeInclusive<u64>) -> Result<u
     }
 }
 
+/// 400 for a parameter whose text is not what is `allowed`.
+pub fn not_allowed(name: &str, text: &str, allowed: &str) -> Problem {
+    let detail = format!("The query parameter `{name}` is `{text}`; it must be {allowed}.");
+    invalid(name, Code::InvalidParameter, detail).with("allowed", allowed)
+}
+
+/// 400 for a parameter that says something only beside another one.
+pub fn only_with(name: &str, other: &str) -> Problem {
+    let detail = format!("The query parameter `{name}` goes with `{other}`, which is not given.");
+    invalid(name, Code::InvalidParameter, detail).with("allowed", format!("only together with `{other}`"))
+}
+
 /// A range in words, as the member `allowed` of a refusal shows it.
 pub fn whole_number(range: &RangeInclusive<u64>) -> String {
     match (*range.start(), *range.end()) {
@@ -165,9 +177,7 @@ fn too_many() -> Problem {
 }
 
 fn not_in_range(name: &str, text: &str, range: &RangeInclusive<u64>) -> Problem {
-    let allowed = whole_number(range);
-    let detail = format!("The query parameter `{name}` is `{text}`; it must be {allowed}.");
-    invalid(name, Code::InvalidParameter, detail).with("allowed", allowed)
+    not_allowed(name, text, &whole_number(range))
 }
 
 fn invalid(name: &str, code: Code, detail: String) -> Problem {

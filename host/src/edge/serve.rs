@@ -7,7 +7,7 @@ use std::{
     time::Duration,
 };
 
-use replog_shared::Code;
+use replog_shared::{Applied, Code};
 use socket2::{SockRef, TcpKeepalive};
 use tokio::{
     net::{TcpListener, TcpStream},
@@ -190,10 +190,11 @@ fn limit_unsent(_: &TcpStream) -> io::Result<()> {
     Ok(())
 }
 
-/// Says why, as far as that is possible without waiting for anything.
+/// Says why, as far as that is possible without waiting for anything. What is asked for is not even read.
 fn write_refusal(socket: TcpStream, limit: usize) -> io::Result<()> {
     let detail = format!("This node serves {limit} connections, and all are taken. Try again, or reuse one.");
     let problem = Problem::new(Code::TooManyConnections, detail)
+        .applied(Applied::Unknown)
         .with("limit", limit)
         .retry_after(Duration::from_secs(1));
     let mut socket = socket.into_std()?;

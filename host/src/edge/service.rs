@@ -86,7 +86,8 @@ impl Service {
 
     fn check_client(&self, request: &Request<RequestBody>) -> Result<(), Problem> {
         let client = request.extensions().get();
-        self.check_rate(client)?;
+        let unread = applied_if_unread(request.method());
+        self.check_rate(client).map_err(|problem| problem.applied(unread))?;
         self.sites.check(request.method(), request.headers(), client)
     }
 
@@ -215,7 +216,7 @@ fn bare_problem(status: StatusCode, method: &Method, uri: &Uri, headers: &Header
         StatusCode::PAYLOAD_TOO_LARGE => Problem::new(Code::BodyTooLarge, "The body is too large."),
         StatusCode::SERVICE_UNAVAILABLE => {
             Problem::new(Code::Unavailable, "This node cannot answer that now. Try again.")
-                .applied(applied_if_failed(method))
+                .applied(applied_if_unread(method))
         }
         _ if status.is_server_error() => internal_error(method).with_status(status),
         _ => Problem::new(Code::BadRequest, format!("{method} {path} was refused.")).with_status(status),
@@ -228,11 +229,12 @@ fn on_panic((method, uri): &(Method, Uri)) -> Response<Body> {
 }
 
 fn internal_error(method: &Method) -> Problem {
-    Problem::internal_error().applied(applied_if_failed(method))
+    Problem::internal_error().applied(applied_if_unread(method))
 }
 
-/// Whether a request that failed somewhere inside may have taken effect.
-fn applied_if_failed(method: &Method) -> Applied {
+/// Whether a request of which nothing was read, or that failed somewhere inside, may have taken effect: by itself, or by
+/// an earlier one with the same id.
+fn applied_if_unread(method: &Method) -> Applied {
     if method.is_safe() { Applied::No } else { Applied::Unknown }
 }
 

@@ -2,17 +2,23 @@
 
 use std::ops::RangeInclusive;
 
-use replog_shared::{Order, WriteConcern};
+use replog_shared::{EpochNumber, NodeName, Order, WriteConcern};
 use serde_json::{Value, json};
 
 use super::Schemas;
 use crate::edge::query::{KnownParam, QueryParams, known_params};
 
 /// Meanings of query parameters, by their names.
-const MEANINGS: [(&str, &str); 6] = [
+const MEANINGS: [(&str, &str); 8] = [
     ("from", "The first order that is wanted. Not given: 0."),
     ("limit", "How many at most. Not given: all there are."),
     ("min_order", "Wait until this node shows this order: read your own write. Not given: no wait."),
+    (
+        "epoch",
+        "With `min_order`: the epoch in which that order was told. Once the log went on without it, the answer is 409 \
+         `other_history`, and not another entry. Not given: any.",
+    ),
+    ("epoch_owner", "With `epoch`: the node that opened it. Not given: any."),
     ("timeout_ms", "How long to wait at most, in milliseconds; then the answer is 504. Not given: for ever."),
     ("w", "How many nodes must hold it before this is answered, the master included."),
     ("expect_order", "Append only if the first message gets this order; else 412. Not given: any."),
@@ -37,6 +43,8 @@ fn of_known(known: &KnownParam, schemas: &mut Schemas) -> Value {
             let schema = json!({"anyOf": [schemas.request::<Order>(), {"const": "end"}]});
             (schema, format!("{meaning} `end`: with what is appended next."))
         }
+        ("epoch", None) => (schemas.request::<EpochNumber>(), meaning.to_owned()),
+        ("epoch_owner", None) => (schemas.request::<NodeName>(), meaning.to_owned()),
         _ => (json!({"type": "string"}), meaning.to_owned()),
     };
     json!({"name": name, "in": "query", "description": meaning, "schema": schema})

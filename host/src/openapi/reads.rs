@@ -8,7 +8,7 @@ use super::{Answer, Operation, Schemas, Tag, document::tidy};
 use crate::{pages::PageQuery, tail::TailQuery};
 
 /// What a page of either kind may be refused with.
-const OF_A_PAGE: [Code; 3] = [Code::NotAcceptable, Code::NotShownYet, Code::Stopping];
+const OF_A_PAGE: [Code; 4] = [Code::NotAcceptable, Code::NotShownYet, Code::OtherHistory, Code::Stopping];
 
 /// An entry, as it stands in the log.
 #[derive(JsonSchema)]

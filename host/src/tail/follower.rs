@@ -11,13 +11,13 @@ use replog_shared::{
     store::{ReadError, Reader},
 };
 use tokio::{
-    sync::{OwnedSemaphorePermit, watch},
+    sync::watch,
     time::{Instant, timeout_at},
 };
 use tokio_util::sync::CancellationToken;
 
 use super::{
-    All,
+    All, Seat,
     format::Format,
     limits::{KEEP_ALIVE, PAGE_BYTES, PIECE_BYTES},
     request::Seen,
@@ -44,7 +44,7 @@ pub(super) struct Follower<R> {
     pub(super) stopping: CancellationToken,
     /// Given back when the client leaves.
     #[expect(dead_code, reason = "it is held, not used")]
-    pub(super) seat: OwnedSemaphorePermit,
+    pub(super) seat: Seat,
 }
 
 /// What is sent, and what follows it.

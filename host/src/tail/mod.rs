@@ -26,7 +26,7 @@ pub use request::TailQuery;
 
 use self::{follower::Follower, request::Wanted, turns::Turns};
 use crate::{
-    edge::{EdgeLimits, Problem, stream::Unending},
+    edge::{EdgeLimits, Problem, Waits, stream::Unending, waits::WaitPlace},
     pages::{Shown, SteadyReader, with_epoch},
     reads::Reads,
 };
@@ -38,8 +38,17 @@ pub struct Tails(Arc<All>);
 #[derive(Debug)]
 struct All {
     seats: Arc<Semaphore>,
+    /// A follower holds its connection for as long as it likes.
+    waits: Waits,
     max: usize,
     turns: Turns,
+}
+
+/// What a follower holds while it follows.
+#[derive(Debug)]
+struct Seat {
+    _seat: OwnedSemaphorePermit,
+    _place: WaitPlace,
 }
 
 /// The log that is followed.
@@ -57,10 +66,10 @@ pub struct Source<R> {
 
 impl Tails {
     /// Nobody follows yet.
-    pub fn new(limits: &EdgeLimits) -> Tails {
-        let max = limits.max_tails.min(Semaphore::MAX_PERMITS);
+    pub fn new(limits: &EdgeLimits, waits: Waits) -> Tails {
+        let max = limits.max_tails.min(waits.limit());
         let turns = Turns::new(limits.max_tail_bytes_per_second);
-        Tails(Arc::new(All { seats: Arc::new(Semaphore::new(max)), max, turns }))
+        Tails(Arc::new(All { seats: Arc::new(Semaphore::new(max)), waits, max, turns }))
     }
 
     /// Answers with the entries from where the client wants to begin, and goes on with each that is shown, until the
@@ -94,11 +103,14 @@ impl Tails {
         Ok(unending(with_epoch(Response::new(Body::from_stream(follower.pieces())), &began), content_type))
     }
 
-    fn seat(&self) -> Result<OwnedSemaphorePermit, Problem> {
-        Arc::clone(&self.0.seats).try_acquire_owned().map_err(|_| {
+    fn seat(&self) -> Result<Seat, Problem> {
+        let seat = Arc::clone(&self.0.seats).try_acquire_owned().ok();
+        let seat = seat.and_then(|seat| Some(Seat { _seat: seat, _place: self.0.waits.take()? }));
+        seat.ok_or_else(|| {
             let max = self.0.max;
-            let detail =
-                format!("{max} clients follow the log of this node, and no more may. Follow another node.");
+            let detail = format!(
+                "{max} clients may follow the log of this node, fewer while others wait here; now no more may. Follow another node."
+            );
             Problem::new(Code::TooManyTails, detail).with("limit", max).retry_after(Duration::from_secs(5))
         })
     }

@@ -69,7 +69,8 @@ async fn one_path_asks_for_another_scope_by_another_method() {
         body.len()
     );
     let answer = guarded.server.ask(with_token(&post, &reader)).await;
-    assert_eq!(answer.problem(403, "forbidden")["scope"], "append");
+    let problem = answer.problem(403, "forbidden");
+    assert_eq!((&problem["scope"], &problem["applied"]), (&json!("append"), &json!("unknown")));
     let head = with_token(&get_of("/guarded").replacen("GET", "HEAD", 1), &Token::random().unwrap());
     assert_eq!(guarded.server.connect().await.try_ask(head).await, Some(401), "HEAD is a GET");
 }

@@ -14,7 +14,7 @@ use axum::extract::State;
 use bytes::Bytes;
 use http::HeaderMap;
 use replog_host::{
-    edge::{self, Access, EdgeLimits, EdgeOptions, Routes, query::Query},
+    edge::{self, Access, EdgeLimits, EdgeOptions, Routes, Waits, query::Query},
     openapi::reads,
     pages::Shown,
     reads::Reads,
@@ -94,7 +94,7 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let routes = Routes::new().get("/tail", Access::Open, reads::tail, tail);
-        let routes = routes.with_state((Tails::new(&limits), source));
+        let routes = routes.with_state((Tails::new(&limits, Waits::new(&limits)), source));
         let options = EdgeOptions::from(limits);
         let task = tokio::spawn(edge::serve(listener, routes, options, shutdown.clone()));
         Server { store, shown, read, shutdown, address, task }

@@ -3,15 +3,19 @@
 use bytes::Bytes;
 
 use replog_shared::{
-    EpochNumber, Lines, Moment, Order, WriteConcern,
+    Applied, EpochNumber, Lines, Moment, Order, WriteConcern,
     entry::{self, EntryHead, EntryLine},
     limits::MAX_BATCH_MESSAGES,
+    same_value::same_value,
     store::LogView,
 };
 
 use super::{
     Effect, MasterCore, Phase, Progress, Stage,
-    events::{Append, Holders, NewMessage, NotLeading, Refusal, WaitId, WaitingWrite, WriteOutcome, Written},
+    events::{
+        Append, Holders, NewMessage, NotLeading, Refusal, Shortage, WaitId, WaitingWrite, WriteOutcome,
+        Written,
+    },
     health::Health,
     mutant::{self, Mutant},
 };
@@ -37,6 +41,71 @@ impl MasterCore {
             Ok(written) => self.pending.insert(wait, written, append.deadline),
             Err(refusal) => self.answer(wait, WriteOutcome::Refused(refusal)),
         }
+    }
+
+    /// A caller appends while there is no room for what it asks. It is answered at once: with what the log has of
+    /// its messages, and nothing is appended. One whose messages are there goes on as always, unless it would have to
+    /// wait where no more callers may.
+    pub fn on_append_without_room(
+        &mut self,
+        now: Moment,
+        wait: WaitId,
+        append: Append,
+        short_of: Shortage,
+        log: &dyn LogView,
+    ) {
+        match (&self.phase, short_of) {
+            (Phase::Leading(_), _) => {}
+            (_, Shortage::Storage) => return self.hold_or_refuse(wait, &append),
+            (_, Shortage::Waits) => return self.refuse_while_not_leading(wait),
+        }
+        match known(&append.messages, log) {
+            Known::New => self.answer(wait, WriteOutcome::Refused(Refusal::no_room(short_of))),
+            Known::Refused(refusal) => self.answer(wait, WriteOutcome::Refused(refusal)),
+            Known::Run(_) if short_of == Shortage::Storage => self.on_append(now, wait, append, log),
+            Known::Run(first) => {
+                let (count, w) = (append.messages.len() as u64, append.w);
+                let through = self.held_with(first.plus(count.saturating_sub(1)), w, log);
+                let written = Written { first, count, through, duplicate: true, w };
+                self.wait_without_room(wait, written, append.deadline, log);
+            }
+        }
+    }
+
+    /// A caller takes up the wait for an entry again, while as many wait as may: it is answered at once.
+    pub fn on_wait_without_room(
+        &mut self,
+        wait: WaitId,
+        order: Order,
+        w: WriteConcern,
+        deadline: Option<Moment>,
+        log: &dyn LogView,
+    ) {
+        let is_there = order < log.tip().place.length;
+        if !matches!(self.phase, Phase::Leading(_)) || !is_there {
+            return self.on_wait(wait, order, w, deadline, log);
+        }
+        let through = self.held_with(order, w, log);
+        let written = Written { first: order, count: 1, through, duplicate: true, w };
+        self.wait_without_room(wait, written, deadline, log);
+    }
+
+    /// Lets a caller wait for what w nodes hold already; any other is refused.
+    fn wait_without_room(
+        &mut self,
+        wait: WaitId,
+        written: Written,
+        deadline: Option<Moment>,
+        log: &dyn LogView,
+    ) {
+        let through = Some(written.through);
+        let held = self.held_by(log);
+        if held[usize::from(written.w.get()) - 1] >= through {
+            return self.pending.insert(wait, written, deadline);
+        }
+        let applied = if held[0] >= through { Applied::Yes } else { Applied::Unknown };
+        let refusal = Refusal::Overloaded { short_of: Shortage::Waits, applied, known: Some(written) };
+        self.answer(wait, WriteOutcome::Refused(refusal));
     }
 
     /// A caller takes up the wait for an entry again.
@@ -114,7 +183,7 @@ impl MasterCore {
             let head = EntryHead { order, epoch, at, more: nth + 1 < messages.len() };
             entry::encode(&mut bytes, head, id, message);
             if bytes.len() - start > limit {
-                return Err(Refusal::TooLarge { limit });
+                return Err(Refusal::TooLarge { nth, id: id.clone(), limit });
             }
             ends.push(bytes.len());
             order = order.next();
@@ -242,10 +311,11 @@ impl MasterCore {
 
 /// Looks the ids of an append up.
 fn known(messages: &[NewMessage], log: &dyn LogView) -> Known {
-    let Some((first, at)) = messages.iter().find_map(|new| Some((new, log.find(&new.id)?))) else {
+    let found = |(nth, new): (usize, &NewMessage)| Some((nth, new.id.clone(), log.find(&new.id)?));
+    let Some((nth, id, at)) = messages.iter().enumerate().find_map(found) else {
         return Known::New;
     };
-    let partly = Known::Refused(Refusal::PartlyKnown { id: first.id.clone(), order: at });
+    let partly = Known::Refused(Refusal::PartlyKnown { nth, id, order: at });
     if log.find(&messages[0].id) != Some(at) {
         return partly;
     }
@@ -256,7 +326,8 @@ fn known(messages: &[NewMessage], log: &dyn LogView) -> Known {
         match entry.filter(|entry| entry.has_id(id)) {
             None => return partly,
             Some(entry) if !entry.has_message(message) => {
-                return Known::Refused(Refusal::Conflict { id: id.clone(), order });
+                let same_value = same_value(message.as_json(), entry.message_json);
+                return Known::Refused(Refusal::Conflict { nth, id: id.clone(), order, same_value });
             }
             Some(_) => {}
         }

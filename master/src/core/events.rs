@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use replog_shared::{
-    Code, EpochNumber, LogId, Message, MessageId, Moment, NodeName, Order, OrderRange, WriteConcern,
+    Applied, Code, EpochNumber, LogId, Message, MessageId, Moment, NodeName, Order, OrderRange, WriteConcern,
 };
 
 /// Which waiting caller an outcome is for. Given by the node, opaque to the core.
@@ -87,6 +87,22 @@ pub struct WaitingWrite {
     pub holders: Holders,
 }
 
+impl Written {
+    /// Its last order: who waits for that one waits for all of it.
+    pub fn last(&self) -> Order {
+        Order::new(self.first.get() + self.count.saturating_sub(1))
+    }
+}
+
+/// What this node may be short of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shortage {
+    /// More waits to become durable than its storage takes in for a while.
+    Storage,
+    /// As many callers wait for other nodes as may.
+    Waits,
+}
+
 /// How an append, or a wait for one, ends.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[must_use]
@@ -134,13 +150,19 @@ pub enum Interruption {
 pub enum Refusal {
     /// The id belongs to another message.
     Conflict {
+        /// Which message of the append, counted from 0.
+        nth: usize,
         /// The id.
         id: MessageId,
         /// The order of the entry that carries it.
         order: Order,
+        /// Whether the entry's message is the same value in other words.
+        same_value: bool,
     },
     /// Of a batch, some ids are in the log and do not form this batch.
     PartlyKnown {
+        /// Which message of the append, counted from 0.
+        nth: usize,
         /// An id that is in the log.
         id: MessageId,
         /// The order of the entry that carries it.
@@ -153,6 +175,10 @@ pub enum Refusal {
     },
     /// The entry does not fit into one envelope.
     TooLarge {
+        /// Which message of the append, counted from 0.
+        nth: usize,
+        /// Its id.
+        id: MessageId,
         /// The most bytes that its line may have.
         limit: usize,
     },
@@ -163,8 +189,15 @@ pub enum Refusal {
         /// Configured nodes.
         nodes: usize,
     },
-    /// More waits to become durable than this node's storage can take in for a while.
-    Overloaded,
+    /// There is no room for it now.
+    Overloaded {
+        /// What is short.
+        short_of: Shortage,
+        /// Whether it is in the log all the same, by an earlier append.
+        applied: Applied,
+        /// Where, if it is.
+        known: Option<Written>,
+    },
     /// No entry has this order.
     NoSuchOrder {
         /// How long the log is.
@@ -175,6 +208,11 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// No room, and nothing in the log.
+    pub const fn no_room(short_of: Shortage) -> Refusal {
+        Refusal::Overloaded { short_of, applied: Applied::No, known: None }
+    }
+
     /// The code of its answer.
     pub const fn code(&self) -> Code {
         match self {
@@ -182,7 +220,7 @@ impl Refusal {
             Refusal::UnexpectedOrder { .. } => Code::UnexpectedOrder,
             Refusal::TooLarge { .. } => Code::MessageTooLarge,
             Refusal::ReadOnly { .. } => Code::ReadOnly,
-            Refusal::Overloaded => Code::Overloaded,
+            Refusal::Overloaded { .. } => Code::Overloaded,
             Refusal::NoSuchOrder { .. } => Code::NoSuchOrder,
             Refusal::NotLeading(why) => why.code(),
         }

@@ -46,6 +46,8 @@ pub enum Mutant {
     CleanInPlace,
     /// A clean begins a reign.
     CleanReigns,
+    /// A new log's node is saved as whole only once the log has its mark.
+    NewLogIsNotWhole,
     /// A master that does not hold all leads on alone.
     NotWholeStartsAlone,
     /// An empty master leads on in the log that the others hold, without having it.

@@ -7,14 +7,18 @@ use futures_util::FutureExt as _;
 use http::{StatusCode, header};
 use replog_host::{
     bus::{Answer, MAX_SERVICE_REQUESTS, Refusal},
-    edge::{Problem, json::JsonBody},
+    edge::{
+        Problem, Waits,
+        json::JsonBody,
+        waits::{WaitPlace, share_of},
+    },
 };
-use replog_shared::{Applied, Code, MessageId, store::Reader, trace::TraceParent};
+use replog_shared::{Applied, Code, WriteConcern, store::Reader, trace::TraceParent};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::{debug, error};
 
 use super::limits::{MAX_LONG_WAITS, SHORT_WAIT};
-use crate::{append::Started, node::Handle, nodes::Nodes, requests};
+use crate::{append::Started, core::events::NotLeading, node::Handle, nodes::Nodes, requests};
 
 /// What all requests need.
 pub(super) struct Server<R> {
@@ -23,15 +27,18 @@ pub(super) struct Server<R> {
     max_body_bytes: usize,
     /// One for each request that waits for its answer.
     places: Arc<Semaphore>,
+    /// One for each of those that wait for other nodes.
+    waits: Waits,
     /// One for each of those that may wait long.
     long_waits: Arc<Semaphore>,
 }
 
 /// A request that the node was given, with its places.
 pub(super) struct Waiting {
-    started: Started<MessageId>,
+    started: Started,
     nodes: Arc<Nodes>,
     _place: OwnedSemaphorePermit,
+    _wait: Option<WaitPlace>,
     _long_wait: Option<OwnedSemaphorePermit>,
 }
 
@@ -39,19 +46,25 @@ impl<R: Reader> Server<R> {
     pub(super) fn new(node: Handle<R>, nodes: Nodes, max_body_bytes: usize) -> Server<R> {
         let [places, long_waits] =
             [MAX_SERVICE_REQUESTS, MAX_LONG_WAITS].map(|places| Arc::new(Semaphore::new(places)));
-        Server { node, nodes: Arc::new(nodes), max_body_bytes, places, long_waits }
+        let waits = Waits::of(share_of(MAX_SERVICE_REQUESTS));
+        Server { node, nodes: Arc::new(nodes), max_body_bytes, places, waits, long_waits }
     }
 
     /// Gives a request to the node. Requests get their orders as they are given.
     pub(super) async fn start(&self, body: Bytes, trace: Option<TraceParent>) -> Result<Waiting, Problem> {
-        let place = Arc::clone(&self.places).try_acquire_owned().map_err(|_| overloaded())?;
         let body = JsonBody::whole(body, self.max_body_bytes)?;
         let mut request = requests::append(&body, self.nodes.count())?;
         drop(body);
+        let place = Arc::clone(&self.places).try_acquire_owned();
+        let place = place.map_err(|_| overloaded(request.has_ids))?;
+        let waits_for_others = request.append.w > WriteConcern::ONE;
+        let wait = if waits_for_others { self.waits.take() } else { None };
+        let may_wait = wait.is_some() || !waits_for_others;
         let (long_wait, timeout) = self.wait_of(request.timeout);
         request.timeout = timeout;
-        let started = Started::one(&self.node, request, trace).await?;
-        Ok(Waiting { started, nodes: Arc::clone(&self.nodes), _place: place, _long_wait: long_wait })
+        let started = Started::new(&self.node, request, trace, may_wait).await?;
+        let nodes = Arc::clone(&self.nodes);
+        Ok(Waiting { started, nodes, _place: place, _wait: wait, _long_wait: long_wait })
     }
 
     /// How long a request may wait that wants to wait so long, none for ever; and its place among those that wait long.
@@ -76,7 +89,7 @@ impl Waiting {
 /// Why a master that does not lead refuses. Until its door is closed, the one that leads hears the same requests: what
 /// became of one is not known here.
 fn of_one_door(problem: Problem) -> Problem {
-    if matches!(problem.code(), Code::Diverged | Code::Fenced | Code::Recovering) {
+    if NotLeading::CODES.contains(&problem.code()) && problem.has_applied() == Applied::No {
         problem.applied(Applied::Unknown)
     } else {
         problem
@@ -93,11 +106,12 @@ pub(super) async fn unless_it_panics<T>(
     })
 }
 
-/// 503: every place is taken.
-fn overloaded() -> Problem {
+/// 503: every place is taken. The ids of the request, if it has any, were not looked up.
+fn overloaded(has_ids: bool) -> Problem {
     let detail =
         "More appends over NATS wait for their nodes than this node keeps. Try again a little later.";
-    Problem::new(Code::Overloaded, detail).retry_after(Duration::from_secs(1))
+    let applied = if has_ids { Applied::Unknown } else { Applied::No };
+    Problem::new(Code::Overloaded, detail).applied(applied).retry_after(Duration::from_secs(1))
 }
 
 /// The JSON as HTTP answers it. What HTTP says by its status and its headers stands in headers here, too.

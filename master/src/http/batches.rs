@@ -13,9 +13,10 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
+use super::items;
 use crate::{
     core::events::NewMessage,
-    requests::{AnyMessage, Request, allowed, new_message, parse, request},
+    requests::{AnyMessage, Form, Request, allowed, new_message, parse, request},
 };
 
 /// The body of `POST /messages/batch`.
@@ -74,16 +75,21 @@ impl QueryParams for BatchQuery {
 
 /// Reads a batch that is one document.
 pub(super) fn of_json(body: &JsonBody, nodes: u16) -> Result<Request, Problem> {
-    let parsed: BatchBody<'_> = parse(body, nodes)?;
+    let parsed: BatchBody<'_> = parse(body, nodes).map_err(|problem| items::named_in_array(problem, body))?;
     check_count(parsed.messages.len(), nodes)?;
     let messages = parsed.messages.iter().enumerate().map(|(nth, Object(item))| {
         let field = |name| format!("messages[{nth}].{name}");
         new_message(body, item.message, item.id.as_deref(), &field("message"), &field("id"), nodes)
+            .map_err(|problem| items::named_in_array(problem, body))
     });
     let messages = messages.collect::<Result<Vec<_>, _>>()?;
-    let ids = parsed.messages.iter().map(|Object(item)| item.id.as_deref());
-    check_ids_differ(ids, |nth, detail| Problem::invalid_field(&format!("messages[{nth}].id"), detail))?;
-    request(messages, parsed.w, parsed.timeout_ms, parsed.expect_order, nodes)
+    let ids = || parsed.messages.iter().map(|Object(item)| item.id.as_deref());
+    check_ids_differ(ids(), |nth, detail| {
+        let problem = Problem::invalid_field(&format!("messages[{nth}].id"), detail);
+        items::named_in_array(problem, body)
+    })?;
+    let request = request(messages, parsed.w, parsed.timeout_ms, parsed.expect_order, nodes)?;
+    Ok(Request { form: Form::Array, has_ids: ids().any(|id| id.is_some()), ..request })
 }
 
 /// Reads a batch of lines. What is refused names its line.
@@ -98,14 +104,17 @@ pub(super) fn of_lines(body: &LinesBody, query: &BatchQuery, nodes: u16) -> Resu
             let new = new_message(line, message, id.as_deref(), "message", "id", nodes)?;
             Ok((new, id))
         });
-        let (message, id) = read.map_err(|problem| problem.at_line(*number))?;
+        let (message, id) = read.map_err(|problem| items::named_by_line(problem, line, *number))?;
         messages.push(message);
         ids.push(id);
     }
     check_ids_differ(ids.iter().map(Option::as_deref), |nth, detail| {
-        Problem::invalid_field("id", detail).at_line(lines[nth].0)
+        let (number, line) = &lines[nth];
+        items::named_by_line(Problem::invalid_field("id", detail), line, *number)
     })?;
-    request(messages, asked, query.timeout_ms, query.expect_order, nodes)
+    let request = request(messages, asked, query.timeout_ms, query.expect_order, nodes)?;
+    let has_ids = ids.iter().any(Option::is_some);
+    Ok(Request { form: Form::Lines(lines.iter().map(|(number, _)| *number).collect()), has_ids, ..request })
 }
 
 fn check_count(count: usize, nodes: u16) -> Result<(), Problem> {

@@ -2,7 +2,7 @@
 
 use axum::{Extension, extract::State as Extract, response::Response};
 use replog_host::edge::{ClientAddress, Problem, json::JsonBody, query::Query};
-use replog_shared::{Code, store::Reader};
+use replog_shared::{Code, WriteConcern, store::Reader};
 
 use super::{State, json_response};
 use crate::{
@@ -22,6 +22,11 @@ pub(super) async fn clean<R: Reader>(
         return Err(Problem::new(Code::CleanNotAllowed, detail));
     }
     let request = requests::clean(body.as_ref(), context.nodes.count())?;
+    let needs_place = request.append.w > WriteConcern::ONE;
+    let place = needs_place.then(|| context.waits.take());
+    if let Some(None) = place {
+        return Err(context.waits.refusal());
+    }
     let outcome = context.node.clean(request.append, client, request.timeout).await;
     let met = met_clean(&context.nodes, outcome.map_err(|_| gone_clean())?)?;
     Ok(json_response(cleaned(&context.nodes, &met)))

@@ -12,13 +12,13 @@ use replog_host::{
     pages::{self, Element, Layout, PageQuery, Shown, SteadyReader},
     traces::Traced,
 };
-use replog_shared::store::Reader;
+use replog_shared::{store::Reader, trace::TraceParent};
 
 use super::{State, batches, json_response};
 use crate::{
     answers,
     append::Started,
-    requests::{self, WaitQuery},
+    requests::{self, Request, WaitQuery},
 };
 
 /// `POST /messages`.
@@ -30,7 +30,19 @@ pub(super) async fn append<R: Reader>(
 ) -> Result<Response, Problem> {
     let request = requests::append(&body, context.nodes.count())?;
     drop(body);
-    Started::one(&context.node, request, trace).await?.answer(&context.nodes).await.map(json_response)
+    serve(&context, request, trace).await
+}
+
+/// Appends, and keeps its place among those that wait until it is answered.
+async fn serve<R: Reader>(
+    context: &super::Context<R>,
+    request: Request,
+    trace: Option<TraceParent>,
+) -> Result<Response, Problem> {
+    let place = context.waits_for_others(request.append.w).then(|| context.waits.take());
+    let may_wait = !matches!(place, Some(None));
+    let started = Started::new(&context.node, request, trace, may_wait).await?;
+    started.answer(&context.nodes).await.map(json_response)
 }
 
 /// `POST /messages/batch`.
@@ -46,7 +58,7 @@ pub(super) async fn append_batch<R: Reader>(
         JsonOrLines::Lines(lines) => batches::of_lines(lines, &query::parse(query)?, nodes)?,
     };
     drop(body);
-    Started::batch(&context.node, request, trace).await?.answer(&context.nodes).await.map(json_response)
+    serve(&context, request, trace).await
 }
 
 /// `GET /messages`.
@@ -75,7 +87,7 @@ async fn pages<R: Reader>(
 ) -> Result<Response, Problem> {
     let layout = Layout::wanted(headers)?;
     let (reads, shown) = (context.node.reads.clone(), &context.node.shown);
-    pages::wait_for_order(shown.clone(), query, &context.stopping).await?;
+    pages::wait_for_order(shown.clone(), query, &context.waits, &context.stopping).await?;
     Ok(pages::answer(reads, (element, layout), headers, query, shown, context.stopped.clone()))
 }
 
@@ -88,7 +100,11 @@ pub(super) async fn one<R: Reader>(
     let order = requests::path_order(&uri)?;
     let reader = SteadyReader::new(context.node.reads.clone(), context.node.shown.clone());
     let w = requests::query_write_concern(query.w.as_deref(), context.nodes.count())?;
-    let outcome = context.node.wait(order, w, query.timeout).await.map_err(|_| Problem::stopping())?;
+    let place = context.waits_for_others(w).then(|| context.waits.take());
+    let may_wait = !matches!(place, Some(None));
+    let outcome = context.node.wait(order, w, query.timeout, may_wait).await;
+    let outcome = outcome.map_err(|_| Problem::stopping())?;
+    drop(place);
     let met = answers::met_wait(&context.nodes, outcome)?;
     let page = reader.read(order, order.next(), 0).await.map_err(|error| {
         if reader.was_cut() { answers::too_late(order) } else { answers::unreadable(&error) }

@@ -8,6 +8,7 @@ mod faults;
 #[cfg(feature = "fuzzing")]
 pub mod fuzzing;
 mod health;
+mod items;
 mod messages;
 mod metrics;
 mod tail;
@@ -21,14 +22,14 @@ use replog_host::{
     console::{Snapshots, index, script, style},
     edge::{
         Access::{Needs, Open},
-        Routes,
+        Routes, Waits,
     },
     openapi::{chores, reads},
     probes,
     tail::Tails,
 };
 use replog_shared::{
-    Durability, LogName,
+    Durability, LogName, WriteConcern,
     limits::MAX_SECONDARIES,
     store::{MemoryStore, Reader, Store},
 };
@@ -61,10 +62,19 @@ pub struct Context<R> {
     pub consoles: Snapshots,
     /// Who follows the log.
     pub tails: Tails,
+    /// Places of requests that wait for others.
+    pub waits: Waits,
     /// The node stops: whoever waits for something to be shown is told so.
     pub stopping: CancellationToken,
     /// The node has stopped: what is still being answered is broken off.
     pub stopped: CancellationToken,
+}
+
+impl<R: Reader> Context<R> {
+    /// Whether a request with this w may have to wait for other nodes. While this node does not lead, all may.
+    fn waits_for_others(&self, w: WriteConcern) -> bool {
+        w > WriteConcern::ONE || !self.node.readiness.borrow().has_epoch
+    }
 }
 
 type State<R> = axum::extract::State<Arc<Context<R>>>;

@@ -9,7 +9,7 @@ use tracing::warn;
 
 use super::{Node, Waiter, handle::Command, limits::SWEEP_INTERVAL};
 use crate::{
-    core::events::{Refusal, WaitId, WriteOutcome},
+    core::events::{Refusal, Shortage, WaitId, WriteOutcome},
     telemetry::Arrival,
 };
 
@@ -24,17 +24,19 @@ impl<S: Store, B: Bus> Node<S, B> {
         let now = self.now();
         let deadline = |timeout: Option<Duration>| timeout.map(|timeout| now.plus(timeout));
         match command {
-            Command::Append { mut append, arrived, trace, timeout, answer } => {
+            Command::Append { mut append, arrived, trace, timeout, may_wait, answer } => {
                 append.deadline = deadline(timeout);
                 let segment = trace.map(|trace| self.telemetry.enter(trace));
                 let arrival = Arrival { at: self.moment(arrived), w: append.w, segment };
                 let wait = self.wait_id(Waiter { answer, append: Some(arrival) });
-                if self.held.log().pending_bytes() > STORE_PENDING_BYTES {
-                    return self.answer(now, wait, WriteOutcome::Refused(Refusal::Overloaded));
-                }
                 self.telemetry.on_caller(Some(arrival));
                 self.core.on_wall_clock(wall_clock());
-                self.core.on_append(now, wait, append, self.held.log());
+                match self.shortage(may_wait) {
+                    None => self.core.on_append(now, wait, append, self.held.log()),
+                    Some(short_of) => {
+                        self.core.on_append_without_room(now, wait, append, short_of, self.held.log());
+                    }
+                }
                 self.execute(now);
                 self.telemetry.on_caller(None);
             }
@@ -48,9 +50,13 @@ impl<S: Store, B: Bus> Node<S, B> {
                     warn!(client = %by, entries.dropped = %dropped, "the log was emptied on request");
                 }
             }
-            Command::Wait { order, w, timeout, answer } => {
+            Command::Wait { order, w, timeout, may_wait, answer } => {
                 let wait = self.wait_id(Waiter { answer, append: None });
-                self.core.on_wait(wait, order, w, deadline(timeout), self.held.log());
+                if may_wait {
+                    self.core.on_wait(wait, order, w, deadline(timeout), self.held.log());
+                } else {
+                    self.core.on_wait_without_room(wait, order, w, deadline(timeout), self.held.log());
+                }
             }
             Command::Health { waiting, answer } => {
                 // Who asked may have gone; then nobody wants to know.
@@ -61,6 +67,12 @@ impl<S: Store, B: Bus> Node<S, B> {
             }
         }
         self.execute(now);
+    }
+
+    /// What there is no room for now, of an append that may wait for other nodes or not.
+    fn shortage(&self, may_wait: bool) -> Option<Shortage> {
+        let is_full = self.held.log().pending_bytes() > STORE_PENDING_BYTES;
+        if !may_wait { Some(Shortage::Waits) } else { is_full.then_some(Shortage::Storage) }
     }
 
     fn wait_id(&mut self, waiter: Waiter) -> WaitId {

@@ -27,6 +27,7 @@ pub(super) enum Command {
         arrived: Instant,
         trace: Option<TraceParent>,
         timeout: Option<Duration>,
+        may_wait: bool,
         answer: oneshot::Sender<WriteOutcome>,
     },
     Clean {
@@ -39,6 +40,7 @@ pub(super) enum Command {
         order: Order,
         w: WriteConcern,
         timeout: Option<Duration>,
+        may_wait: bool,
         answer: oneshot::Sender<WriteOutcome>,
     },
     Health {
@@ -77,7 +79,8 @@ pub struct Readiness {
 
 impl<R: Reader> Handle<R> {
     /// Appends as a part of `trace`; the answer comes when w is met or the wait ends otherwise. Appends get their orders
-    /// as they were given to the node. Dropping the answer ends the wait, never the entry.
+    /// as they were given to the node. Dropping the answer ends the wait, never the entry. One that may not wait for
+    /// other nodes is refused where it would have to, and then nothing is appended.
     ///
     /// # Errors
     /// The node has stopped.
@@ -86,9 +89,11 @@ impl<R: Reader> Handle<R> {
         append: Append,
         trace: Option<TraceParent>,
         timeout: Option<Duration>,
+        may_wait: bool,
     ) -> Result<Asked<WriteOutcome>, Gone> {
         let arrived = Instant::now();
-        self.commands.send(|answer| Command::Append { append, arrived, trace, timeout, answer }).await
+        let command = |answer| Command::Append { append, arrived, trace, timeout, may_wait, answer };
+        self.commands.send(command).await
     }
 
     /// Empties the log as the client at `by` asks, and waits until w nodes have followed.
@@ -104,7 +109,7 @@ impl<R: Reader> Handle<R> {
         self.commands.ask(|answer| Command::Clean { append, by, timeout, answer }).await
     }
 
-    /// Waits until w nodes hold an entry.
+    /// Waits until w nodes hold an entry; one that may not wait is refused if they do not hold it now.
     ///
     /// # Errors
     /// The node has stopped.
@@ -113,8 +118,9 @@ impl<R: Reader> Handle<R> {
         order: Order,
         w: WriteConcern,
         timeout: Option<Duration>,
+        may_wait: bool,
     ) -> Result<WriteOutcome, Gone> {
-        self.commands.ask(|answer| Command::Wait { order, w, timeout, answer }).await
+        self.commands.ask(|answer| Command::Wait { order, w, timeout, may_wait, answer }).await
     }
 
     /// The node's state, with at most `waiting` of the writes that wait.

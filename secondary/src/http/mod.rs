@@ -13,7 +13,7 @@ use replog_host::{
     console::{Snapshots, index, script, style},
     edge::{
         Access::{Needs, Open},
-        Routes,
+        Routes, Waits,
     },
     openapi::{chores, reads},
     probes,
@@ -40,6 +40,8 @@ pub(crate) struct Context<R> {
     pub(crate) consoles: Snapshots,
     /// Who follows the log.
     pub(crate) tails: Tails,
+    /// Places of requests that wait for others.
+    pub(crate) waits: Waits,
     /// The server stops: whoever waits is told so.
     pub(crate) stopping: CancellationToken,
     /// The node has stopped: what is still being answered is broken off.
@@ -59,8 +61,8 @@ pub fn openapi() -> Value {
 fn routes<R: Reader>() -> Routes<Context<R>> {
     Routes::new()
         .get("/messages", Needs(Read), reads::messages, read::messages::<R>)
-        .post("/messages", Needs(Append), description::append, misdirected::to_master::<R>)
-        .post("/messages/batch", Needs(Append), description::append_batch, misdirected::to_master::<R>)
+        .post("/messages", Needs(Append), description::append, misdirected::append_to_master::<R>)
+        .post("/messages/batch", Needs(Append), description::append_batch, misdirected::append_to_master::<R>)
         .get("/messages/{order}", Needs(Read), description::one, misdirected::to_master::<R>)
         .get("/tail", Needs(Read), reads::tail, read::tail::<R>)
         .post("/clean", Needs(Admin), description::clean, misdirected::to_master::<R>)

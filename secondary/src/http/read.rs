@@ -48,7 +48,7 @@ async fn answer<R: Reader>(
     element: Element,
 ) -> Result<Response, Problem> {
     let layout = Layout::wanted(headers)?;
-    let Context { node, stopping, stopped, .. } = context;
-    pages::wait_for_order(node.shown.clone(), query, &stopping).await?;
+    let Context { node, waits, stopping, stopped, .. } = context;
+    pages::wait_for_order(node.shown.clone(), query, &waits, &stopping).await?;
     Ok(pages::answer(node.reads, (element, layout), headers, query, &node.shown, stopped))
 }

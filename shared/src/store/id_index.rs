@@ -1,8 +1,10 @@
 //! From an id to the order of its entry, in about twenty bytes.
 
-use std::hash::BuildHasher;
+use std::{
+    fmt,
+    hash::{DefaultHasher, Hasher as _},
+};
 
-use foldhash::fast::FixedState;
 use hashbrown::HashTable;
 
 use crate::{Lines, Order, entry::EntryLine};
@@ -15,27 +17,58 @@ const ORDER_BYTES: usize = 5;
 /// A piece of the id's hash and the order, packed.
 type Slot = [u8; HASH_BYTES + ORDER_BYTES];
 
-/// The piece of an id's hash that the index keeps. Not for storage: it may change with the program.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct IdHash(u32);
+/// The secret with which a process hashes ids: who does not know it cannot prepare ids that all fall on one place, so
+/// that each append scans them all.
+#[derive(Clone, Copy)]
+pub struct IdSeed([u64; 2]);
 
-impl IdHash {
+impl IdSeed {
+    /// Made from random bits.
+    pub const fn from_random(bits: u128) -> IdSeed {
+        IdSeed([bits as u64, (bits >> 64) as u64])
+    }
+
     /// The hash of an id's text.
-    pub fn of(id: &[u8]) -> IdHash {
-        let hash = FixedState::default().hash_one(id);
+    pub fn hash(self, id: &[u8]) -> IdHash {
+        // SipHash, behind a secret of the length of its own key.
+        let mut hasher = DefaultHasher::new();
+        self.0.iter().for_each(|word| hasher.write_u64(*word));
+        hasher.write(id);
+        let hash = hasher.finish();
         IdHash((hash >> 32) as u32 ^ hash as u32)
     }
 }
 
+impl fmt::Debug for IdSeed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("IdSeed(secret)")
+    }
+}
+
+/// The piece of an id's hash that the index keeps. Not for storage: it changes with the process.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct IdHash(u32);
+
 /// Which entry may carry an id. The ids themselves are in the log: a hit must be compared with the entry.
 ///
 /// At most 23 bytes an entry, 12 when full.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct IdIndex {
+    seed: IdSeed,
     slots: HashTable<Slot>,
 }
 
 impl IdIndex {
+    /// An empty index of a process that hashes ids with this seed.
+    pub const fn new(seed: IdSeed) -> IdIndex {
+        IdIndex { seed, slots: HashTable::new() }
+    }
+
+    /// The seed with which ids are hashed.
+    pub const fn seed(&self) -> IdSeed {
+        self.seed
+    }
+
     /// Spreads the kept piece over the 64 bits that the table wants.
     fn spread(hash: u32) -> u64 {
         u64::from(hash).wrapping_mul(0x9e37_79b9_7f4a_7c15)
@@ -65,7 +98,7 @@ impl IdIndex {
         self.slots.reserve(entries, |slot| Self::spread(Self::hash_of(slot)));
     }
 
-    /// Notes that the entry at `order` carries an id with this hash.
+    /// Notes that the entry at `order` carries an id with this hash, which is this index's seed's.
     pub fn insert(&mut self, id: IdHash, order: Order) {
         let rehash = |slot: &Slot| Self::spread(Self::hash_of(slot));
         self.slots.insert_unique(Self::spread(id.0), Self::pack(id.0, order), rehash);
@@ -75,14 +108,14 @@ impl IdIndex {
     pub fn insert_lines(&mut self, lines: &Lines) {
         for line in lines.entry_lines() {
             if let Ok(entry) = EntryLine::parse(line) {
-                self.insert(IdHash::of(&entry.id_text()), entry.order);
+                self.insert(self.seed.hash(&entry.id_text()), entry.order);
             }
         }
     }
 
     /// The order whose entry `is_it` accepts, among those that may carry the id with this text.
     pub fn find(&self, id: &[u8], mut is_it: impl FnMut(Order) -> bool) -> Option<Order> {
-        let hash = IdHash::of(id).0;
+        let hash = self.seed.hash(id).0;
         let same = |slot: &Slot| Self::hash_of(slot) == hash && is_it(Self::order_of(slot));
         self.slots.find(Self::spread(hash), same).map(Self::order_of)
     }
@@ -97,11 +130,13 @@ impl IdIndex {
 mod tests {
     use super::*;
 
+    const SEED: IdSeed = IdSeed::from_random(7);
+
     #[test]
     fn ids_are_found_until_they_are_cut() {
-        let mut index = IdIndex::default();
+        let mut index = IdIndex::new(SEED);
         for order in 0..10_000u64 {
-            index.insert(IdHash::of(order.to_string().as_bytes()), Order::new(order));
+            index.insert(SEED.hash(order.to_string().as_bytes()), Order::new(order));
         }
         let find =
             |index: &IdIndex, id: u64| index.find(id.to_string().as_bytes(), |order| order.get() == id);
@@ -113,16 +148,33 @@ mod tests {
 
     #[test]
     fn a_hit_is_only_a_candidate() {
-        let mut index = IdIndex::default();
-        index.insert(IdHash::of(b"a"), Order::new(1));
+        let mut index = IdIndex::new(SEED);
+        index.insert(SEED.hash(b"a"), Order::new(1));
         assert_eq!(index.find(b"a", |_| false), None);
     }
 
     #[test]
+    fn another_seed_parts_ids_that_one_seed_does_not() {
+        let mut seen = std::collections::HashMap::new();
+        let ids = (0..1_000_000u64).map(|id| id.to_string());
+        let prepared: Vec<(String, String)> = ids
+            .filter_map(|id| {
+                let other = seen.insert(SEED.hash(id.as_bytes()).0, id.clone())?;
+                Some((id, other))
+            })
+            .collect();
+        assert!(prepared.len() > 50, "the run is invalid: {} ids fall on one place", prepared.len());
+        let other = IdSeed::from_random(8);
+        let same = |(a, b): &&(String, String)| other.hash(a.as_bytes()) == other.hash(b.as_bytes());
+        assert_eq!(prepared.iter().filter(same).count(), 0);
+        assert_eq!(format!("{SEED:?}"), "IdSeed(secret)");
+    }
+
+    #[test]
     fn an_entry_costs_at_most_24_bytes() {
-        let mut index = IdIndex::default();
+        let mut index = IdIndex::new(SEED);
         for order in 0..1_000_000u64 {
-            index.insert(IdHash::of(&order.to_le_bytes()), Order::new(order));
+            index.insert(SEED.hash(&order.to_le_bytes()), Order::new(order));
         }
         assert!(index.slots.allocation_size() <= 24 * 1_000_000, "{}", index.slots.allocation_size());
     }

@@ -7,7 +7,9 @@ use std::{
 
 use bytes::Bytes;
 
-use super::{Cut, IdIndex, LineChunks, LogView, Page, ReadError, Reader, Store, StoreError, StoreFigures};
+use super::{
+    Cut, IdIndex, IdSeed, LineChunks, LogView, Page, ReadError, Reader, Store, StoreError, StoreFigures,
+};
 use crate::{Digest, Lines, MessageId, Order, Place, PlacedMark, entry::EntryLine, lines::Tip};
 
 fn read<T>(lock: &RwLock<T>) -> RwLockReadGuard<'_, T> {
@@ -30,9 +32,9 @@ pub struct MemoryStore {
 }
 
 impl MemoryStore {
-    /// An empty log that finds entries by their id: a master's.
-    pub fn with_ids() -> MemoryStore {
-        MemoryStore { ids: Some(IdIndex::default()), ..MemoryStore::default() }
+    /// An empty log that finds entries by their id, hashed with this seed: a master's.
+    pub fn with_ids(seed: IdSeed) -> MemoryStore {
+        MemoryStore { ids: Some(IdIndex::new(seed)), ..MemoryStore::default() }
     }
 
     /// An empty log that does not look up ids: a secondary's.

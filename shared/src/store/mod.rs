@@ -15,7 +15,7 @@ use bytes::Bytes;
 
 pub use batches::UnfinishedBatches;
 pub use chunks::LineChunks;
-pub use id_index::{IdHash, IdIndex};
+pub use id_index::{IdHash, IdIndex, IdSeed};
 pub use memory::MemoryStore;
 pub use span::{Span, after_marks, before_marks};
 

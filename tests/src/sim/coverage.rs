@@ -77,6 +77,8 @@ pub enum Path {
     PromotedOverFolded,
     /// A secondary cut its log where it was damaged.
     RotCut,
+    /// A start died between what it claims of its damaged log and the cut.
+    DiedInRepair,
     /// A master refused its damaged log, and started over an empty directory.
     RotRefused,
     /// A join told of too few marks: older ones were asked for.
@@ -95,7 +97,7 @@ pub enum Path {
 
 impl Path {
     /// All of them.
-    pub const ALL: [Path; 44] = [
+    pub const ALL: [Path; 45] = [
         Path::GapFilled,
         Path::DuplicateDropped,
         Path::StaleEpochRefused,
@@ -133,6 +135,7 @@ impl Path {
         Path::MarksCut,
         Path::PromotedOverFolded,
         Path::RotCut,
+        Path::DiedInRepair,
         Path::RotRefused,
         Path::OlderMarksWanted,
         Path::UnknownHalt,

@@ -8,7 +8,7 @@ use replog_shared::{
     Digest, Durability, Epoch, Identity, Lines, MessageId, NodeName, Order, Place, PlacedMark,
     lines::Tip,
     store::{
-        Cut, LogView, MemoryStore, Page, ReadError, Reader, Span, Store, StoreError, StoreFigures,
+        Cut, IdSeed, LogView, MemoryStore, Page, ReadError, Reader, Span, Store, StoreError, StoreFigures,
         UnfinishedBatches,
     },
 };
@@ -67,7 +67,8 @@ impl SimStore {
 
     /// The same lines as a process finds them when it starts: all that is there is synced.
     pub(super) fn reopened(&self, with_ids: bool) -> SimStore {
-        let log = if with_ids { MemoryStore::with_ids() } else { MemoryStore::without_ids() };
+        let log =
+            if with_ids { MemoryStore::with_ids(IdSeed::from_random(1)) } else { MemoryStore::without_ids() };
         let mut store = SimStore { log, ..SimStore::new(self.level) };
         store.fill(&self.lines());
         store
@@ -141,10 +142,14 @@ impl SimStore {
         self.synced = self.synced.min(place);
     }
 
-    /// What is left before a line that is damaged.
-    pub(super) fn rot(&mut self, random: &mut Rng) {
-        let place = self.place_of(random.u64(0..=line_of(self.tip().place)));
-        self.cut(place);
+    /// A line is damaged: where it stands.
+    fn rot(&self, random: &mut Rng) -> Place {
+        self.place_of(random.u64(0..=line_of(self.tip().place)))
+    }
+
+    /// Keeps what is before a line that is damaged.
+    fn repair(&mut self, damage: Place) {
+        self.cut(damage);
         self.seal();
     }
 
@@ -347,6 +352,18 @@ impl Disk {
         if power && self.store.level == Durability::Os {
             self.identity.whole = false;
             self.given_up_by_clean = None;
+        }
+    }
+
+    /// A line of the log is damaged, and a process starts over it, and another one if that one dies: between the two
+    /// steps, of which the first lowers what the node claims and the second makes it false.
+    pub(super) fn rot(&mut self, dies: bool, random: &mut Rng) {
+        let damage = self.store.rot(random);
+        for dies in [dies, false] {
+            self.identity.whole = false;
+            if !dies {
+                self.store.repair(damage);
+            }
         }
     }
 

@@ -129,6 +129,8 @@ mutants! {
     CleanInPlace: Site::Master(master::Mutant::CleanInPlace),
     /// A clean begins a reign.
     CleanReigns: Site::Master(master::Mutant::CleanReigns),
+    /// A new log's node is saved as whole only once the log has its mark.
+    NewLogIsNotWhole: Site::Master(master::Mutant::NewLogIsNotWhole),
     /// A master that does not hold all leads on alone.
     NotWholeStartsAlone: Site::Master(master::Mutant::NotWholeStartsAlone),
     /// An empty master leads on in the log that the others hold, without having it.

@@ -55,6 +55,8 @@ struct Node {
     ranked: usize,
     /// A line of its log was damaged while it ran.
     damaged: bool,
+    /// It has ever saved that it is whole.
+    was_whole: bool,
     /// Whether it counts as whole, as far as it saved.
     whole: bool,
     /// It counts as whole no more, and what it gives up for that is still there.
@@ -232,6 +234,7 @@ impl Oracle {
     pub(super) fn on_save(&mut self, node: usize, identity: &Identity) {
         let this = &mut self.nodes[node];
         this.log_id = identity.log_id;
+        this.was_whole |= identity.whole;
         // An empty log has nothing to cut.
         this.owes_a_cut |= this.whole && !identity.whole && !this.mirror.lines.is_empty();
         this.whole = identity.whole;
@@ -251,6 +254,11 @@ impl Oracle {
     pub(super) fn last_turn(&self, epoch: &Epoch) -> Option<MarkKind> {
         let kinds = self.histories.get(epoch)?.marks.iter().rev().map(|(_, kind)| *kind);
         kinds.into_iter().find(|kind| *kind != MarkKind::Start)
+    }
+
+    /// Whether any node was ever saved as whole.
+    pub(super) fn saw_a_whole_node(&self) -> bool {
+        self.nodes.iter().any(|node| node.was_whole)
     }
 
     pub(super) fn length(&self, node: usize) -> u64 {

@@ -24,10 +24,11 @@ pub(super) struct Skipped {
 type Probe = fn() -> Result<()>;
 
 /// Binaries with processes, and what they need.
-const NEEDS: [(&str, Probe); 9] = [
+const NEEDS: [(&str, Probe); 10] = [
     ("process_console", has_browser),
     ("process_console_states", has_browser),
     ("process_docs", has_browser),
+    ("process_dying_starts", may_trace),
     ("process_full_disk", may_mount),
     ("process_nats_py", has_nats_py),
     ("process_openapi_generator", has_openapi_generator),

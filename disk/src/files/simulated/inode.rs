@@ -1,5 +1,7 @@
 //! The content of one simulated file.
 
+use super::Contents;
+
 /// Bytes that a disk writes whole or not at all, but for the one in which the power fails.
 const SECTOR_BYTES: usize = 64;
 
@@ -49,7 +51,7 @@ fn put(content: &mut Vec<u8>, offset: usize, bytes: &[u8]) {
 }
 
 /// A file: what a process sees, what is on the disk, and what lies between.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Inode {
     pub(super) current: Vec<u8>,
     synced: Vec<u8>,
@@ -89,6 +91,26 @@ impl Inode {
     pub(super) fn lose_power(&mut self, random: &mut fastrand::Rng) {
         for change in std::mem::take(&mut self.changes) {
             change.apply_torn(&mut self.synced, random);
+        }
+        self.current.clone_from(&self.synced);
+    }
+
+    /// The power fails: of what is not synced this is left.
+    pub(super) fn keep(&mut self, contents: Contents) {
+        for change in std::mem::take(&mut self.changes) {
+            match (&change, contents) {
+                (_, Contents::None) => {}
+                (_, Contents::All) => change.apply(&mut self.synced),
+                (Change::Write(offset, bytes), Contents::Beginnings) => {
+                    put(&mut self.synced, *offset, &bytes[..bytes.len() / 2]);
+                }
+                (Change::Write(offset, bytes), Contents::Ends) => {
+                    let half = bytes.len() / 2;
+                    put(&mut self.synced, offset + half, &bytes[half..]);
+                }
+                (Change::Length(_), Contents::Beginnings) => {}
+                (Change::Length(_), Contents::Ends) => change.apply(&mut self.synced),
+            }
         }
         self.current.clone_from(&self.synced);
     }

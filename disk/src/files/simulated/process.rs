@@ -30,11 +30,16 @@ impl SimulatedProcess {
 impl Files for SimulatedProcess {
     fn create(&self, path: &Path) -> io::Result<Arc<dyn File>> {
         let mut disk = self.alive()?;
+        if !path.parent().is_some_and(|dir| disk.has_dir(dir)) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
         // Always another file: a process that still has the old one open keeps it.
         let inode = disk.inodes.len();
         disk.inodes.push(Inode::default());
         disk.change(NameChange::Link(path.to_owned(), inode));
-        Ok(self.files.open_inode(&disk, inode))
+        let file = self.files.open_inode(&disk, inode);
+        disk.note_operation_on(inode);
+        Ok(file)
     }
 
     fn open(&self, path: &Path) -> io::Result<Arc<dyn File>> {
@@ -45,25 +50,47 @@ impl Files for SimulatedProcess {
 
     fn list(&self, dir: &Path) -> io::Result<Vec<String>> {
         let disk = self.alive()?;
+        if !disk.has_dir(dir) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
         let inside = disk.names.keys().filter(|path| path.parent() == Some(dir));
         Ok(inside.filter_map(|path| Some(path.file_name()?.to_string_lossy().into_owned())).collect())
     }
 
-    fn create_dir(&self, _dir: &Path) -> io::Result<()> {
-        self.alive().map(|_| ())
+    fn create_dir(&self, dir: &Path) -> io::Result<bool> {
+        let mut disk = self.alive()?;
+        if disk.has_dir(dir) {
+            return Ok(false);
+        }
+        if !dir.parent().is_some_and(|parent| disk.has_dir(parent)) {
+            return Err(io::ErrorKind::NotFound.into());
+        }
+        let inode = disk.inodes.len();
+        disk.inodes.push(Inode::default());
+        disk.dirs.insert(inode);
+        disk.change(NameChange::Link(dir.to_owned(), inode));
+        disk.note_operation();
+        Ok(true)
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
         let mut disk = self.alive()?;
         let inode = disk.inode_at(from)?;
+        disk.give_back_file(to);
         disk.change(NameChange::Rename(from.to_owned(), to.to_owned(), inode));
+        disk.note_operation();
         Ok(())
     }
 
     fn remove(&self, path: &Path) -> io::Result<()> {
         let mut disk = self.alive()?;
-        disk.inode_at(path)?;
+        let inode = disk.inode_at(path)?;
+        let counts = disk.counts(inode);
+        disk.give_back_file(path);
         disk.change(NameChange::Unlink(path.to_owned()));
+        if counts {
+            disk.note_operation();
+        }
         Ok(())
     }
 
@@ -72,6 +99,7 @@ impl Files for SimulatedProcess {
         let Disk { changes, synced_names, .. } = &mut *disk;
         changes.iter().filter(|change| change.is_in(dir)).for_each(|change| change.apply(synced_names));
         changes.retain(|change| !change.is_in(dir));
+        disk.note_operation();
         Ok(())
     }
 
@@ -132,18 +160,26 @@ impl File for SimulatedFile {
 
     fn write_at(&self, bytes: &[u8], offset: u64) -> io::Result<usize> {
         let mut disk = self.alive()?;
-        let whole = bytes.len() as u64;
-        let count = if disk.short_writes { whole.div_ceil(2) } else { whole }.min(disk.free_bytes);
+        let (whole, had) = (bytes.len() as u64, disk.inodes[self.inode].current.len() as u64);
+        // Only what makes it longer needs room.
+        let in_place = had.saturating_sub(offset);
+        let room = in_place.saturating_add(disk.free_bytes);
+        let count = if disk.short_writes { whole.div_ceil(2) } else { whole }.min(room);
         if count == 0 && whole > 0 {
             return Err(io::ErrorKind::StorageFull.into());
         }
-        disk.free_bytes -= count;
+        disk.free_bytes -= count.saturating_sub(in_place);
         disk.inodes[self.inode].write(offset as usize, &bytes[..count as usize]);
+        disk.note_operation_on(self.inode);
         Ok(count as usize)
     }
 
     fn set_len(&self, length: u64) -> io::Result<()> {
-        self.alive()?.inodes[self.inode].set_len(length as usize);
+        let mut disk = self.alive()?;
+        let had = disk.inodes[self.inode].current.len() as u64;
+        disk.give_back(had.saturating_sub(length));
+        disk.inodes[self.inode].set_len(length as usize);
+        disk.note_operation_on(self.inode);
         Ok(())
     }
 
@@ -165,6 +201,7 @@ impl File for SimulatedFile {
             return Err(io::Error::other("a simulated error of the disk"));
         }
         disk.inodes[self.inode].sync(covered);
+        disk.note_operation_on(self.inode);
         Ok(())
     }
 }

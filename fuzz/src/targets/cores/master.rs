@@ -10,7 +10,7 @@ use replog_master::core::{
 use replog_shared::{
     Epoch, Identity, Incarnation, LogId, Message, MessageId, Moment, NodeName, Order, Place, WriteConcern,
     limits::OUTLINE_MARKS,
-    store::{Cut, LogView, MemoryStore, Reader, Span, Store},
+    store::{Cut, IdSeed, LogView, MemoryStore, Reader, Span, Store},
     wire,
 };
 
@@ -72,7 +72,7 @@ impl Node {
         };
         let mut core = MasterCore::new(config, saved.clone(), Moment::default(), 7);
         core.on_bus_up(Moment::default(), 1 << 20);
-        let (log, now) = (MemoryStore::with_ids(), Moment::default());
+        let (log, now) = (MemoryStore::with_ids(IdSeed::from_random(1)), Moment::default());
         Node {
             core,
             log,

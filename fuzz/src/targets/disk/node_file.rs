@@ -17,7 +17,7 @@ pub(crate) fn run(input: &[u8]) {
     let text = serde_json::to_vec(&facts).unwrap();
     file["crc32"] = crc32fast::hash(&text).into();
     let read = opened(&serde_json::to_vec(&file).unwrap());
-    assert_eq!(read.is_some(), facts.format <= 2, "a sound file of a known version is read");
+    assert_eq!(read.is_some(), facts.format <= NodeFacts::FORMAT, "a sound file of a known version is read");
     if let Some(read) = read {
         assert_eq!((&read.node, &read.log_id, &read.fence), (&facts.node, &facts.log_id, &facts.fence));
         assert!(!read.whole || facts.whole, "a node became whole by a start");
@@ -36,10 +36,12 @@ fn opened(content: &[u8]) -> Option<NodeFacts> {
     let Ok(end) = recorded_end(&dir) else { return None };
     // Whose it is, it says itself.
     let node = serde_json::from_slice::<serde_json::Value>(content).ok()?["node"].as_str()?.parse().ok()?;
-    let file =
+    let mut file =
         NodeFile::open_in_boot(&dir, &node, Durability::Disk, BOOT.into()).expect("it was read before");
+    assert_eq!(file.facts().log_end, end);
+    file.begin_run(false).unwrap();
     let facts = file.facts().clone();
-    assert_eq!(facts.log_end, end);
+    assert_eq!(facts.log_end, None, "the log may be written to from now on");
     assert!(!facts.clean_stop, "a start that does not end well is known at the next");
     drop((file, dir));
     files.crash_power();
@@ -50,8 +52,5 @@ fn opened(content: &[u8]) -> Option<NodeFacts> {
 }
 
 fn write(files: &SimulatedFiles, path: &Path, content: &[u8]) {
-    let file = files.process().create(path).unwrap();
-    if !content.is_empty() {
-        file.write_at(content, 0).unwrap();
-    }
+    files.put(path, content);
 }

@@ -11,13 +11,13 @@ use replog_shared::{
     Durability, Message, MessageId, Order, WallTime,
     entry::{self, EntryHead},
     lines::{Lines, Tip},
-    store::{LogView, Reader, Store},
+    store::{IdSeed, LogView, Reader, Store},
 };
 
 /// Segments so small that a few entries fill one.
 pub(super) const STRICT: OpenOptions = OpenOptions {
     level: Durability::Disk,
-    with_ids: true,
+    ids: Some(IdSeed::from_random(1)),
     mode: OpenMode::Strict,
     closed_at: None,
     segments: SegmentSizes { first: 700, largest: 1_000 },
@@ -37,15 +37,8 @@ pub(super) fn segment(name: &str) -> PathBuf {
 /// A disk with these segments.
 pub(super) fn disk(segments: &[(PathBuf, Vec<u8>)]) -> SimulatedFiles {
     let files = SimulatedFiles::new(1);
-    let process = files.process();
     for (path, content) in segments {
-        let file = process.create(path).unwrap();
-        let mut at = 0;
-        while at < content.len() {
-            at += file.write_at(&content[at..], at as u64).unwrap();
-        }
-        file.sync().unwrap();
-        process.sync_dir(path.parent().unwrap()).unwrap();
+        files.put(path, content);
     }
     files
 }

@@ -240,11 +240,12 @@ impl Situation<'_> {
         Decision::Begin { reign: self.own.highest().map_or(0, |epoch| epoch.reign).saturating_add(1) }
     }
 
-    /// This node has a log's id and nothing of the log: a takeover or a clean did not come to its end.
+    /// This node has a log's id and nothing of the log: a takeover or a clean did not come to its end, or, if the node
+    /// is whole, it had just begun the log, and nothing of it has left.
     fn decide_emptied(&self, log_id: LogId) -> Decision {
         match self.holders(log_id).next() {
             Some(_) => self.promote(log_id),
-            None if self.everybody() => self.begin(),
+            None if self.everybody() || self.own.whole => self.begin(),
             None => Decision::Wait("the nodes whose log this node began to take over are silent".into()),
         }
     }

@@ -392,6 +392,18 @@ fn a_log_that_was_begun_and_never_opened_is_begun_again_once_everybody_said_so()
     assert_eq!(decide(Case { own, others, ..case() }), Decision::Begin { reign: 2 });
 }
 
+/// Nothing of its log has left: it was whole when it began it, and a takeover or a clean would have cost it that.
+#[test]
+fn a_log_that_was_begun_by_a_whole_node_and_never_opened_is_begun_again_although_somebody_is_silent() {
+    let mut own = state(OWN, None);
+    (own.sender.log_id, own.fence, own.whole) = (Some(log(1)), Some(epoch(OWN, 1, 0)), true);
+    let blank = |node| state(node, None);
+    for others in [vec![], vec![blank("s1")], vec![blank("s1"), blank("s2")]] {
+        let decided = decide(Case { own: own.clone(), others, ..case() });
+        assert_eq!(decided, Decision::Begin { reign: 2 });
+    }
+}
+
 #[test]
 fn a_promotion_by_the_operator_reaches_as_many_whole_nodes_as_it_must_or_changes_nothing() {
     let own = || state(OWN, Some((epoch("old", 2, 3), 9)));

@@ -295,11 +295,17 @@ impl MasterCore {
             let known = recovery.states.values().find_map(|state| state.sender.log_id);
             log_id = known.unwrap_or(log_id);
         }
-        // A log whose takeover had begun is nobody's any more.
-        self.remember(|identity| identity.log_id = Some(log_id));
+        let epoch = self.epoch_of(reign, 0);
+        // In one write: a start that died between two would leave a node that waits to be told that it is whole, by
+        // others that hold nothing. A log whose takeover had begun is nobody's any more.
+        self.remember(|identity| {
+            identity.log_id = Some(log_id);
+            identity.fence = Some(epoch.clone());
+            identity.whole = !mutant::is(Mutant::NewLogIsNotWhole);
+        });
         self.note_silent();
         self.notice(Notice::NewLog { silent: self.silent.clone() });
-        self.open(now, self.epoch_of(reign, 0), MarkKind::Start, Vec::new(), log.tip());
+        self.open(now, epoch, MarkKind::Start, Vec::new(), log.tip());
     }
 
     /// Notes who did not answer before this node leads: such a node may hold another log.

@@ -74,7 +74,7 @@ fn a_part_of_a_batch_is_held_where_all_of_it_is() {
 
 /// The log of a node that got `entries` of what `master` has.
 fn part_of(master: &Told, entries: u64) -> MemoryStore {
-    let mut log = MemoryStore::with_ids();
+    let mut log = MemoryStore::with_ids(IdSeed::from_random(1));
     while log.tip().place.length < Order::new(entries) {
         let page = master.log.reader().read(log.tip().place.length, Order::new(entries), usize::MAX).unwrap();
         let lines = Lines::checked(page.bytes, log.tip()).unwrap();

@@ -16,7 +16,7 @@ use bytes::Bytes;
 use replog_shared::{
     Digest, Durability, Message, MessageId, Outline, WriteConcern,
     limits::OUTLINE_MARKS,
-    store::{Cut, MemoryStore, Store as _},
+    store::{Cut, IdSeed, MemoryStore, Store as _},
     wire::{Ack, SecondaryState, Sender, VERSION, Verdict},
 };
 
@@ -39,7 +39,7 @@ struct Told {
 
 impl Told {
     fn recovering() -> Told {
-        Told::started(1, Identity::default(), MemoryStore::with_ids())
+        Told::started(1, Identity::default(), MemoryStore::with_ids(IdSeed::from_random(1)))
     }
 
     /// A process that has just started over what another one left.

@@ -35,6 +35,37 @@ impl Told {
     }
 }
 
+/// A first start that dies after any of its steps: the next one, beside secondaries that hold nothing, leads.
+#[test]
+fn a_first_start_that_dies_anywhere_keeps_no_later_one_waiting() {
+    let mut first = Told::recovering();
+    first.now = first.now.plus(Duration::from_millis(1_100));
+    first.core.on_deadline(first.now, &first.log);
+    let mut effects = Vec::new();
+    first.core.take_effects(&mut effects);
+    let is_step = |effect: &Effect| matches!(effect, Effect::Save(_) | Effect::Append(_));
+    let steps: Vec<Effect> = effects.into_iter().filter(is_step).collect();
+    assert!(
+        matches!(&steps[..], [Effect::Save(_), Effect::Append(_)]),
+        "one write, then the mark: {steps:?}"
+    );
+    for done in 0..=steps.len() {
+        let (mut saved, mut log) = (Identity::default(), MemoryStore::with_ids(IdSeed::from_random(1)));
+        for step in &steps[..done] {
+            match step {
+                Effect::Save(identity) => saved = identity.clone(),
+                Effect::Append(lines) => assert!(log.append(lines)),
+                _ => {}
+            }
+        }
+        let mut next = Told::started(2, saved, log);
+        next.pass(1);
+        next.state("s1", None);
+        next.pass(1_100);
+        assert!(next.core.epoch().is_some(), "after {done} steps: {:?}", next.core.not_leading());
+    }
+}
+
 #[test]
 fn a_log_that_everybody_has_lost_does_not_keep_a_start_waiting() {
     let mut told = Told::recovering();

@@ -121,7 +121,7 @@ fn behind(holder: &Told, saved: Identity, log: MemoryStore) -> Told {
 }
 
 fn first_entry_of(holder: &Told) -> (Identity, MemoryStore) {
-    let mut log = MemoryStore::with_ids();
+    let mut log = MemoryStore::with_ids(IdSeed::from_random(1));
     let page = holder.log.reader().read(Order::ZERO, Order::new(1), 1).unwrap();
     assert!(log.append(&Lines::checked(page.bytes, &Tip::default()).unwrap()));
     (Identity { whole: true, ..holder.saved.clone() }, log)

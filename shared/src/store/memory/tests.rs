@@ -48,7 +48,7 @@ fn read_all(store: &MemoryStore, limit: usize) -> Vec<u8> {
 
 #[test]
 fn pages_give_the_lines_as_they_were_appended() {
-    let mut store = MemoryStore::with_ids();
+    let mut store = MemoryStore::with_ids(IdSeed::from_random(1));
     append_mark(&mut store, 0);
     append_entries(&mut store, 20_000, 100);
     append_mark(&mut store, 1);
@@ -67,7 +67,7 @@ fn pages_give_the_lines_as_they_were_appended() {
 
 #[test]
 fn entries_are_found_by_order_and_by_id() {
-    let mut store = MemoryStore::with_ids();
+    let mut store = MemoryStore::with_ids(IdSeed::from_random(1));
     append_mark(&mut store, 0);
     append_entries(&mut store, 3, 10);
     let line = store.entry(Order::new(0)).unwrap();
@@ -90,7 +90,7 @@ fn at_the_end_a_page_has_only_the_marks_there() {
 
 #[test]
 fn marks_between_two_chunks_survive_a_cut_behind_them() {
-    let mut store = MemoryStore::with_ids();
+    let mut store = MemoryStore::with_ids(IdSeed::from_random(1));
     append_mark(&mut store, 0);
     append_entries(&mut store, 1, 3 * crate::store::chunks::CHUNK_BYTES / 2);
     append_mark(&mut store, 1);
@@ -104,7 +104,7 @@ proptest! {
     /// Cutting at any place gives the log that ended there.
     #[test]
     fn a_cut_log_is_the_log_before(steps in proptest::collection::vec((0..4u64, any::<bool>()), 1..12), pick in any::<prop::sample::Index>()) {
-        let mut store = MemoryStore::with_ids();
+        let mut store = MemoryStore::with_ids(IdSeed::from_random(1));
         let mut tips = vec![(store.tip().clone(), Vec::new())];
         append_mark(&mut store, 0);
         for (nth, (entries, with_mark)) in steps.iter().enumerate() {
@@ -144,7 +144,7 @@ fn append_batch(store: &mut MemoryStore, count: u64, ends: bool) {
 
 #[test]
 fn of_a_batch_all_is_visible_or_nothing() {
-    let mut store = MemoryStore::with_ids();
+    let mut store = MemoryStore::with_ids(IdSeed::from_random(1));
     append_mark(&mut store, 0);
     append_entries(&mut store, 2, 1);
     append_batch(&mut store, 3, false);
@@ -159,7 +159,7 @@ fn of_a_batch_all_is_visible_or_nothing() {
 
 #[test]
 fn a_log_cut_within_a_batch_shows_nothing_of_it() {
-    let mut store = MemoryStore::with_ids();
+    let mut store = MemoryStore::with_ids(IdSeed::from_random(1));
     append_mark(&mut store, 0);
     append_entries(&mut store, 2, 1);
     append_batch(&mut store, 4, true);

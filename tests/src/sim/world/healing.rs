@@ -1,7 +1,7 @@
 //! What is checked, and what people do, once the faults are over.
 
 use replog_master::core::{StartTerms, events::NotLeading};
-use replog_shared::{limits::OUTLINE_MARKS, wire::SecondaryState};
+use replog_shared::{Order, limits::OUTLINE_MARKS, store::LogView as _, wire::SecondaryState};
 
 use super::World;
 use crate::sim::{
@@ -201,9 +201,26 @@ impl World {
         }
     }
 
+    /// A log that has just begun, of which no other node holds anything, needs nobody's help: its node is whole from
+    /// its first save on.
+    fn find_stuck_beginning(&mut self) {
+        let began = |slot: &Slot| slot.disk().identity.log_id.is_some();
+        let mut begun = self.slots.iter().filter(|slot| began(slot));
+        let (Some(first), None) = (begun.next(), begun.next()) else { return };
+        let holds_all = first.disk().store.tip().place.length == Order::ZERO
+            && first.role.is_master()
+            && !self.hub.oracle.saw_a_whole_node()
+            && !self.spoiled;
+        if holds_all {
+            let states: Vec<String> = (0..self.slots.len()).map(|node| self.describe(node)).collect();
+            self.hub.oracle.found(|| format!("a log that has just begun is led by nobody: {states:?}"));
+        }
+    }
+
     /// Nobody leads: an operator has the node of the highest rank promoted, reaching what is there, and takes
     /// a loss rather than have no log at all. Whoever stands in the way is wiped next time.
     fn help_to_lead(&mut self) {
+        self.find_stuck_beginning();
         self.hub.coverage.helped_to_lead += 1;
         let Some(healing) = &mut self.healing else { return };
         healing.helped += 1;

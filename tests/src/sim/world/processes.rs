@@ -158,8 +158,11 @@ impl World {
             return self.replaced(node, None);
         }
         self.hub.coverage.hit(Path::RotCut);
-        disk.store.rot(&mut self.random);
-        disk.identity.whole = false;
+        let dies = self.random.u8(..4) > 0;
+        if dies {
+            self.hub.coverage.hit(Path::DiedInRepair);
+        }
+        disk.rot(dies, &mut self.random);
         self.replaced(node, Some(disk))
     }
 

@@ -2,123 +2,18 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
-use std::{fmt::Write as _, net::SocketAddr, time::Duration};
+mod batches;
+mod retries;
+mod support;
+mod waits;
 
-use replog_host::bus::InProcessHub;
-use replog_master::{Config, Running, app};
+use std::{fmt::Write as _, time::Duration};
+
+use replog_master::Config;
 use serde_json::{Value, json};
-use tokio::{
-    io::{AsyncReadExt as _, AsyncWriteExt as _},
-    net::TcpStream,
-    task::JoinHandle,
-    time::timeout,
-};
+use tokio::{io::AsyncWriteExt as _, net::TcpStream, time::timeout};
 
-/// No wait of these tests takes longer.
-const DEADLINE: Duration = Duration::from_secs(20);
-
-fn config() -> Config {
-    let names = ["s1", "s2"].map(|name| name.parse().unwrap()).to_vec();
-    let listen = SocketAddr::from(([127, 0, 0, 1], 0));
-    let mut config = Config::in_process(listen, "main".parse().unwrap(), names, "master".parse().unwrap());
-    config.recovery_wait = Duration::from_millis(1);
-    config.allow_clean = true;
-    config
-}
-
-/// A master that leads.
-struct Master {
-    running: Running,
-    addr: SocketAddr,
-}
-
-impl Master {
-    async fn leading() -> Master {
-        Self::leading_with(config()).await
-    }
-
-    /// A master that has just been started.
-    async fn started(config: Config) -> Master {
-        let translator = app::translator(&config);
-        let bus = InProcessHub::new().connect(translator.subscriptions(), translator.inbox());
-        let running = app::start(config, bus).await.unwrap();
-        Master { addr: running.addr, running }
-    }
-
-    async fn leading_with(config: Config) -> Master {
-        let master = Self::started(config).await;
-        let addr = master.addr;
-        let leads = async { while ask(addr, "GET", "/readyz", "").await.status != 200 {} };
-        timeout(DEADLINE, leads).await.expect("a master that leads");
-        master
-    }
-
-    async fn get(&self, path: &str) -> Answer {
-        ask(self.addr, "GET", path, "").await
-    }
-
-    async fn post(&self, path: &str, body: &str) -> Answer {
-        ask(self.addr, "POST", path, body).await
-    }
-
-    /// Sends, and does not wait for the answer.
-    fn post_waiting(&self, path: &'static str, body: &'static str) -> JoinHandle<Answer> {
-        let addr = self.addr;
-        tokio::spawn(async move { ask(addr, "POST", path, body).await })
-    }
-
-    async fn pending_writes(&self, wanted: u64) {
-        let seen = async { while self.get("/health").await.body["pending_writes"] != wanted {} };
-        timeout(DEADLINE, seen).await.expect("so many pending writes");
-    }
-}
-
-#[derive(Debug)]
-struct Answer {
-    status: u16,
-    head: String,
-    body: Value,
-}
-
-impl Answer {
-    fn of(text: &str) -> Answer {
-        let (head, body) = text.split_once("\r\n\r\n").unwrap();
-        let body = if head.contains("chunked") { unchunked(body) } else { body.to_owned() };
-        let body = serde_json::from_str(&body).unwrap_or_default();
-        Answer { status: head[9..12].parse().unwrap(), head: head.to_owned(), body }
-    }
-
-    #[track_caller]
-    fn problem(&self, status: u16, code: &str) -> &Value {
-        assert_eq!((self.status, &self.body["code"]), (status, &json!(code)), "{self:?}");
-        &self.body
-    }
-}
-
-fn unchunked(body: &str) -> String {
-    body.split("\r\n").skip(1).step_by(2).collect()
-}
-
-fn request(method: &str, path: &str, body: &str) -> String {
-    let length = body.len();
-    format!(
-        "{method} {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\ncontent-type: application/json\r\n\
-         content-length: {length}\r\n\r\n{body}"
-    )
-}
-
-async fn ask(addr: SocketAddr, method: &str, path: &str, body: &str) -> Answer {
-    let mut socket = TcpStream::connect(addr).await.unwrap();
-    socket.write_all(request(method, path, body).as_bytes()).await.unwrap();
-    Answer::of(&rest(&mut socket).await)
-}
-
-/// All that comes until the node closes.
-async fn rest(socket: &mut TcpStream) -> String {
-    let mut answer = String::new();
-    timeout(DEADLINE, socket.read_to_string(&mut answer)).await.expect("an answer in time").unwrap();
-    answer
-}
+use support::{Answer, DEADLINE, Master, ask, config, request, rest};
 
 #[tokio::test]
 async fn every_refused_value_is_told_with_what_is_allowed() {
