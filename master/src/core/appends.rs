@@ -67,7 +67,7 @@ impl MasterCore {
                 let (count, w) = (append.messages.len() as u64, append.w);
                 let through = self.held_with(first.plus(count.saturating_sub(1)), w, log);
                 let written = Written { first, count, through, duplicate: true, w };
-                self.wait_without_room(wait, written, append.deadline, log);
+                self.wait_without_room(now, wait, written, append.deadline, log);
             }
         }
     }
@@ -75,6 +75,7 @@ impl MasterCore {
     /// A caller takes up the wait for an entry again, while as many wait as may: it is answered at once.
     pub fn on_wait_without_room(
         &mut self,
+        now: Moment,
         wait: WaitId,
         order: Order,
         w: WriteConcern,
@@ -87,19 +88,20 @@ impl MasterCore {
         }
         let through = self.held_with(order, w, log);
         let written = Written { first: order, count: 1, through, duplicate: true, w };
-        self.wait_without_room(wait, written, deadline, log);
+        self.wait_without_room(now, wait, written, deadline, log);
     }
 
     /// Lets a caller wait for what w nodes hold already; any other is refused.
     fn wait_without_room(
         &mut self,
+        now: Moment,
         wait: WaitId,
         written: Written,
         deadline: Option<Moment>,
         log: &dyn LogView,
     ) {
         let through = Some(written.through);
-        let held = self.held_by(log);
+        let held = self.held_by(now, log);
         if held[usize::from(written.w.get()) - 1] >= through {
             return self.pending.insert(wait, written, deadline);
         }
