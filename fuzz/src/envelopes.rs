@@ -126,6 +126,8 @@ pub(crate) fn ack(script: &mut Script<'_>, truth: &Truth<'_>) -> wire::Ack {
         whole: script.flag(),
         state: script
             .pick(&[Streaming, Streaming, Streaming, Streaming, Syncing, Joining, Foreign, Diverged]),
+        joined: None,
+        diverged_from: some_epoch(script, truth),
         error: (script.byte() > 230).then(|| "on purpose".to_owned()),
     }
 }

@@ -211,10 +211,6 @@ pub(crate) fn met_clean(nodes: &Nodes, outcome: WriteOutcome) -> Result<Met, Pro
             let detail = "The node is stopping. Its log is empty; the other nodes follow when it is back.";
             (Code::Stopping, detail.to_owned())
         }
-        WriteOutcome::Interrupted { by: Interruption::Cleaned, .. } => {
-            let detail = "The log was emptied once more while this clean waited for its nodes.";
-            (Code::Cleaned, detail.to_owned())
-        }
         WriteOutcome::Interrupted { by: Interruption::NotLeading(why), .. } => {
             let detail = format!(
                 "The log was emptied here, but {}; whether the other nodes follow is not known here.",
@@ -227,7 +223,9 @@ pub(crate) fn met_clean(nodes: &Nodes, outcome: WriteOutcome) -> Result<Met, Pro
             let detail = format!("The log was not emptied: {}.", words(&why));
             return Err(not_leading(&why).detail(detail));
         }
-        WriteOutcome::Met { .. } | WriteOutcome::Refused(_) => {
+        WriteOutcome::Met { .. }
+        | WriteOutcome::Refused(_)
+        | WriteOutcome::Interrupted { by: Interruption::Cleaned, .. } => {
             return met(nodes, &About::NO_MESSAGE, outcome);
         }
     };

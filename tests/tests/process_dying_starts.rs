@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use replog_tests::harness::{
     Cluster, Options, SOON,
     disk::{Segment, flip, node_json, quarantine, segments},
-    strace::{Fault, inject},
+    strace::{Fate, Fault, inject},
     wait_until,
 };
 
@@ -35,7 +35,7 @@ async fn a_start_that_dies_within_the_repair_of_its_log_is_whole_no_more() {
         flip(&segment.path, middle + 20);
         let before = log_bytes(&directory);
 
-        let fault = Fault { calls: "rename", error: "EIO", nth };
+        let fault = Fault { calls: "rename", fate: Fate::Error("EIO"), nth };
         let process = &mut cluster.secondary(1).process;
         let faults = inject(process, fault);
         process.start();

@@ -1,13 +1,15 @@
-//! A disk that reports an error of a sync: the node stops, and nothing was promised that is not there.
+//! A disk that reports an error of a sync, is slow, or sees its node die within an act: nothing was promised that is not
+//! there.
 
 use replog_tests::harness::{
     Client, Cluster, Load, Node, Options, Pace, SOON, add_logs,
-    strace::{Fault, inject, strike},
+    strace::{Fate, Fault, inject, strike},
+    wait_until,
 };
 use serde_json::{Value, json};
 
 /// The next sync of any thread fails, and no other.
-const NEXT_SYNC: Fault = Fault { calls: "fdatasync", error: "EIO", nth: 1 };
+const NEXT_SYNC: Fault = Fault { calls: "fdatasync", fate: Fate::Error("EIO"), nth: 1 };
 
 /// What a node says whose disk has told it of an error.
 const LAST_WORDS: [&str; 3] = ["the log's storage failed", "could not be synced", "Input/output error"];
@@ -70,7 +72,7 @@ async fn a_secondary_whose_sync_fails_acks_nothing_and_blocks_only_what_needs_it
 }
 
 /// The next thing that each thread opens finds no descriptor, and no other.
-const NO_DESCRIPTOR: Fault = Fault { calls: "openat", error: "EMFILE", nth: 1 };
+const NO_DESCRIPTOR: Fault = Fault { calls: "openat", fate: Fate::Error("EMFILE"), nth: 1 };
 
 #[tokio::test]
 async fn a_shortage_of_descriptors_is_waited_out_and_is_no_fault_of_the_disk() {
@@ -103,8 +105,8 @@ async fn a_node_whose_sync_fails_while_it_starts_says_where_and_changes_nothing(
     cluster.client().append_range(0..20, 3).await;
     for calls in ["fsync", "fdatasync"] {
         for nth in 1..=2 {
-            fails_to_start(&mut cluster.master, Fault { calls, error: "EIO", nth }).await;
-            fails_to_start(cluster.secondary(1), Fault { calls, error: "EIO", nth }).await;
+            fails_to_start(&mut cluster.master, Fault { calls, fate: Fate::Error("EIO"), nth }).await;
+            fails_to_start(cluster.secondary(1), Fault { calls, fate: Fate::Error("EIO"), nth }).await;
         }
     }
     cluster.master.start().await;
@@ -150,4 +152,74 @@ async fn whichever_sync_fails_under_load_nothing_acknowledged_is_lost() {
     add_logs(&mut history, &nodes).await;
     assert_eq!(history.violations(), []);
     assert_eq!(history.check_validity(500), Ok(()));
+}
+
+/// Syncs take long: what is told of a write meanwhile is told of what is durable.
+#[tokio::test]
+async fn a_caller_whose_time_is_over_is_answered_once_its_write_is_durable() {
+    let mut cluster = Cluster::start(Options::on_disk()).await;
+    let client = cluster.client();
+    client.append_range(0..20, 3).await;
+    cluster.secondary(1).process.kill();
+    cluster.wait_for_missing(1).await;
+    let slow = Fault { calls: "fdatasync", fate: Fate::Delay(1_500_000), nth: 1 };
+    let faults = strike(&cluster.master.process, slow).await;
+    let write = |id: &str, w: u64| json!({"message": id, "id": id, "w": w, "timeout_ms": 50});
+    let alone = client.post("/messages", write("alone", 1)).await;
+    assert_eq!((alone.status, &alone.body["order"]), (200, &json!(20)), "{alone:?}");
+    let late = client.post("/messages", write("late", 3)).await;
+    late.expect_problem(504, "unconfirmed", true);
+    assert!(late.nodes().contains("master"), "{late:?}");
+    let order = late.body["order"].as_u64().expect("an answer that says applied has the order");
+    let shown = client.get(&format!("/messages/{order}")).await;
+    assert_eq!(
+        (shown.status, &shown.body["message"]),
+        (200, &json!("late")),
+        "what it names is shown: {shown:?}"
+    );
+
+    let stopped = tokio::spawn({
+        let (client, body) = (client.clone(), json!({"message": "last", "id": "last", "w": 3}));
+        async move { client.post("/messages", body).await }
+    });
+    wait_until("the write waits", SOON, async || client.health().await["pending_writes"] == 1).await;
+    cluster.master.process.terminate();
+    let stopped = stopped.await.expect("a client does not panic");
+    stopped.expect_problem(503, "stopping", true);
+    assert!(cluster.master.process.ended(SOON).await.success());
+    faults.end(&mut cluster.master.process);
+    cluster.master.start().await;
+    let again = cluster.client().post("/messages", json!({"message": "last", "id": "last", "w": 1})).await;
+    assert_eq!((&again.body["duplicate"], &again.body["order"]), (&json!(true), &stopped.body["order"]));
+}
+
+/// The master is killed at every sync of a clean in turn, with a secondary down: it always leads again, alone.
+#[tokio::test]
+async fn a_clean_that_was_broken_off_is_finished_by_the_next_start_although_a_secondary_is_down() {
+    let mut cluster = Cluster::start(Options::on_disk()).await;
+    cluster.client().append_range(0..3, 3).await;
+    cluster.secondary(2).process.kill();
+    let mut finished = 0;
+    for calls in ["fsync", "fdatasync"] {
+        for nth in 1..=5 {
+            let id = format!("{calls}{nth}");
+            cluster.client().append(json!({"message": id, "w": 2})).await.expect_ok(2);
+            let kill = Fault { calls, fate: Fate::Kill, nth };
+            let _faults = strike(&cluster.master.process, kill).await;
+            let cleaned = cluster.client().try_post("/clean", &json!({"w": 1})).await.is_ok();
+            if cleaned {
+                cluster.master.process.kill();
+            } else {
+                let _killed = cluster.master.process.ended(SOON).await;
+            }
+            cluster.master.start().await;
+            let log = cluster.client().messages().await.expect("a master that leads shows its log");
+            assert!(!cleaned || log.is_empty(), "{id}: it was told that the log is empty, and shows {log:?}");
+            finished += usize::from(!cleaned && log.is_empty());
+        }
+    }
+    assert!(finished > 0, "no start found a clean that it had to finish");
+    cluster.secondary(2).start().await;
+    cluster.client().append(json!({"message": "all", "w": 3})).await.expect_ok(3);
+    cluster.equal_logs(SOON).await;
 }

@@ -12,8 +12,12 @@ use replog_shared::{
 
 use super::{
     Effect, MasterCore, Phase, Progress, Stage,
-    events::{Append, Holders, NewMessage, NotLeading, Refusal, Shortage, WaitId, WriteOutcome, Written},
+    events::{
+        Append, Holders, NewMessage, NotLeading, Refusal, Shortage, WaitId, WaitingWrite, WriteOutcome,
+        Written,
+    },
     health::Health,
+    mutant::{self, Mutant},
 };
 
 /// What the log has of the ids of an append.
@@ -63,7 +67,7 @@ impl MasterCore {
                 let (count, w) = (append.messages.len() as u64, append.w);
                 let through = self.held_with(first.plus(count.saturating_sub(1)), w, log);
                 let written = Written { first, count, through, duplicate: true, w };
-                self.wait_without_room(wait, written, append.deadline, log);
+                self.wait_without_room(now, wait, written, append.deadline, log);
             }
         }
     }
@@ -71,6 +75,7 @@ impl MasterCore {
     /// A caller takes up the wait for an entry again, while as many wait as may: it is answered at once.
     pub fn on_wait_without_room(
         &mut self,
+        now: Moment,
         wait: WaitId,
         order: Order,
         w: WriteConcern,
@@ -83,19 +88,20 @@ impl MasterCore {
         }
         let through = self.held_with(order, w, log);
         let written = Written { first: order, count: 1, through, duplicate: true, w };
-        self.wait_without_room(wait, written, deadline, log);
+        self.wait_without_room(now, wait, written, deadline, log);
     }
 
     /// Lets a caller wait for what w nodes hold already; any other is refused.
     fn wait_without_room(
         &mut self,
+        now: Moment,
         wait: WaitId,
         written: Written,
         deadline: Option<Moment>,
         log: &dyn LogView,
     ) {
         let through = Some(written.through);
-        let held = self.held_by(log);
+        let held = self.held_by(now, log);
         if held[usize::from(written.w.get()) - 1] >= through {
             return self.pending.insert(wait, written, deadline);
         }
@@ -236,40 +242,68 @@ impl MasterCore {
     }
 
     /// Answers every caller whose w is met.
-    pub(super) fn release(&mut self, log: &dyn LogView) {
+    pub(super) fn release(&mut self, now: Moment, log: &dyn LogView) {
         let Phase::Leading(epoch) = &self.phase else { return };
         if self.pending.len() == 0 {
             return;
         }
-        let (epoch, held) = (epoch.number(), self.held_by(log));
+        let (epoch, held) = (epoch.number(), self.held_by(now, log));
         while let Some((wait, written)) = self.pending.take_met(&held) {
-            let holders = self.holders(&written);
+            let holders = self.holders(now, &written);
             self.answer(wait, WriteOutcome::Met { written, holders, epoch });
         }
+        while let Some((wait, written)) = self.pending.take_overdue(held[0]) {
+            self.unconfirmed(now, wait, written);
+        }
+    }
+
+    /// Answers every caller whose time is over and whose run is held here: what is not may still get lost, so that
+    /// nobody could say that it is in the log.
+    pub(super) fn answer_expired(&mut self, now: Moment, log: &dyn LogView) {
+        let anyhow = mutant::is(Mutant::ExpiredBeforeDurable).then_some(Order::new(u64::MAX));
+        let own = anyhow.or_else(|| self.held_here(log));
+        while let Some((wait, written)) = self.pending.take_expired(now, own) {
+            self.unconfirmed(now, wait, written);
+        }
+    }
+
+    fn unconfirmed(&mut self, now: Moment, wait: WaitId, written: Written) {
+        let holders = self.holders(now, &written);
+        self.answer(wait, WriteOutcome::Unconfirmed { written, holders });
     }
 
     /// How far w nodes hold the log, by w - 1: this node at its durability level, and of the secondaries
     /// those that reach furthest.
-    fn held_by(&self, log: &dyn LogView) -> Vec<Option<Order>> {
-        let durable = log.durable();
-        let own = (durable.marks == log.tip().place.marks).then_some(durable.length);
-        let mut held: Vec<_> =
-            self.progress.iter().map(|progress| progress.acked_through().min(own)).collect();
+    fn held_by(&self, now: Moment, log: &dyn LogView) -> Vec<Option<Order>> {
+        let own = self.held_here(log);
+        let interval = self.config.heartbeat_interval;
+        let held = self.progress.iter().map(|progress| progress.holds_through(now, interval).min(own));
+        let mut held: Vec<_> = held.collect();
         held.sort_unstable_by(|a, b| b.cmp(a));
         held.insert(0, own);
         held
     }
 
-    /// The writes whose w is not met yet, by their place in the log, and who holds each; no more than `most`.
-    pub fn waiting_writes(&self, most: usize) -> Vec<(Written, Holders)> {
-        self.pending.first(most).into_iter().map(|written| (written, self.holders(&written))).collect()
+    /// How far this node holds the log at its durability level; none: not even the epoch's mark.
+    pub(super) fn held_here(&self, log: &dyn LogView) -> Option<Order> {
+        self.mark_is_durable(log).then(|| log.durable().length)
+    }
+
+    /// The writes whose w is not met yet, by their place in the log; no more than `most`.
+    pub fn waiting_writes(&self, now: Moment, most: usize, log: &dyn LogView) -> Vec<WaitingWrite> {
+        let own = self.held_here(log);
+        let waiting = |written: Written| {
+            let is_held_here = Some(written.through) <= own;
+            WaitingWrite { written, is_held_here, holders: self.holders(now, &written) }
+        };
+        self.pending.first(most).into_iter().map(waiting).collect()
     }
 
     /// The secondaries that hold all of a run.
-    pub(super) fn holders(&self, written: &Written) -> Holders {
+    pub(super) fn holders(&self, now: Moment, written: &Written) -> Holders {
         let mut holders = Holders::default();
         for (index, progress) in self.progress.iter().enumerate() {
-            if progress.acked_through() >= Some(written.through) {
+            if progress.holds_through(now, self.config.heartbeat_interval) >= Some(written.through) {
                 holders.insert(index);
             }
         }

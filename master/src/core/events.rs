@@ -1,5 +1,7 @@
 //! What a caller asks of the core, and what it is told.
 
+use std::time::Duration;
+
 use replog_shared::{
     Applied, Code, EpochNumber, LogId, Message, MessageId, Moment, NodeName, Order, OrderRange, WriteConcern,
 };
@@ -26,7 +28,8 @@ pub struct Append {
     pub w: WriteConcern,
     /// The order that it must get; none: any.
     pub expect_order: Option<Order>,
-    /// When the caller is answered at the latest; none: waits for ever.
+    /// When the caller is answered at the latest, but not before this node itself holds the run; none: waits for
+    /// ever.
     pub deadline: Option<Moment>,
 }
 
@@ -73,6 +76,17 @@ pub struct Written {
     pub w: WriteConcern,
 }
 
+/// A write whose w is not met yet, and who holds it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WaitingWrite {
+    /// What was written.
+    pub written: Written,
+    /// Whether this node holds it at its durability level.
+    pub is_held_here: bool,
+    /// The secondaries that hold it.
+    pub holders: Holders,
+}
+
 impl Written {
     /// Its last order: who waits for that one waits for all of it.
     pub fn last(&self) -> Order {
@@ -102,7 +116,7 @@ pub enum WriteOutcome {
         /// The epoch of the answer.
         epoch: EpochNumber,
     },
-    /// The caller's time is over; the entry lives on.
+    /// The caller's time is over; the entry lives on. This node holds it at its durability level.
     Unconfirmed {
         /// What was written.
         written: Written,
@@ -123,7 +137,7 @@ pub enum WriteOutcome {
 /// Why a wait was broken off.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Interruption {
-    /// This node stops. The entry is in the log.
+    /// This node stops. The entry is in the log, durable.
     Stopping,
     /// This node does not lead any more. Whether the entry survives is not known here.
     NotLeading(NotLeading),
@@ -300,6 +314,13 @@ pub enum Notice {
     Cut {
         /// Their orders.
         orders: OrderRange,
+    },
+    /// Round trips take so long that silent nodes are waited for longer than was configured.
+    WaitRaised {
+        /// What was configured.
+        configured: Duration,
+        /// What is waited instead, as far as is known by now.
+        wait: Duration,
     },
     /// The start waits for something.
     Waiting {

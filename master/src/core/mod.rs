@@ -39,7 +39,10 @@ use std::{collections::BTreeMap, time::Duration};
 
 use replog_shared::{
     Epoch, Identity, Incarnation, Lines, LogId, Mark, MarkKind, Moment, NodeName, Order, Place, WallTime,
-    limits::{DEFAULT_MAX_PAYLOAD_BYTES, ENVELOPE_OVERHEAD_BYTES, UNHEALTHY_AFTER_INTERVALS, outline_marks},
+    limits::{
+        DEFAULT_MAX_PAYLOAD_BYTES, ENVELOPE_OVERHEAD_BYTES, SUSPECTED_AFTER_INTERVALS,
+        UNHEALTHY_AFTER_INTERVALS, outline_marks,
+    },
     lines::Tip,
     store::{Cut, LogView, Span},
     wire,
@@ -163,6 +166,10 @@ pub struct MasterCore {
     rival: Option<(NodeName, Moment)>,
     /// When a master of another log of this name was last heard.
     rival_log: Option<Moment>,
+    /// When another process of this node's name was last heard itself.
+    double: Option<Moment>,
+    /// The operator was told that a start waits longer than was configured.
+    wait_is_told: bool,
     /// The nodes that had not answered when this one began to lead: what they hold may be another log.
     silent: Vec<NodeName>,
     strangers: Strangers,
@@ -196,6 +203,8 @@ impl MasterCore {
             held: HeldAppends::default(),
             rival: None,
             rival_log: None,
+            double: None,
+            wait_is_told: false,
             silent: Vec::new(),
             strangers: Strangers::default(),
             inquiry: None,
@@ -227,9 +236,7 @@ impl MasterCore {
         self.max_payload = max_payload;
         self.heartbeat_at = now;
         self.progress.iter_mut().for_each(Progress::on_bus_up);
-        if let Phase::Recovering(recovery) = &mut self.phase {
-            recovery.on_bus_up(now, self.config.recovery_wait);
-        }
+        self.on_recovery_bus_up(now);
     }
 
     /// The bus lost its connection: nothing is sent until it is back.
@@ -255,6 +262,9 @@ impl MasterCore {
         if !known && matches!(self.phase, Phase::Leading(_)) {
             self.notice(Notice::Rival { node: node.clone() });
         }
+        if node == self.config.node {
+            self.double = Some(now);
+        }
         self.rival = Some((node, now));
         if heartbeat.sender.log_id.is_some_and(|other| self.identity.log_id != Some(other)) {
             self.rival_log = Some(now);
@@ -272,6 +282,13 @@ impl MasterCore {
         self.rival_log.is_some_and(|heard| self.is_recent(now, heard))
     }
 
+    /// Whether another process of this node's name, over a copy of its directory, was heard of late. Not its own
+    /// predecessor: that fell silent before this one could hear it.
+    fn hears_double(&self, now: Moment) -> bool {
+        let silence = self.config.heartbeat_interval * SUSPECTED_AFTER_INTERVALS;
+        self.double.is_some_and(|heard| now.since(heard) < silence)
+    }
+
     fn is_recent(&self, now: Moment, heard: Moment) -> bool {
         now.since(heard) < self.config.heartbeat_interval * UNHEALTHY_AFTER_INTERVALS
     }
@@ -279,11 +296,8 @@ impl MasterCore {
     /// The time that [`Self::next_deadline`] told has come.
     pub fn on_deadline(&mut self, now: Moment, log: &dyn LogView) {
         // What is met by now is met, however late this node looks at the clock.
-        self.release(log);
-        while let Some((wait, written)) = self.pending.take_expired(now) {
-            let outcome = WriteOutcome::Unconfirmed { written, holders: self.holders(&written) };
-            self.answer(wait, outcome);
-        }
+        self.release(now, log);
+        self.answer_expired(now, log);
         match self.phase {
             Phase::Recovering(_) => {
                 self.refuse_expired(now);
@@ -298,7 +312,7 @@ impl MasterCore {
     pub fn on_burst_end(&mut self, now: Moment, log: &dyn LogView) {
         if matches!(self.phase, Phase::Leading(_)) {
             self.note_whole(log);
-            self.release(log);
+            self.release(now, log);
             self.push_all(now, log);
         }
         self.read_on_behind_disk(now, log);
@@ -307,7 +321,10 @@ impl MasterCore {
     /// A node that has opened an epoch, and holds its mark, holds all of the log.
     fn note_whole(&mut self, log: &dyn LogView) {
         if !self.identity.whole && self.mark_is_durable(log) {
-            self.remember(|identity| identity.whole = true);
+            self.remember(|identity| {
+                identity.whole = true;
+                identity.cleaning = None;
+            });
         }
     }
 
@@ -326,9 +343,13 @@ impl MasterCore {
         self.held.remove(wait);
     }
 
-    /// The node stops: every caller that waits is told.
-    pub fn on_stop(&mut self, log: &dyn LogView) {
-        self.release(log);
+    /// The node stops: every caller that waits is told. What is not durable by now is not in the log for sure: nobody
+    /// answers for it, so the node is to make its log durable before.
+    pub fn on_stop(&mut self, now: Moment, log: &dyn LogView) {
+        self.release(now, log);
+        if !mutant::is(Mutant::AnswersBeforeSeal) {
+            self.pending.forget_beyond(self.held_here(log));
+        }
         self.stop_leading(NotLeading::Stopping);
     }
 
@@ -364,7 +385,7 @@ impl MasterCore {
     pub fn not_leading(&self) -> Option<NotLeading> {
         match &self.phase {
             Phase::Recovering(recovery) => {
-                let mut waits_for = recovery.waits_for(&self.config.secondaries);
+                let mut waits_for = recovery.waits_for(&self.config.secondaries, self.bus_is_up);
                 if let Some(reason) = self.outdated_nodes() {
                     waits_for = format!("{waits_for}; {reason}");
                 }
@@ -473,9 +494,9 @@ impl MasterCore {
     }
 
     /// Empties the log: a new epoch of the same log that begins with nothing. The caller waits until w nodes
-    /// hold its mark.
+    /// hold its mark, or that of a later clean.
     pub fn on_clean(&mut self, now: Moment, wait: WaitId, append: Append, log: &dyn LogView) {
-        self.release(log);
+        self.release(now, log);
         let Phase::Leading(epoch) = &self.phase else {
             return self.refuse_while_not_leading(wait);
         };
@@ -486,13 +507,26 @@ impl MasterCore {
         if mutant::is(Mutant::CleanReigns) {
             epoch.reign += 1_000;
         }
-        self.interrupt_all(&Interruption::Cleaned);
-        // A crash between the two leaves a node that has lost its log, not one that has cleaned it.
-        self.remember(|identity| identity.whole = false);
-        self.effect(Effect::Truncate(Place::START, Cut::Drop));
-        self.open(now, epoch, MarkKind::Clean, Vec::new(), &Tip::default());
+        for (wait, written) in self.pending.take_entries() {
+            self.answer(wait, WriteOutcome::Interrupted { written, by: Interruption::Cleaned });
+        }
+        self.empty_log(now, epoch, log);
         let (first, count, through) = (Order::ZERO, 0, Order::ZERO);
         let written = Written { first, count, through, duplicate: false, w: append.w };
         self.pending.insert(wait, written, append.deadline);
+    }
+
+    /// Replaces the log by the mark of a clean, which opens this epoch. What is to be done is saved first: a crash
+    /// before the mark is durable leaves a node that goes on with it at its next start.
+    fn empty_log(&mut self, now: Moment, epoch: Epoch, log: &dyn LogView) {
+        self.remember(|identity| {
+            identity.whole = false;
+            identity.cleaning = Some(epoch.clone()).filter(|_| !mutant::is(Mutant::CleanForgotten));
+            identity.fence = Some(epoch.clone());
+        });
+        if log.tip().place != Place::START {
+            self.effect(Effect::Truncate(Place::START, Cut::Drop));
+        }
+        self.open(now, epoch, MarkKind::Clean, Vec::new(), &Tip::default());
     }
 }

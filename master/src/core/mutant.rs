@@ -52,6 +52,16 @@ pub enum Mutant {
     NotWholeStartsAlone,
     /// An empty master leads on in the log that the others hold, without having it.
     EmptyMasterLeads,
+    /// Who waited long enough is told that a write is in the log before it is durable there.
+    ExpiredBeforeDurable,
+    /// A node that stops answers for what is not durable.
+    AnswersBeforeSeal,
+    /// A start may decide in the tick in which it asks, and each round drops the answers to the last one.
+    DecidesWhenItAsks,
+    /// That a log is being emptied is not saved.
+    CleanForgotten,
+    /// What a node had acked counts on when it joins again.
+    AckedSurvivesJoin,
 }
 
 #[cfg(feature = "mutants")]

@@ -16,6 +16,8 @@ pub(super) struct PendingWrites {
     queues: Vec<BTreeMap<Key, Waiting>>,
     places: BTreeMap<WaitId, (WriteConcern, Order)>,
     deadlines: BTreeSet<(Moment, WaitId)>,
+    /// Those whose caller's time was over before this node held their run itself.
+    overdue: BTreeSet<Key>,
 }
 
 /// Exclusive end of the run, then who waits.
@@ -46,7 +48,7 @@ impl PendingWrites {
     pub(super) fn remove(&mut self, wait: WaitId) -> Option<Written> {
         let (w, through) = self.places.remove(&wait)?;
         let waiting = self.queues[usize::from(w.get()) - 1].remove(&(through, wait))?;
-        self.forget_deadline(wait, waiting);
+        self.forget_time(through, wait, waiting);
         Some(waiting.written)
     }
 
@@ -56,21 +58,32 @@ impl PendingWrites {
         for (queue, held) in self.queues.iter_mut().zip(held) {
             let Some(first) = queue.first_entry() else { continue };
             if Some(first.key().0) <= *held {
-                let ((_, wait), waiting) = first.remove_entry();
+                let ((through, wait), waiting) = first.remove_entry();
                 self.places.remove(&wait);
-                self.forget_deadline(wait, waiting);
+                self.forget_time(through, wait, waiting);
                 return Some((wait, waiting.written));
             }
         }
         None
     }
 
-    /// Takes a write whose caller's time is over.
-    pub(super) fn take_expired(&mut self, now: Moment) -> Option<(WaitId, Written)> {
-        let (deadline, wait) = *self.deadlines.first()?;
-        if deadline > now {
-            return None;
+    /// Takes a write whose caller's time is over. `own` is how far this node itself holds the log: a run that goes
+    /// further may still get lost, so its caller waits until it cannot, see [`Self::take_overdue`].
+    pub(super) fn take_expired(&mut self, now: Moment, own: Option<Order>) -> Option<(WaitId, Written)> {
+        while let Some((deadline, wait)) = self.deadlines.first().copied().filter(|(at, _)| *at <= now) {
+            self.deadlines.remove(&(deadline, wait));
+            let through = self.places.get(&wait)?.1;
+            if Some(through) <= own {
+                return self.remove(wait).map(|written| (wait, written));
+            }
+            self.overdue.insert((through, wait));
         }
+        None
+    }
+
+    /// Takes a write that this node holds by now, after its caller's time was over.
+    pub(super) fn take_overdue(&mut self, own: Option<Order>) -> Option<(WaitId, Written)> {
+        let (_, wait) = self.overdue.first().copied().filter(|(through, _)| Some(*through) <= own)?;
         self.remove(wait).map(|written| (wait, written))
     }
 
@@ -78,6 +91,25 @@ impl PendingWrites {
     pub(super) fn take_any(&mut self) -> Option<(WaitId, Written)> {
         let wait = *self.places.first_key_value()?.0;
         self.remove(wait).map(|written| (wait, written))
+    }
+
+    /// Takes all that wait for entries; those that wait for a clean go on.
+    pub(super) fn take_entries(&mut self) -> Vec<(WaitId, Written)> {
+        let of_entries = |(wait, (_, through)): (&WaitId, &(WriteConcern, Order))| {
+            (*through > Order::ZERO).then_some(*wait)
+        };
+        let waits: Vec<WaitId> = self.places.iter().filter_map(of_entries).collect();
+        waits.into_iter().filter_map(|wait| Some((wait, self.remove(wait)?))).collect()
+    }
+
+    /// Forgets those whose run this node does not hold.
+    pub(super) fn forget_beyond(&mut self, own: Option<Order>) {
+        let beyond =
+            |(wait, (_, through)): (&WaitId, &(WriteConcern, Order))| (Some(*through) > own).then_some(*wait);
+        let waits: Vec<WaitId> = self.places.iter().filter_map(beyond).collect();
+        for wait in waits {
+            self.remove(wait);
+        }
     }
 
     /// How far callers wait for secondaries: the end of the last run with a w above 1; 0 if there is none.
@@ -107,9 +139,10 @@ impl PendingWrites {
         self.places.len()
     }
 
-    fn forget_deadline(&mut self, wait: WaitId, waiting: Waiting) {
+    fn forget_time(&mut self, through: Order, wait: WaitId, waiting: Waiting) {
         if let Some(deadline) = waiting.deadline {
             self.deadlines.remove(&(deadline, wait));
+            self.overdue.remove(&(through, wait));
         }
     }
 }
@@ -159,8 +192,27 @@ mod tests {
         pending.insert(WaitId(1), written(1, 3), Some(at(5)));
         assert_eq!(pending.next_deadline(), Some(at(5)));
         assert!(pending.remove(WaitId(1)).is_some());
-        assert!(pending.take_expired(at(9)).is_none());
-        assert_eq!(pending.take_expired(at(10)).unwrap().0, WaitId(0));
+        let own = Some(Order::new(1));
+        assert!(pending.take_expired(at(9), own).is_none());
+        assert_eq!(pending.take_expired(at(10), own).unwrap().0, WaitId(0));
         assert_eq!((pending.len(), pending.next_deadline()), (0, None));
+    }
+
+    #[test]
+    fn a_run_that_is_not_held_here_outlasts_its_callers_time() {
+        let at = |millis| Moment::after_start(Duration::from_millis(millis));
+        let mut pending = PendingWrites::new(3);
+        for (wait, first) in [(0, 0), (1, 1), (2, 2)] {
+            pending.insert(WaitId(wait), written(first, 3), Some(at(5)));
+        }
+        let own = |through| Some(Order::new(through));
+        assert_eq!(pending.take_expired(at(5), own(1)).unwrap().0, WaitId(0));
+        assert!(pending.take_expired(at(5), own(1)).is_none());
+        assert_eq!((pending.len(), pending.next_deadline()), (2, None), "no deadline is due for ever");
+        assert!(pending.take_overdue(own(1)).is_none());
+        assert!(pending.take_overdue(None).is_none());
+        assert_eq!(pending.take_overdue(own(2)).unwrap().0, WaitId(1));
+        assert_eq!(met(&mut pending, [Some(3); 3]), [2], "its w may be met meanwhile");
+        assert!(pending.take_overdue(own(3)).is_none() && pending.overdue.is_empty());
     }
 }

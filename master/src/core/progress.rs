@@ -1,15 +1,21 @@
 //! One secondary as the master sees it: how far it is, and when to send again.
 
-use std::collections::VecDeque;
+use std::{collections::VecDeque, time::Duration};
 
 use replog_shared::{
-    Incarnation, LogId, Moment, Order,
+    Durability, Incarnation, LogId, Moment, Order,
     backoff::Backoff,
     limits::{
         ANSWER_TIMEOUT, ENVELOPE_BYTES, PUSH_BACKLOG_ENTRIES, PUSH_RESUME_ENTRIES, PUSH_WINDOW_BYTES,
         PUSH_WINDOW_ENVELOPES,
     },
     store::{LogView, Span},
+    wire,
+};
+
+use super::{
+    Health,
+    mutant::{self, Mutant},
 };
 
 /// What the master does about a secondary.
@@ -49,8 +55,12 @@ pub(super) struct Progress {
     pub(super) stage: Stage,
     /// The process that was admitted to this epoch.
     pub(super) admitted: Option<Incarnation>,
-    /// It has acked `0..` this in this epoch; none: it does not hold the epoch's mark.
+    /// The request of the join that admitted it.
+    joined: u64,
+    /// It has acked `0..` this since then; none: it does not hold the epoch's mark.
     acked_through: Option<Order>,
+    /// What holding means on that node, as its last ack said.
+    durability: Durability,
     /// Its last sign of life.
     pub(super) heard: Option<Moment>,
     /// The first order that was not pushed yet.
@@ -115,7 +125,9 @@ impl Progress {
         Progress {
             stage: Stage::Absent,
             admitted: None,
+            joined: 0,
             acked_through: None,
+            durability: Durability::Memory,
             heard: None,
             next: Order::ZERO,
             in_flight: VecDeque::new(),
@@ -131,6 +143,14 @@ impl Progress {
         self.acked_through
     }
 
+    /// How far it holds the log for all that is known: what a process has in memory ends with it, and one that was
+    /// silent for long is taken for dead.
+    pub(super) fn holds_through(&self, now: Moment, interval: Duration) -> Option<Order> {
+        let in_memory = self.durability == Durability::Memory;
+        let may_be_lost = in_memory && Health::of(self.heard, now, interval) == Health::Unhealthy;
+        self.acked_through.filter(|_| !may_be_lost)
+    }
+
     pub(super) const fn retry_at(&self) -> Option<Moment> {
         self.retry_at
     }
@@ -140,14 +160,24 @@ impl Progress {
         *self = Progress { heard: self.heard, retries: self.retries, ..Progress::new() };
     }
 
-    /// A process joins. What another process acked does not count for it.
-    pub(super) fn admit(&mut self, incarnation: Incarnation) {
-        if self.admitted != Some(incarnation) {
-            self.reset();
-        }
-        self.admitted = Some(incarnation);
+    /// A process joins by this request. Nothing that was acked before counts for it: it may be another process, or the
+    /// same one about to begin its log afresh.
+    pub(super) fn admit(&mut self, incarnation: Incarnation, request: u64) {
+        let acked_through = self.acked_through.filter(|_| mutant::is(Mutant::AckedSurvivesJoin));
+        self.reset();
+        self.acked_through = acked_through;
+        (self.admitted, self.joined) = (Some(incarnation), request);
         self.stage = Stage::Syncing;
-        self.forget_in_flight();
+    }
+
+    /// Whether a join is one that this process has followed up by a later one: it comes late, or twice.
+    pub(super) fn is_late(&self, incarnation: Incarnation, request: u64) -> bool {
+        self.admitted == Some(incarnation) && request <= self.joined
+    }
+
+    /// Whether an ack is of the session that the last join began. Nodes of before do not say so.
+    pub(super) fn is_of_session(&self, joined: Option<u64>) -> bool {
+        joined.is_none_or(|joined| joined == self.joined)
     }
 
     /// It gave a sign of life after a long silence: the next attempt is made at once.
@@ -159,8 +189,10 @@ impl Progress {
         }
     }
 
-    /// It acked `0..through` in this epoch.
-    pub(super) fn on_ack(&mut self, now: Moment, through: Order, length: Order, limits: &PushLimits) {
+    /// It acked in this epoch. `length` is that of this node's log.
+    pub(super) fn on_ack(&mut self, now: Moment, ack: &wire::Ack, length: Order, limits: &PushLimits) {
+        let through = ack.through;
+        self.durability = ack.durability;
         let advanced = self.acked_through < Some(through);
         self.acked_through = self.acked_through.max(Some(through));
         while self.in_flight.front().is_some_and(|sent| sent.to <= through) {

@@ -27,6 +27,10 @@ impl MasterCore {
     /// What do you hold? Never refused, but to itself.
     pub fn on_ask(&mut self, now: Moment, ask: &wire::Ask, reply: String, log: &dyn LogView) {
         if ask.sender.incarnation == self.config.incarnation {
+            if let Phase::Recovering(recovery) = &mut self.phase {
+                recovery.on_echo(now, ask.request);
+                self.note_wait();
+            }
             return;
         }
         let version = ask.answer_version();

@@ -5,7 +5,7 @@ use replog_shared::{
     limits::{MAX_NAMES_TOLD, SUSPECTED_AFTER_INTERVALS},
     mark, outline,
     store::{LogView, Page, Span, after_marks, before_marks},
-    wire::{self, SecondaryState, Verdict},
+    wire::{self, SecondaryState, Sender, Verdict},
 };
 
 use super::{
@@ -21,7 +21,7 @@ use super::{
 pub enum AckOutcome {
     /// It counts.
     Counted,
-    /// Genuine, but it does not count: an error, or on its way to the epoch's mark.
+    /// Genuine, but it does not count: an error, on its way to the epoch's mark, or from before its last join.
     Heard,
     /// No configured secondary.
     UnknownNode,
@@ -109,13 +109,17 @@ impl MasterCore {
             self.outranked(higher, &ack.sender.node);
             return AckOutcome::NotLeading;
         }
+        // A node that diverged from another master's epoch says nothing of this one's log.
+        let diverged = ack.state == SecondaryState::Diverged
+            && ack.diverged_from.as_ref().is_none_or(|from| from == epoch);
         self.on_sign_of_life(now, index);
-        if ack.state == SecondaryState::Diverged {
+        if diverged {
             self.progress[index].on_diverged();
             self.stop_leading(NotLeading::Diverged { node: ack.sender.node.clone() });
             return AckOutcome::Mismatch;
         }
-        if !counts || ack.error.is_some() {
+        let of_session = self.progress[index].is_of_session(ack.joined);
+        if !counts || !of_session || ack.error.is_some() {
             return AckOutcome::Heard;
         }
         self.count(now, index, ack, log)
@@ -131,7 +135,7 @@ impl MasterCore {
             }
             return AckOutcome::Mismatch;
         }
-        self.progress[index].on_ack(now, ack.through, durable.length, &self.config.push);
+        self.progress[index].on_ack(now, ack, durable.length, &self.config.push);
         AckOutcome::Counted
     }
 
@@ -158,6 +162,11 @@ impl MasterCore {
         let below_fence = join.fence.as_ref().is_some_and(|fence| fence > epoch);
         if join.epoch != *epoch || below_fence || !self.mark_is_durable(log) || self.is_outdated(&join.sender)
         {
+            return;
+        }
+        let Sender { node, incarnation, .. } = &join.sender;
+        let known = self.index_of(node).map(|index| &self.progress[index]);
+        if known.is_some_and(|progress| progress.is_late(*incarnation, join.request)) {
             return;
         }
         if self.gives_way_to(join, log) {
@@ -207,7 +216,7 @@ impl MasterCore {
 
     fn admit(&mut self, now: Moment, index: usize, join: &wire::Join, fork: Place) {
         let again = self.progress[index].admitted == Some(join.sender.incarnation);
-        self.progress[index].admit(join.sender.incarnation);
+        self.progress[index].admit(join.sender.incarnation, join.request);
         self.on_sign_of_life(now, index);
         if !again {
             self.notice(Notice::Admitted { node: join.sender.node.clone(), length: fork.length });

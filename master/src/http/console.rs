@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Context, State, health::HealthAnswer};
-use crate::core::events::{Holders, Written};
+use crate::core::events;
 
 /// Writes that wait and are shown; of more, their number.
 const SHOWN_WRITES: usize = 50;
@@ -40,13 +40,15 @@ struct WaitingWrite {
 }
 
 impl WaitingWrite {
-    fn of<R>(context: &Context<R>, written: &Written, holders: Holders) -> WaitingWrite {
+    fn of<R>(context: &Context<R>, waiting: &events::WaitingWrite) -> WaitingWrite {
+        let events::WaitingWrite { written, is_held_here, holders } = waiting;
         let (hold, lack): (Vec<_>, Vec<_>) =
             context.nodes.secondaries.iter().enumerate().partition(|(index, _)| holders.contains(*index));
         let names = |nodes: Vec<(usize, &NodeName)>| {
             nodes.into_iter().map(|(_, node)| node.clone()).collect::<Vec<_>>()
         };
-        let nodes = [vec![context.nodes.name.clone()], names(hold)].concat();
+        let here = is_held_here.then(|| context.nodes.name.clone());
+        let nodes: Vec<NodeName> = here.into_iter().chain(names(hold)).collect();
         let w = written.w.get();
         WaitingWrite {
             order: written.first,
@@ -70,9 +72,7 @@ pub(super) async fn events<R: Reader>(
         async move {
             let mut report = context.node.health(SHOWN_WRITES).await.ok()?;
             let waiting = std::mem::take(&mut report.waiting);
-            let waiting =
-                waiting.iter().map(|(written, holders)| WaitingWrite::of(&context, written, *holders));
-            let waiting = waiting.collect();
+            let waiting = waiting.iter().map(|waiting| WaitingWrite::of(&context, waiting)).collect();
             Some(Snapshot { health: HealthAnswer::of(&context, report), waiting })
         }
     };

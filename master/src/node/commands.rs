@@ -55,7 +55,7 @@ impl<S: Store, B: Bus> Node<S, B> {
                 if may_wait {
                     self.core.on_wait(wait, order, w, deadline(timeout), self.held.log());
                 } else {
-                    self.core.on_wait_without_room(wait, order, w, deadline(timeout), self.held.log());
+                    self.core.on_wait_without_room(now, wait, order, w, deadline(timeout), self.held.log());
                 }
             }
             Command::Health { waiting, answer } => {

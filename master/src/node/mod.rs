@@ -171,12 +171,13 @@ impl<S: Store, B: Bus> Node<S, B> {
         self.failure.take().map_or(Ok(()), Err)
     }
 
+    /// Answers speak of what is durable: first the log, then the callers.
     async fn shut_down(mut self) -> Result<(), NodeFailure> {
-        // Answers speak of what is durable.
         self.held.settle().await?;
-        self.release(self.now());
-        self.core.on_stop(self.held.log());
-        self.execute(self.now());
+        let now = self.now();
+        self.release(now);
+        self.core.on_stop(now, self.held.log());
+        self.execute(now);
         self.bus.close().await;
         Ok(self.held.close()?)
     }

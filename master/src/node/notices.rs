@@ -22,6 +22,14 @@ pub(super) fn log(notice: &Notice) {
         Notice::NewLog { silent } => {
             warn!(not_heard = ?silent, "no node that answered holds a log: a new one begins");
         }
+        Notice::WaitRaised { configured, wait } => {
+            let (configured_ms, wait_ms) = (configured.as_millis() as u64, wait.as_millis() as u64);
+            warn!(
+                configured_ms,
+                wait_ms,
+                "a round trip over NATS takes longer than --recovery-wait-ms allows for: silent nodes are waited for longer"
+            );
+        }
         Notice::GivesWay { node, log_id } => {
             let log_id = log_id.map(tracing::field::display);
             warn!(%node, log_id, "a node that was silent holds a log: the new one, which has no entry, gives way to it");

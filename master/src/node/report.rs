@@ -16,7 +16,7 @@ use super::{Node, limits::COMMANDS};
 use crate::{
     core::{
         SecondaryView,
-        events::{Holders, NotLeading, Written},
+        events::{NotLeading, WaitingWrite},
     },
     telemetry::MasterFigures,
 };
@@ -36,8 +36,8 @@ pub struct HealthReport {
     pub digest: Digest,
     /// Writes whose w is not met yet.
     pub pending_writes: usize,
-    /// The first of them, as many as were asked for, and who holds each.
-    pub waiting: Vec<(Written, Holders)>,
+    /// The first of them, as many as were asked for.
+    pub waiting: Vec<WaitingWrite>,
     /// Whether the bus is connected.
     pub bus_is_up: bool,
     /// What is wrong with the bus, besides being up or not.
@@ -99,7 +99,7 @@ impl<S: Store, B: Bus> Node<S, B> {
             length: tip.place.length,
             digest: tip.digest,
             pending_writes: self.core.pending_writes(),
-            waiting: self.core.waiting_writes(waiting),
+            waiting: self.core.waiting_writes(now, waiting, self.held.log()),
             bus_is_up: self.core.bus_is_up(),
             trouble: self.bus.trouble(),
             outdated: self.core.outdated_nodes(),

@@ -157,11 +157,17 @@ async fn who_waits_while_the_log_is_emptied_is_told_so() {
     let master = Master::leading().await;
     let write = master.post_waiting("/messages", r#"{"message": 1, "w": 2}"#);
     master.pending_writes(1).await;
-    let clean = master.post_waiting("/clean", r#"{"w": 2}"#);
+    let clean = master.post_waiting("/clean", r#"{"w": 2, "timeout_ms": 500}"#);
     assert_eq!(write.await.unwrap().problem(409, "cleaned")["applied"], "unknown");
     master.pending_writes(1).await;
     master.post("/clean", r#"{"w": 1}"#).await;
-    assert_eq!(clean.await.unwrap().problem(409, "cleaned")["applied"], true);
+    let unconfirmed = clean.await.unwrap();
+    let unconfirmed = unconfirmed.problem(504, "unconfirmed");
+    assert_eq!(
+        unconfirmed["applied"], true,
+        "a clean that another one follows goes on to wait for its nodes"
+    );
+    assert_eq!(unconfirmed["nodes"], json!(["master"]));
 }
 
 #[tokio::test]

@@ -50,7 +50,10 @@ impl SecondaryCore {
             self.effects.push(Effect::Notice(Notice::Streaming { epoch: session.epoch.clone() }));
         }
         if !self.identity.whole && session.streaming && place.length >= session.whole_at {
-            self.remember(|identity| identity.whole = true);
+            self.remember(|identity| {
+                identity.whole = true;
+                identity.cleaning = None;
+            });
             self.effects.push(Effect::Notice(Notice::Whole));
         }
     }
@@ -86,6 +89,8 @@ impl SecondaryCore {
             durability: self.settings.durability,
             fence: self.identity.fence.clone(),
             whole: self.identity.whole,
+            joined: self.state.session().map(|session| session.joined),
+            diverged_from: self.state.diverged_from().cloned(),
             error,
         }
     }

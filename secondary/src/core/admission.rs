@@ -125,7 +125,8 @@ impl SecondaryCore {
     fn open_session(&mut self, now: Moment, answer: &JoinAnswer, tip: &Tip, log: &dyn LogView) {
         let epoch = answer.epoch.clone();
         self.follow(answer);
-        self.leave(State::Joined(Session::new(epoch.clone(), answer.sender.v, now, answer.length)));
+        let (joined, version) = (answer.request, answer.sender.v);
+        self.leave(State::Joined(Session::new(epoch.clone(), joined, version, now, answer.length)));
         self.faults.on_session(now, answer.length);
         self.ack_due = true;
         let missing = OrderRange::new(tip.place.length, answer.length);

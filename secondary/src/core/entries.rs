@@ -64,8 +64,10 @@ impl SecondaryCore {
             self.place(now, unit_of(&header, lines), &mut tip)
         };
         self.drain(now, &mut tip, log);
-        if header.request.is_some() {
-            self.note_fetched(now, progress);
+        if tip.place != log.tip().place || progress == Progress::Some {
+            self.fetcher.on_progress();
+        } else if header.request.is_some() {
+            self.fetcher.on_fruitless(now, &mut self.random);
         }
         self.failing = fails;
         if fails {
@@ -135,13 +137,6 @@ impl SecondaryCore {
         let far = header.length.since(log.tip().place.length) > self.settings.pull.resume_entries;
         if header.request.is_some() && far {
             session.goal = session.goal.max(header.length);
-        }
-    }
-
-    fn note_fetched(&mut self, now: Moment, progress: Progress) {
-        match progress {
-            Progress::Some => self.fetcher.on_progress(),
-            Progress::None => self.fetcher.on_fruitless(now, &mut self.random),
         }
     }
 

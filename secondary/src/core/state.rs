@@ -56,6 +56,16 @@ impl State {
         }
     }
 
+    /// The admission under which entries are taken.
+    pub(super) const fn session(&self) -> Option<&Session> {
+        if let State::Joined(session) = self { Some(session) } else { None }
+    }
+
+    /// The epoch of the master whose log cannot be reconciled with this one.
+    pub(super) const fn diverged_from(&self) -> Option<&Epoch> {
+        if let State::Diverged { attempt, .. } = self { Some(&attempt.epoch) } else { None }
+    }
+
     /// The version in which the master is spoken to.
     pub(super) fn version(&self) -> u8 {
         match self {
@@ -142,6 +152,8 @@ impl Attempt {
 #[derive(Clone, Debug)]
 pub(super) struct Session {
     pub(super) epoch: Epoch,
+    /// The request of the join that was answered with this admission.
+    pub(super) joined: u64,
     /// The version that the master speaks.
     pub(super) version: u8,
     pub(super) since: Moment,
@@ -165,9 +177,10 @@ pub(super) struct Session {
 }
 
 impl Session {
-    pub(super) fn new(epoch: Epoch, version: u8, now: Moment, length: Order) -> Session {
+    pub(super) fn new(epoch: Epoch, joined: u64, version: u8, now: Moment, length: Order) -> Session {
         Session {
             epoch,
+            joined,
             version,
             since: now,
             length,

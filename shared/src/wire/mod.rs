@@ -135,6 +135,14 @@ pub struct Ack {
     pub whole: bool,
     /// What it is about.
     pub state: SecondaryState,
+    /// The request of the join that admitted it to this epoch: what it held before that join is not what it holds
+    /// now. None outside of a session, and from nodes that do not say so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub joined: Option<u64>,
+    /// While diverged: the epoch whose log lacks what this node holds. Only that epoch's master has to stop. None
+    /// from nodes that do not say so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub diverged_from: Option<Epoch>,
     /// Present in an ack that must not count, with the reason (fault injection).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,

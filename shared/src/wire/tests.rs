@@ -15,7 +15,20 @@ fn epoch() -> Epoch {
 fn ack(epoch: Option<Epoch>) -> Ack {
     let state = SecondaryState::Streaming;
     let (through, digest, durability) = (Order::new(44), Digest::EMPTY, Durability::Memory);
-    Ack { sender: sender(), epoch, through, digest, durability, fence: None, whole: true, state, error: None }
+    let (whole, fence, joined, diverged_from, error) = (true, None, Some(7), None, None);
+    Ack {
+        sender: sender(),
+        epoch,
+        through,
+        digest,
+        durability,
+        fence,
+        whole,
+        state,
+        joined,
+        diverged_from,
+        error,
+    }
 }
 
 #[test]

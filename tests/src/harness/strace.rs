@@ -1,4 +1,4 @@
-//! System calls that fail, by strace.
+//! System calls that fail, take long, or are the last ones of their process, by strace.
 
 use std::{
     env,
@@ -11,16 +11,27 @@ use std::{
 
 use super::{Process, SOON, wait_until};
 
-/// System calls and the error that one of them is to end with.
+/// System calls and what is to become of one of them.
 #[derive(Clone, Copy, Debug)]
 pub struct Fault {
     /// Their names, with commas between.
     pub calls: &'static str,
-    /// The error's name.
-    pub error: &'static str,
-    /// Which one fails, counted from 1 in each thread. Those behind it are well again: whoever tries again gets what
-    /// he wants, and has broken his word.
+    /// What becomes of it.
+    pub fate: Fate,
+    /// Which one, counted from 1 in each thread. Those after it are well again: whoever tries again gets what he wants,
+    /// and has broken his word.
     pub nth: usize,
+}
+
+/// What becomes of a system call.
+#[derive(Clone, Copy, Debug)]
+pub enum Fate {
+    /// It ends with the error of this name.
+    Error(&'static str),
+    /// It is put off by so many microseconds, and so is every later one.
+    Delay(u32),
+    /// The process is killed instead.
+    Kill,
 }
 
 /// Faults of a process. Dropping them ends them, unless the process has ended.
@@ -84,8 +95,13 @@ pub async fn stall(process: &Process, calls: &str) -> Faults {
 
 impl Fault {
     fn args(self, trace: &Path) -> Vec<OsString> {
-        let Fault { calls, error, nth } = self;
-        injection(calls, &format!("error={error}:when={nth}"), trace)
+        let Fault { calls, fate, nth } = self;
+        let what = match fate {
+            Fate::Error(name) => format!("error={name}:when={nth}"),
+            Fate::Delay(micros) => format!("delay_enter={micros}:when={nth}+"),
+            Fate::Kill => format!("signal=KILL:when={nth}"),
+        };
+        injection(calls, &what, trace)
     }
 }
 
@@ -123,7 +139,8 @@ fn trace_of(process: &Process) -> PathBuf {
 }
 
 fn has_struck(trace: &Path) -> bool {
-    fs::read_to_string(trace).is_ok_and(|trace| trace.contains("(INJECTED)"))
+    let signs = ["(INJECTED)", "(DELAYED)", "killed by SIGKILL"];
+    fs::read_to_string(trace).is_ok_and(|trace| signs.iter().any(|sign| trace.contains(sign)))
 }
 
 fn is_alive(child: &mut Child) -> bool {

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use fastrand::Rng;
-use replog_master::core::events::{Append, NewMessage, Refusal, WaitId, WriteOutcome, Written};
+use replog_master::core::events::{Append, Interruption, NewMessage, Refusal, WaitId, WriteOutcome, Written};
 use replog_shared::{Message, MessageId, Moment, Order, WriteConcern};
 
 use super::{
@@ -280,6 +280,10 @@ impl Clients {
                 oracle.on_met(answer, written.first.get(), written.count, request.w);
                 self.on_met(&request, written, coverage);
             }
+            (WriteOutcome::Interrupted { written, by: Interruption::Stopping }, Some(Told(answer))) => {
+                coverage.hit(Path::StopTold);
+                check_written(&request, written, answer, oracle);
+            }
             (WriteOutcome::Unconfirmed { written, .. }, Some(Told(answer))) => {
                 check_written(&request, written, answer, oracle);
                 self.timed_out.extend(request.keys.iter().map(|key| key.id));
@@ -309,6 +313,7 @@ impl Clients {
 }
 
 fn check_written(request: &Request, written: &Written, answer: &Answer, oracle: &mut Oracle) {
+    oracle.check_durable(answer.node, written.first.get() + written.count);
     oracle.check_named_holders(answer, written.first.get() + written.count);
     oracle.check_run(answer.node, written.first.get(), &request.keys);
     if request.keys.is_empty() {

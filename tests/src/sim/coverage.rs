@@ -85,6 +85,10 @@ pub enum Path {
     OlderMarksWanted,
     /// A promotion halted, because nobody could tell what another node held.
     UnknownHalt,
+    /// A caller was told that its master stops, and that its write is in the log.
+    StopTold,
+    /// A start was refused for a flag that had nothing to do.
+    FlagRefused,
     /// A secondary gave a log up that had nothing in it, …
     GaveWay,
     /// … and a leading master stepped back from one.
@@ -93,7 +97,7 @@ pub enum Path {
 
 impl Path {
     /// All of them.
-    pub const ALL: [Path; 43] = [
+    pub const ALL: [Path; 45] = [
         Path::GapFilled,
         Path::DuplicateDropped,
         Path::StaleEpochRefused,
@@ -135,6 +139,8 @@ impl Path {
         Path::RotRefused,
         Path::OlderMarksWanted,
         Path::UnknownHalt,
+        Path::StopTold,
+        Path::FlagRefused,
         Path::GaveWay,
         Path::LedLogGaveWay,
     ];

@@ -3,13 +3,18 @@
 use bytes::Bytes;
 use fastrand::Rng;
 use replog_shared::{
-    Digest, Durability, Identity, Lines, MessageId, NodeName, Order, Place, PlacedMark,
+    Digest, Durability, Epoch, Identity, Lines, MessageId, NodeName, Order, Place, PlacedMark,
     lines::Tip,
     store::{
         Chore, Cut, IdSeed, LogView, MemoryStore, Page, ReadError, Reader, Span, Store, StoreError,
         StoreFigures, Ticket, UnfinishedBatches,
     },
 };
+
+use super::plan::pick;
+
+/// Before the first letter of a simulated message that is not empty, within its line.
+const MESSAGE: &[u8] = b"\"message\":\"";
 
 /// A log whose lines become durable some time after they were appended.
 ///
@@ -144,6 +149,23 @@ impl SimStore {
     fn repair(&mut self, damage: Place) {
         self.cut(damage);
         self.seal();
+    }
+
+    /// Changes a message of an entry, and so every digest from there on. False where there is none to change.
+    pub(super) fn flip(&mut self, random: &mut Rng) -> bool {
+        let lines = self.lines();
+        let windows = lines.windows(MESSAGE.len()).enumerate();
+        let begins: Vec<usize> = windows.filter(|(_, bytes)| *bytes == MESSAGE).map(|(at, _)| at).collect();
+        if begins.is_empty() {
+            return false;
+        }
+        let mut bytes = lines.to_vec();
+        bytes[pick(random, &begins) + MESSAGE.len()] ^= 1;
+        let (durable, synced) = (self.durable, self.synced);
+        self.cut(Place::START);
+        self.fill(&bytes.into());
+        (self.durable, self.synced) = (durable, synced);
+        true
     }
 
     /// Everything is synced: a process that is stopped in good order does so.
@@ -297,6 +319,8 @@ pub(super) struct Disk {
     pub(super) name: NodeName,
     pub(super) identity: Identity,
     pub(super) store: SimStore,
+    /// The fence with which a clean gave up the claim to hold all; none where anything else did, or nothing.
+    pub(super) given_up_by_clean: Option<Epoch>,
     /// For mutants: a saved fence is not on the disk.
     pub(super) forgets_fence: bool,
 }
@@ -305,12 +329,23 @@ impl Disk {
     /// An empty one.
     pub(super) fn new(name: NodeName, level: Durability) -> Disk {
         let (identity, store) = (Identity::default(), SimStore::new(level));
-        Disk { name, identity, store, forgets_fence: false }
+        Disk { name, identity, store, given_up_by_clean: None, forgets_fence: false }
     }
 
-    /// Replaces the identity, atomically and durably.
-    pub(super) fn save(&mut self, identity: Identity) {
+    /// Replaces the identity, atomically and durably. `cleans`: because the log is about to be emptied.
+    pub(super) fn save(&mut self, identity: Identity, cleans: bool) {
+        if identity.whole || self.identity.whole {
+            let given_up = cleans && !identity.whole;
+            self.given_up_by_clean = identity.fence.clone().filter(|_| given_up);
+        }
         self.identity = identity;
+    }
+
+    /// Whether nothing but a clean that was broken off keeps this node from leading on.
+    pub(super) fn lacks_only_a_clean(&self) -> bool {
+        let of_reign =
+            |given_up: &Epoch| self.identity.fence.as_ref().is_some_and(|it| it.same_reign(given_up));
+        !self.identity.whole && self.given_up_by_clean.as_ref().is_some_and(of_reign)
     }
 
     /// What a crash leaves.
@@ -322,6 +357,7 @@ impl Disk {
         // Another boot without a clean stop: the log's tail may be missing.
         if power && self.store.level == Durability::Os {
             self.identity.whole = false;
+            self.given_up_by_clean = None;
         }
     }
 
@@ -342,6 +378,7 @@ impl Disk {
             name: self.name.clone(),
             identity: self.identity.clone(),
             store: self.store.copy(),
+            given_up_by_clean: self.given_up_by_clean.clone(),
             forgets_fence: self.forgets_fence,
         }
     }

@@ -51,6 +51,8 @@ pub(super) enum Timed {
     Swap { nodes: (usize, usize), lasts: u64 },
     /// A process stands still for a while.
     Pause { node: usize, lasts: u64 },
+    /// A line of a running secondary's log is another one all of a sudden, and nothing but digests tells.
+    Flip { node: usize },
     /// The log is emptied.
     Clean,
     /// An operator has some secondary that is not cut off promoted over two nodes, unless one that is not cut off
@@ -93,7 +95,10 @@ pub(super) fn draw_timed(
         lasts: lasts(random),
     });
     some(random, Kind::KillAny, 5, &|random| kill(random.usize(..nodes), None, random));
-    some(random, Kind::KillMaster, 5, &|random| kill(0, None, random));
+    some(random, Kind::KillMaster, 5, &|random| {
+        let stopped = (random.u8(..4) == 0).then_some(Fate::Stopped);
+        kill(0, stopped, random)
+    });
     some(random, Kind::Pause, 5, &|random| Timed::Pause {
         node: random.usize(..nodes),
         lasts: lasts(random),
@@ -120,6 +125,19 @@ pub(super) fn draw_timed(
         });
     }
     timed
+}
+
+/// The longest time for which a process stands still, in microseconds: beyond every time-out of the nodes, of which the
+/// step of a promotion is the longest with 5 s.
+pub(super) const LONGEST_STALL: u64 = 8_000_000;
+
+/// Processes stand still for long.
+pub(super) fn draw_stalls(random: &mut Rng, nodes: usize, chaos: u64) -> Vec<(u64, Timed)> {
+    let stall = |random: &mut Rng| {
+        let node = random.usize(..nodes);
+        (random.u64(..chaos), Timed::Pause { node, lasts: random.u64(500_000..LONGEST_STALL) })
+    };
+    (0..random.usize(1..4)).map(|_| stall(random)).collect()
 }
 
 /// Promotions, each node cut off now and then, and a few deaths.
@@ -212,6 +230,20 @@ pub(super) fn draw_late_acks(random: &mut Rng, chaos: u64) -> Vec<(u64, Timed)> 
             at + random.u64(300_000..1_500_000),
             Timed::Cut { from: 0, to: node, lasts: lasts(random) },
         ));
+        at += random.u64(500_000..2_500_000);
+    }
+    timed
+}
+
+/// Lines of secondaries are damaged, and what goes to them, or comes from them, is slow for a while.
+pub(super) fn draw_flips(random: &mut Rng, chaos: u64) -> Vec<(u64, Timed)> {
+    let (mut timed, mut at) = (Vec::new(), random.u64(300_000..600_000));
+    while at < chaos {
+        let node = random.usize(1..3);
+        timed.push((at, Timed::Flip { node }));
+        let (from, to) = if random.bool() { (0, node) } else { (node, 0) };
+        let slow = Timed::Slow { from, to, lasts: lasts(random), delay: random.u64(10_000..800_000) };
+        timed.push((at + random.u64(..400_000), slow));
         at += random.u64(500_000..2_500_000);
     }
     timed

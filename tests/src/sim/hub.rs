@@ -18,6 +18,8 @@ pub(super) struct Hub {
     pub(super) mutant: Option<Mutant>,
     /// Packets that the node of the moment sent.
     pub(super) sent: Sent,
+    /// Those that the process of the moment had not heard when it began a new log.
+    pub(super) not_heard: Vec<NodeName>,
     /// The process of the moment died between two steps of one event.
     pub(super) crashed: bool,
     /// How likely that is after a step that changes the disk.
@@ -34,6 +36,7 @@ impl Hub {
             story: Story::new(options.story),
             mutant: options.mutant,
             sent: Vec::new(),
+            not_heard: Vec::new(),
             crashed: false,
             crash_rate: plan.step_crashes,
             random,

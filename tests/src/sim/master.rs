@@ -61,9 +61,11 @@ pub(super) struct Master {
     inbox: VecDeque<Input>,
     idle_turns: u32,
     window_envelopes: usize,
-    /// The admitted process of each secondary.
-    admitted: BTreeMap<usize, Incarnation>,
+    /// The admitted process of each secondary, and which admission that was.
+    admitted: BTreeMap<usize, (Incarnation, u64)>,
     has_led: bool,
+    /// What is executed at the moment empties the log.
+    cleans: bool,
     /// For mutants: what was pushed, asked and acked already.
     sent_once: BTreeSet<(usize, Order)>,
     asked_once: bool,
@@ -85,7 +87,7 @@ impl Master {
             Some(Mutant::MarkNotSynced) => Lies::Marks,
             _ => Lies::None,
         });
-        hub.oracle.on_start(index, incarnation, disk.identity.whole, &disk.store);
+        hub.oracle.on_start(index, disk.identity.whole, &disk.store);
         let peers: Vec<usize> = (0..names.len()).filter(|node| *node != index).collect();
         let (name, secondaries) = (names[index].clone(), peers.iter().map(|node| names[*node].clone()));
         let secondaries: Vec<NodeName> = secondaries.collect();
@@ -118,6 +120,7 @@ impl Master {
             window_envelopes: plan.push.window_envelopes,
             admitted: BTreeMap::new(),
             has_led: false,
+            cleans: false,
             sent_once: BTreeSet::new(),
             asked_once: false,
             last_acks: BTreeMap::new(),
@@ -159,6 +162,17 @@ impl Master {
 
     pub(super) const fn disk_mut(&mut self) -> &mut Disk {
         &mut self.disk
+    }
+
+    /// It is stopped in good order: its callers are told of what is durable by then.
+    pub(super) fn stop(&mut self, now: u64, hub: &mut Hub) {
+        self.now = now;
+        if !hub.is(Mutant::AnswersBeforeSeal) {
+            self.disk.store.seal();
+            hub.oracle.on_durable(self.index, self.disk.store.held());
+        }
+        self.core.on_stop(self.moment(), &self.disk.store);
+        self.execute(hub);
     }
 
     pub(super) fn into_disk(self) -> Disk {
@@ -279,9 +293,10 @@ impl Master {
 
     fn on_ack(&mut self, now: Moment, mut ack: wire::Ack, hub: &mut Hub) {
         let index = self.secondaries.iter().position(|name| *name == ack.sender.node);
-        let admitted = index.and_then(|index| self.admitted.get(&index)).copied();
+        let admitted = index.and_then(|index| Some(self.admitted.get(&index)?.0));
         if hub.is(Mutant::OldIncarnationCounts) {
             ack.sender.incarnation = admitted.unwrap_or(ack.sender.incarnation);
+            ack.joined = None;
         }
         if hub.is(Mutant::AckBeforeMark) && ack.epoch.as_ref() == self.core.epoch() {
             // The digest of a log on its way to the mark is never the master's.
@@ -300,12 +315,13 @@ impl Master {
     }
 
     fn count_for_neighbour(&mut self, now: Moment, mut ack: wire::Ack, index: Option<usize>) {
-        let Some((other, incarnation)) = self.admitted.iter().find(|(other, _)| Some(**other) != index)
+        let Some((other, (incarnation, _))) = self.admitted.iter().find(|(other, _)| Some(**other) != index)
         else {
             return;
         };
         ack.sender.node = self.secondaries[*other].clone();
         ack.sender.incarnation = *incarnation;
+        ack.joined = None;
         let _counted = self.core.on_ack(now, &ack, &self.disk.store);
     }
 
@@ -327,6 +343,8 @@ impl Master {
             fence: None,
             whole: false,
             state: wire::SecondaryState::Streaming,
+            joined: None,
+            diverged_from: None,
             error: None,
         };
         let _counted = self.core.on_ack(now, &ack, &self.disk.store);
@@ -341,11 +359,12 @@ impl Master {
             matches!(effect, Effect::JoinAnswer { answer, .. } if answer.verdict == Verdict::Admitted)
         });
         if admitted {
-            self.admitted.insert(index, join.sender.incarnation);
+            self.admitted.insert(index, (join.sender.incarnation, hub.oracle.on_admitted()));
         }
         self.execute_all(effects, hub);
         if let Some(mut ack) = self.last_acks.get(&index).filter(|_| admitted).cloned() {
             ack.sender.incarnation = join.sender.incarnation;
+            ack.joined = None;
             let _counted = self.core.on_ack(now, &ack, &self.disk.store);
         }
     }

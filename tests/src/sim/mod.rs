@@ -60,19 +60,22 @@ pub enum Focus {
     LateAcks,
     /// A master that starts again and again, mostly without an append in between.
     Restarts,
+    /// Lines of secondaries are damaged while these run.
+    Flips,
     /// Two secondaries that do not hear each other are promoted at the same time, over the third node.
     Rivals,
 }
 
 impl Focus {
     /// All of them.
-    pub const ALL: [Focus; 6] = [
+    pub const ALL: [Focus; 7] = [
         Focus::CutInTurn,
         Focus::Cleans,
         Focus::DisksGoBack,
         Focus::LateAcks,
         Focus::Restarts,
         Focus::Rivals,
+        Focus::Flips,
     ];
 }
 

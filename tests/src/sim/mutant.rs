@@ -135,6 +135,16 @@ mutants! {
     NotWholeStartsAlone: Site::Master(master::Mutant::NotWholeStartsAlone),
     /// An empty master leads on in the log that the others hold, without having it.
     EmptyMasterLeads: Site::Master(master::Mutant::EmptyMasterLeads),
+    /// Who waited long enough is told that a write is in the log before it is durable there.
+    ExpiredBeforeDurable: Site::Master(master::Mutant::ExpiredBeforeDurable),
+    /// A master that is stopped answers before it has made its log durable, and for all of it.
+    AnswersBeforeSeal: Site::Master(master::Mutant::AnswersBeforeSeal),
+    /// A start may decide in the tick in which it asks, and each round drops the answers to the last one.
+    DecidesWhenItAsks: Site::Master(master::Mutant::DecidesWhenItAsks),
+    /// That a log is being emptied is not saved.
+    CleanForgotten: Site::Master(master::Mutant::CleanForgotten),
+    /// What a node had acked counts on when it joins again.
+    AckedSurvivesJoin: Site::Master(master::Mutant::AckedSurvivesJoin),
     /// A reign is promised to one node and then to another.
     TwoPromisesAReign: Site::Both(
         master::Mutant::TwoPromisesAReign,
@@ -155,6 +165,7 @@ impl Mutant {
     pub const fn focus(self) -> Option<Focus> {
         match self {
             Mutant::OldIncarnationCounts => Some(Focus::LateAcks),
+            Mutant::AckedSurvivesJoin => Some(Focus::Flips),
             Mutant::TwoPromisesAReign => Some(Focus::Rivals),
             Mutant::CleanReigns => Some(Focus::Cleans),
             Mutant::UnexplainedCut | Mutant::UnexplainedRankTaken => Some(Focus::DisksGoBack),

@@ -90,6 +90,12 @@ impl Network {
         self.rates = Rates::healthy(self.rates.latency.min(2_000));
     }
 
+    /// Whether every packet arrives within the ordinary time, as long as its connections last.
+    pub(super) fn is_calm(&self) -> bool {
+        let Rates { loss, delay, damage, .. } = self.rates;
+        [loss, delay, damage] == [0.0; 3] && self.cuts.is_empty() && self.slow.is_empty()
+    }
+
     /// Whether a packet that arrives now still has its connections and somebody to take it.
     pub(super) fn arrives(&self, packet: &Packet) -> bool {
         let (from, to) = packet.connections;

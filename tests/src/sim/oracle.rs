@@ -12,7 +12,7 @@ mod writes;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use replog_shared::{Digest, Epoch, Identity, Incarnation, LogId, MarkKind, NodeName, Order, Place};
+use replog_shared::{Digest, Epoch, Identity, LogId, MarkKind, NodeName, Order, Place};
 
 use super::{
     disk::{SimStore, line_of},
@@ -48,14 +48,13 @@ struct Node {
     mirror: Mirror,
     /// How many lines are held at the durability level.
     durable: usize,
-    /// The last process, by a number that no restart repeats.
-    process: u64,
-    incarnation: Option<Incarnation>,
     log_id: Option<LogId>,
     /// The highest epoch that it saved as its fence, unless a disaster took that back.
     promised: Option<Epoch>,
     /// How many lines it held then: these are its rank.
     ranked: usize,
+    /// A line of its log was damaged while it ran.
+    damaged: bool,
     /// It has ever saved that it is whole.
     was_whole: bool,
     /// Whether it counts as whole, as far as it saved.
@@ -70,7 +69,7 @@ struct Held {
     /// One bit a node.
     ever: u8,
     lost: u8,
-    /// The last process that was known when a node lost it.
+    /// The last admission before a node lost it.
     lost_at: [u64; MAX_NODES],
 }
 
@@ -106,9 +105,8 @@ pub(super) struct Oracle {
     held: HashMap<Digest, Held>,
     acked: Vec<Acked>,
     submitted: BTreeMap<Key, Submitted>,
-    processes: u64,
-    /// The last process of a node under an incarnation.
-    known: BTreeMap<(usize, Incarnation), u64>,
+    /// How often a master has admitted a node.
+    admissions: u64,
     /// An old copy was restored: the bounds on what a promotion keeps do not hold.
     void: bool,
     /// The nodes whose directory was ever replaced, one bit each: they may have forgotten a promise.
@@ -127,8 +125,7 @@ impl Oracle {
             held: HashMap::new(),
             acked: Vec::new(),
             submitted: BTreeMap::new(),
-            processes: 0,
-            known: BTreeMap::new(),
+            admissions: 0,
             void: false,
             forgetful: 0,
             torn: false,
@@ -151,25 +148,34 @@ impl Oracle {
     }
 
     /// A process starts over this disk.
-    pub(super) fn on_start(&mut self, node: usize, incarnation: Incarnation, whole: bool, store: &SimStore) {
-        self.processes += 1;
-        self.known.insert((node, incarnation), self.processes);
+    pub(super) fn on_start(&mut self, node: usize, whole: bool, store: &SimStore) {
         let this = &mut self.nodes[node];
-        this.process = self.processes;
         (this.whole, this.owes_a_cut) = (whole, false);
-        this.incarnation = Some(incarnation);
         self.look_again(node, store);
         self.on_durable(node, store.held());
     }
 
-    /// The process under this incarnation, if there ever was one.
-    pub(super) fn process(&self, node: usize, incarnation: Incarnation) -> Option<u64> {
-        self.known.get(&(node, incarnation)).copied()
+    /// A master admits a node, and learns of what that has lost so far. Returns which admission this is.
+    pub(super) const fn on_admitted(&mut self) -> u64 {
+        self.admissions += 1;
+        self.admissions
+    }
+
+    /// A line of a running node is another one from now on, in a way that its own checks do not see.
+    pub(super) fn on_flipped(&mut self, node: usize, store: &SimStore) {
+        self.look_again(node, store);
+        self.on_durable(node, store.held());
+        self.nodes[node].damaged = true;
+        self.torn = true;
+    }
+
+    /// Whether a node's log is damaged.
+    pub(super) fn is_damaged(&self, node: usize) -> bool {
+        self.nodes[node].damaged
     }
 
     /// A node died, and this is what is left on its disk.
     pub(super) fn on_death(&mut self, node: usize, store: &SimStore) {
-        self.nodes[node].incarnation = None;
         let lost = self.look_again(node, store);
         self.torn |= lost;
     }
@@ -207,7 +213,7 @@ impl Oracle {
         for line in before.lines.iter().take(durable).skip(common) {
             let held = self.held.entry(line.digest).or_default();
             held.lost |= 1 << node;
-            held.lost_at[node] = self.processes;
+            held.lost_at[node] = self.admissions;
         }
         common < durable
     }

@@ -13,8 +13,8 @@ use replog_shared::{
 use super::{
     Focus,
     faults::{
-        Kind, Timed, draw_cuts_in_turn, draw_disks_that_go_back, draw_late_acks, draw_restarts, draw_rivals,
-        draw_storm, draw_timed,
+        Kind, LONGEST_STALL, Timed, draw_cuts_in_turn, draw_disks_that_go_back, draw_flips, draw_late_acks,
+        draw_restarts, draw_rivals, draw_stalls, draw_storm, draw_timed,
     },
 };
 
@@ -22,8 +22,12 @@ use super::{
 #[derive(Clone, Debug)]
 pub(super) struct Plan {
     pub(super) secondaries: usize,
-    /// What an ack means on every node, and what a crash leaves.
+    /// What an ack means on every node, and what a crash leaves, …
     pub(super) level: Durability,
+    /// … unless each node has a level of its own.
+    pub(super) levels: Vec<Durability>,
+    /// Plain starts of a master have flags that were meant for another one.
+    pub(super) flags: bool,
     pub(super) heartbeat: Duration,
     pub(super) recovery_wait: Duration,
     pub(super) read_only: bool,
@@ -100,13 +104,21 @@ impl Plan {
             Some(Focus::DisksGoBack) => plan.become_disks_that_go_back(random),
             Some(Focus::LateAcks) => plan.become_late_acks(random),
             Some(Focus::Restarts) => plan.become_restarts(random),
+            Some(Focus::Flips) => plan.become_flips(random),
             Some(Focus::Rivals) => plan.become_rivals(random),
         }
         plan
     }
 
+    /// What an ack means on a node.
+    pub(super) fn level_of(&self, node: usize) -> Durability {
+        self.levels.get(node).copied().unwrap_or(self.level)
+    }
+
     /// Three or four nodes with disks, small windows, much at stake.
     fn become_storm(&mut self, random: &mut Rng) {
+        self.levels.clear();
+        self.flags = false;
         self.secondaries = self.secondaries.max(2);
         self.level = *pick(random, &[Durability::Disk, Durability::Disk, Durability::Os]);
         self.chaos = random.u64(3_000_000..8_000_000);
@@ -159,6 +171,16 @@ impl Plan {
         self.timed = draw_late_acks(random, self.chaos);
     }
 
+    /// Secondaries begin their logs afresh while their master goes on, and what they had said arrives late.
+    fn become_flips(&mut self, random: &mut Rng) {
+        self.become_cuts_in_turn(random);
+        self.level = *pick(random, &[Durability::Memory, Durability::Disk]);
+        self.power = 0.0;
+        self.retries = 14;
+        self.rates = Rates { delay: 0.1, reorder: 0.3, long_delay: 1_000_000, ..Rates::healthy(20_000) };
+        self.timed = draw_flips(random, self.chaos);
+    }
+
     /// A master that starts again and again, and dies between any two steps of it.
     fn become_restarts(&mut self, random: &mut Rng) {
         self.become_cuts_in_turn(random);
@@ -186,25 +208,35 @@ impl Plan {
         let push = draw_push_limits(random);
         let level = *pick(random, &LEVELS);
         let automatic = on(Kind::Promote) && random.u8(..3) == 0;
+        let mixed = random.u8(..4) == 0;
+        let levels: Vec<Durability> = (0..=secondaries).map(|_| *pick(random, &LEVELS)).collect();
+        let stalls = random.u8(..12) == 0;
+        let mut timed = draw_timed(random, on, secondaries + 1, chaos, automatic);
+        if stalls {
+            timed.extend(draw_stalls(random, secondaries + 1, chaos));
+        }
         Plan {
             secondaries,
             level,
+            levels: if mixed { levels } else { Vec::new() },
+            flags: random.u8(..6) == 0,
             heartbeat: Duration::from_millis(*pick(random, &[100, 250, 250])),
-            recovery_wait: Duration::from_millis(random.u64(50..500)),
+            recovery_wait: Duration::from_millis(random.u64(1..500)),
             read_only: random.u8(..10) == 0,
             max_payload: ENVELOPE_OVERHEAD_BYTES + *pick(random, &[4_000, 6_000, 10_000]),
             push,
             pull: draw_pull_limits(random, push.resume_entries),
             outline_marks: *pick(random, &[1, 2, 3, OUTLINE_MARKS]),
-            chaos,
+            // Nothing but what stands still goes on for so long.
+            chaos: if stalls { chaos + LONGEST_STALL } else { chaos },
             rates: draw_rates(random, on),
             core_faults: if on(Kind::CoreFaults) { draw_core_faults(random) } else { Faults::default() },
-            timed: draw_timed(random, on, secondaries + 1, chaos, automatic),
+            timed,
             requests: (0..random.usize(4..48)).map(|_| random.u64(..chaos)).collect(),
             unconnected: if on(Kind::StartUnconnected) { random.u64(1_000..3_000_000) } else { 0 },
             sync: *pick(random, &[200, 2_000, 30_000]),
             step_crashes: if on(Kind::DieBetweenSteps) { random.f64() * 0.05 } else { 0.0 },
-            power: if level == Durability::Memory { 0.0 } else { random.f64() },
+            power: if level == Durability::Memory && !mixed { 0.0 } else { random.f64() },
             automatic,
             retries: 5,
         }

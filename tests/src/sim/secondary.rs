@@ -70,11 +70,11 @@ impl Secondary {
         let Birth { now, index, names, log, plan, incarnation, seed } = birth;
         disk.store = disk.store.reopened(false);
         disk.store.lie(if hub.is(Mutant::AckedBeforeSync) { Lies::All } else { Lies::None });
-        hub.oracle.on_start(index, incarnation, disk.identity.whole, &disk.store);
+        hub.oracle.on_start(index, disk.identity.whole, &disk.store);
         let settings = Settings {
             name: names[index].clone(),
             incarnation,
-            durability: plan.level,
+            durability: plan.level_of(index),
             heartbeat_interval: plan.heartbeat,
             pull: plan.pull,
             faults,

@@ -51,6 +51,8 @@ pub(super) struct World {
     isolated: BTreeSet<usize>,
     /// The nodes whose directories are swapped.
     swapped: Option<(usize, usize)>,
+    /// When a link last changed, or a node other than a master came or went.
+    disturbed_at: u64,
     /// Some directory was emptied, damaged, mixed up or replaced by an old copy: people may have to help.
     spoiled: bool,
     done: bool,
@@ -71,7 +73,7 @@ impl World {
         hub.story.tell(|| format!("{plan:?}"));
         let slot = |(index, name): (usize, &NodeName)| {
             let role = if index == 0 { Role::plain_master() } else { Role::Secondary };
-            let mut disk = Disk::new(name.clone(), plan.level);
+            let mut disk = Disk::new(name.clone(), plan.level_of(index));
             disk.forgets_fence = hub.is(Mutant::FenceNotSaved);
             Slot::new(role, disk, random.u64(..))
         };
@@ -90,6 +92,7 @@ impl World {
             healing: None,
             isolated: BTreeSet::new(),
             swapped: None,
+            disturbed_at: 0,
             spoiled: false,
             done: false,
             trace: Digest::EMPTY,

@@ -40,6 +40,13 @@ pub(super) enum Decision {
         /// The start of that epoch.
         start: u32,
     },
+    /// Go on with a clean that did not come to its end: open the next epoch of the own reign with an empty log.
+    FinishClean {
+        /// The reign.
+        reign: u32,
+        /// The start of that epoch.
+        start: u32,
+    },
     /// Promote itself over this log.
     Promote {
         /// The log.
@@ -69,15 +76,55 @@ pub(super) struct Situation<'a> {
     pub(super) configured: &'a [NodeName],
     /// Whether those that have not answered are still waited for.
     pub(super) waits: bool,
+    /// Whether a living process of this node's own name would have been heard by now.
+    pub(super) listened: bool,
     pub(super) terms: StartTerms,
-    /// Another master of this log's name that was heard of late.
+    /// A master of another name that was heard of late.
     pub(super) rival: Option<&'a NodeName>,
+    /// Whether another process of this node's own name was heard of late.
+    pub(super) double: bool,
+    /// The epoch of a clean that may not have come to its end.
+    pub(super) cleaning: Option<&'a Epoch>,
     /// Whether this node's log ends in the middle of a batch.
     pub(super) within_batch: bool,
 }
 
 impl Situation<'_> {
     pub(super) fn decide(&self) -> Decision {
+        let decision = self.decide_by_what_is_held();
+        self.useless_flag(&decision).map_or(decision, Decision::GiveUp)
+    }
+
+    /// What is wrong with a flag that is meant for one start, and has nothing to do in this one: left where it is, it
+    /// would give entries up at a later one.
+    fn useless_flag(&self, decision: &Decision) -> Option<String> {
+        use Decision::{Begin, FinishClean, Lead, Promote};
+        let decided = matches!(decision, Begin { .. } | Lead { .. } | FinishClean { .. } | Promote { .. });
+        if !decided || self.terms.promote {
+            return None;
+        }
+        if self.terms.recover && self.own.sender.log_id.is_none() {
+            return Some("--recover is for one start over an old copy of this node's directory, and this directory is empty: nothing was changed; start it without --recover".to_owned());
+        }
+        if self.terms.recover && !self.is_old_copy() {
+            return Some("--recover is for one start over an old copy of this node's directory, and nobody who answered holds or knows more than this one: nothing was changed; start it without --recover".to_owned());
+        }
+        let promotes = matches!(decision, Promote { .. });
+        (self.terms.reach.is_some() && !promotes).then(|| {
+            "--reach is for one start that takes over what the other nodes hold, and this one has nothing to take over: nothing was changed; start it without --reach".to_owned()
+        })
+    }
+
+    /// Whether somebody who answered tells that this node's log has gone back in time.
+    fn is_old_copy(&self) -> bool {
+        self.own.sender.log_id.is_some_and(|log_id| {
+            let logs = self.holders(log_id).map(|(_, state)| state).chain([self.own]);
+            let choice = Choice::of(logs, |a, b| a.rank().cmp(&b.rank()), |_| true);
+            self.went_back(log_id) || choice.is_some_and(|choice| choice.dispute().is_some())
+        })
+    }
+
+    fn decide_by_what_is_held(&self) -> Decision {
         if !self.everybody() && self.waits {
             return Decision::Listen;
         }
@@ -85,6 +132,9 @@ impl Situation<'_> {
             // Said before that this node waits: it would wait for ever.
             if let Some(other) = self.own.sender.log_id.and_then(|log_id| self.other_reign(log_id)) {
                 return Decision::Fenced(other.owner.clone());
+            }
+            if self.predecessor_is_heard_of() && !self.listened {
+                return Decision::Listen;
             }
             if let Some(reason) = self.live_master() {
                 return Decision::Wait(reason);
@@ -95,6 +145,7 @@ impl Situation<'_> {
         }
         match self.own.sender.log_id {
             None => self.decide_blank(),
+            Some(log_id) if self.may_finish_clean(log_id) => self.finish_clean(),
             Some(log_id) if self.own.outline.marks.is_empty() => self.decide_emptied(log_id),
             Some(log_id) if self.terms.promote => self.promote(log_id),
             Some(log_id) => self.decide_holding(log_id),
@@ -105,20 +156,35 @@ impl Situation<'_> {
         self.others.len() == self.configured.len()
     }
 
-    /// A master that others hear. Not this node's own predecessor, if the log is on a disk: no two processes
-    /// have one directory at a time.
+    /// Whether a master of this name is this node's own predecessor, unless it is heard itself: this directory has
+    /// led, and no two processes have one directory at a time.
+    fn is_predecessor(&self, master: &NodeName) -> bool {
+        *master == self.own.sender.node && self.own.highest().is_some_and(|own| own.owner == *master)
+    }
+
+    /// Whether somebody still hears this node's predecessor, or so it seems: over a copy of the directory it may be alive.
+    fn predecessor_is_heard_of(&self) -> bool {
+        let mut heard = self.others.values().filter_map(|state| state.hears.as_ref());
+        heard.any(|master| self.is_predecessor(master))
+    }
+
+    /// A master that others hear, or another process of this node.
     pub(super) fn live_master(&self) -> Option<String> {
-        let predecessor =
-            |master: &NodeName| *master == self.own.sender.node && !self.own.outline.marks.is_empty();
+        if self.double {
+            return Some(format!(
+                "another process of {}, over a copy of its directory, is alive: stop one of the two; this one leads when that one is gone",
+                self.own.sender.node
+            ));
+        }
         let heard_by = self.others.iter().find_map(|(node, state)| {
-            Some((node, state.hears.as_ref().filter(|master| !predecessor(master))?))
+            Some((node, state.hears.as_ref().filter(|master| !self.is_predecessor(master))?))
         });
         if let Some((node, master)) = heard_by {
             return Some(format!(
                 "{node} hears a live master, {master}: this node leads when that one is gone"
             ));
         }
-        let rival = self.rival.filter(|rival| !predecessor(rival))?;
+        let rival = self.rival?;
         Some(format!("another master, {rival}, is alive: this node leads when that one is gone"))
     }
 
@@ -184,10 +250,38 @@ impl Situation<'_> {
         }
     }
 
+    /// Whether this node was about to empty its log as its last deed: it had all that it ever acknowledged, and nobody
+    /// has led since.
+    fn may_finish_clean(&self, log_id: LogId) -> bool {
+        let of_own_reign = |cleaning: &&Epoch| {
+            cleaning.owner == self.own.sender.node
+                && self.own.highest().is_none_or(|highest| cleaning.same_reign(highest))
+        };
+        let cleaning = self.cleaning.filter(of_own_reign);
+        cleaning.is_some_and(|cleaning| self.own.epoch() < Some(cleaning))
+            && !self.terms.promote
+            && !self.terms.recover
+            && !self.forgot_an_epoch(log_id)
+    }
+
+    fn finish_clean(&self) -> Decision {
+        let highest = self.own.highest().max(self.cleaning);
+        let (reign, start) = highest.map_or((1, 0), |highest| (highest.reign, next_start(highest)));
+        Decision::FinishClean { reign, start }
+    }
+
+    /// Whether a clean was the last deed, and its mark is there: only that it is done was not saved.
+    fn has_cleaned(&self) -> bool {
+        let done = |cleaning: &&Epoch| {
+            self.own.epoch().is_some_and(|own| own.same_reign(cleaning) && own >= *cleaning)
+        };
+        self.cleaning.is_some_and(|cleaning| done(&cleaning))
+    }
+
     /// This node holds a log.
     fn decide_holding(&self, log_id: LogId) -> Decision {
         // A master appends a batch as a whole: of a log that ends within one something is missing.
-        let complete = self.own.whole && !self.within_batch;
+        let complete = (self.own.whole || self.has_cleaned()) && !self.within_batch;
         let lacks_nothing = complete && !self.terms.recover && !self.went_back(log_id)
             || mutant::is(Mutant::NotWholeStartsAlone);
         match self.own.highest() {

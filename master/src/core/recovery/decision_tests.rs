@@ -59,6 +59,9 @@ struct Case {
     waits: bool,
     terms: StartTerms,
     rival: Option<NodeName>,
+    listened: bool,
+    double: bool,
+    cleaning: Option<Epoch>,
 }
 
 /// A whole master of reign 2 with 9 entries, and a secondary that holds the same.
@@ -70,6 +73,9 @@ fn case() -> Case {
         waits: false,
         terms: StartTerms::default(),
         rival: None,
+        listened: true,
+        double: false,
+        cleaning: None,
     }
 }
 
@@ -78,8 +84,21 @@ fn decide(case: Case) -> Decision {
     let others = case.others.into_iter().map(|state| (state.sender.node.clone(), state)).collect();
     let configured = [name("s1"), name("s2")];
     let (own, waits, terms, rival) = (&case.own, case.waits, case.terms, case.rival.as_ref());
-    Situation { own, others: &others, configured: &configured, waits, terms, rival, within_batch: false }
-        .decide()
+    let (listened, double, cleaning) = (case.listened, case.double, case.cleaning.as_ref());
+    let configured = &configured;
+    Situation {
+        own,
+        others: &others,
+        configured,
+        waits,
+        listened,
+        terms,
+        rival,
+        double,
+        cleaning,
+        within_batch: false,
+    }
+    .decide()
 }
 
 #[track_caller]
@@ -254,8 +273,89 @@ fn who_lost_entries_or_may_have_promotes_itself_over_all_the_others() {
     let own = State { whole: false, ..case().own };
     assert_promotes(&decide(Case { own: own.clone(), others: both(9), ..case() }), 3, 2, false);
     assert_waits(&decide(Case { own, ..case() }), "waiting for s2");
+}
+
+#[test]
+fn a_flag_for_one_start_is_refused_where_it_has_nothing_to_do() {
+    let both = |length| {
+        let held = Some((epoch(OWN, 2, 3), length));
+        vec![state("s1", held.clone()), state("s2", held)]
+    };
     let recover = StartTerms { recover: true, ..StartTerms::default() };
-    assert_promotes(&decide(Case { others: both(9), terms: recover, ..case() }), 3, 2, false);
+    assert_promotes(&decide(Case { others: both(10), terms: recover, ..case() }), 3, 2, false);
+    let useless = decide(Case { others: both(9), terms: recover, ..case() });
+    assert!(
+        matches!(&useless, Decision::GiveUp(why) if why.ends_with("start it without --recover")),
+        "{useless:?}"
+    );
+    let fewer = StartTerms { reach: Some(1), ..recover };
+    let others = vec![state("s1", Some((epoch(OWN, 2, 3), 8)))];
+    let useless = decide(Case { others, terms: fewer, ..case() });
+    assert!(
+        matches!(&useless, Decision::GiveUp(why) if why.ends_with("start it without --recover")),
+        "{useless:?}"
+    );
+    assert_waits(&decide(Case { terms: recover, ..case() }), "waiting for s2");
+    let empty = decide(Case { own: state(OWN, None), others: both(9), terms: recover, ..case() });
+    assert_waits(&empty, "this directory is empty");
+
+    let reach = StartTerms { reach: Some(1), ..StartTerms::default() };
+    let one = || vec![state("s1", Some((epoch(OWN, 2, 3), 9)))];
+    let not_whole = State { whole: false, ..case().own };
+    assert_promotes(&decide(Case { own: not_whole, others: one(), terms: reach, ..case() }), 3, 1, false);
+    assert_promotes(
+        &decide(Case { own: state(OWN, None), others: one(), terms: reach, ..case() }),
+        3,
+        1,
+        false,
+    );
+    for own in [case().own, state(OWN, None)] {
+        let others = one().into_iter().filter(|_| own.whole).collect();
+        let useless = decide(Case { own, others, terms: reach, ..case() });
+        assert!(
+            matches!(&useless, Decision::GiveUp(why) if why.ends_with("start it without --reach")),
+            "{useless:?}"
+        );
+    }
+    assert_eq!(decide(Case { others: vec![], terms: recover, waits: true, ..case() }), Decision::Listen);
+}
+
+#[test]
+fn a_clean_that_was_broken_off_is_finished_with_nobody_to_help() {
+    let cleaning = Some(epoch(OWN, 2, 4));
+    let uncut = || State { whole: false, fence: cleaning.clone(), ..case().own };
+    let finish = Decision::FinishClean { reign: 2, start: 5 };
+    let case_of = |own| Case { own, others: vec![], cleaning: cleaning.clone(), ..case() };
+    assert_eq!(decide(case_of(uncut())), finish);
+    let mut emptied = uncut();
+    (emptied.outline.marks, emptied.outline.length) = (vec![], Order::ZERO);
+    assert_eq!(decide(case_of(emptied)), finish);
+    let mut cleaned = state(OWN, Some((epoch(OWN, 2, 4), 0)));
+    cleaned.whole = false;
+    assert_eq!(decide(case_of(cleaned)), Decision::Lead { reign: 2, start: 5 });
+    let others = vec![state("s2", Some((epoch("s2", 3, 0), 9)))];
+    assert_eq!(decide(Case { others, ..case_of(uncut()) }), Decision::Fenced(name("s2")));
+    let known = State { fence: Some(epoch(OWN, 2, 9)), ..case().others[0].clone() };
+    let old_copy = Case { others: vec![known], ..case_of(uncut()) };
+    assert_waits(&decide(old_copy), "waiting for s2");
+    let promised = State { fence: Some(epoch(OWN, 3, 0)), ..uncut() };
+    assert_waits(&decide(case_of(promised)), "waiting for s1, s2");
+}
+
+#[test]
+fn another_process_of_its_name_is_no_predecessor_once_it_is_heard_itself() {
+    assert_waits(&decide(Case { double: true, ..case() }), "another process of master, over a copy");
+    let mut other = state("s1", Some((epoch(OWN, 2, 3), 9)));
+    other.hears = Some(name(OWN));
+    let others = vec![other, state("s2", Some((epoch(OWN, 2, 3), 9)))];
+    let too_soon = Case { others: others.clone(), listened: false, ..case() };
+    assert_eq!(
+        decide(too_soon),
+        Decision::Listen,
+        "everybody has answered, but one that lives may not have yet"
+    );
+    assert_eq!(decide(Case { others, ..case() }), Decision::Lead { reign: 2, start: 4 });
+    assert_eq!(decide(Case { listened: false, ..case() }), Decision::Lead { reign: 2, start: 4 });
 }
 
 #[test]
@@ -330,8 +430,11 @@ fn a_dry_run_tells_who_is_reached_what_is_kept_and_what_is_given_up() {
         others: &others,
         configured: &configured,
         waits: false,
+        listened: true,
         terms,
         rival: None,
+        double: false,
+        cleaning: None,
         within_batch: false,
     };
     let report = situation.report();

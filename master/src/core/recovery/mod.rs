@@ -7,12 +7,14 @@
 //!
 //! | file | holds |
 //! | --- | --- |
+//! | `asking` | what was asked, which answers are taken, how long silence is waited for |
 //! | `decision` | what to do with what was heard, as a function |
 //! | `promotion` | promise, choose, fetch, open |
 //! | `choice` | whose log wins, and what the others must give up |
 //! | `fold` | the next epoch of the own reign, and which mark it replaces |
 //! | `report` | what a promotion would do, for a dry run |
 
+mod asking;
 mod choice;
 mod decision;
 mod fold;
@@ -30,6 +32,7 @@ use super::{
     events::{Interruption, NotLeading, Notice},
     mutant::{self, Mutant},
 };
+use asking::Asking;
 use decision::{Decision, Situation};
 use promotion::Promotion;
 
@@ -38,14 +41,17 @@ pub use decision::StartTerms;
 /// How often the others are asked again while some are silent.
 const ASK_INTERVAL: Duration = Duration::from_millis(100);
 
+/// How long a start listens, at most, for a process of its own name that the others may hear: it answers as they do, and
+/// says that it is alive once an interval.
+const LISTEN: Duration = Duration::from_millis(500);
+
 /// A start on its way to an epoch.
 #[derive(Debug)]
 pub(super) struct Recovery {
     step: Step,
-    /// Answers to anything asked before are not for this attempt.
+    /// Of the promotion: promises and pages that were asked for before are not for this attempt.
     request: u64,
-    /// Until then silent nodes are waited for; none while the bus is down, when nobody can be heard.
-    decide_at: Option<Moment>,
+    asking: Asking,
     /// Until then appends are held; later ones are refused until this node leads.
     hold_until: Moment,
     tick_at: Moment,
@@ -66,7 +72,7 @@ impl Recovery {
         Recovery {
             step: Step::Asking,
             request,
-            decide_at: None,
+            asking: Asking::default(),
             hold_until: now.plus(wait),
             tick_at: now,
             states: BTreeMap::new(),
@@ -74,14 +80,14 @@ impl Recovery {
         }
     }
 
-    /// From now on the others can hear this node, and have all the time that a start gives them.
-    pub(super) fn on_bus_up(&mut self, now: Moment, wait: Duration) {
-        self.decide_at = Some(now.plus(wait));
+    /// Silence means nothing any more.
+    pub(super) fn on_bus_down(&mut self) {
+        self.asking.on_bus_down();
     }
 
-    /// Silence means nothing any more.
-    pub(super) const fn on_bus_down(&mut self) {
-        self.decide_at = None;
+    /// An own question has come back.
+    pub(super) fn on_echo(&mut self, now: Moment, request: u64) {
+        self.asking.on_echo(now, request);
     }
 
     /// A tick came so late: this node stood still, stopped or starved, and nobody's silence counts meanwhile. What
@@ -90,7 +96,7 @@ impl Recovery {
         if late < ASK_INTERVAL {
             return;
         }
-        self.decide_at = self.decide_at.map(|decide_at| decide_at.plus(late));
+        self.asking.excuse(late);
         if let Step::Promoting(promotion) = &mut self.step {
             promotion.excuse(late);
         }
@@ -105,8 +111,8 @@ impl Recovery {
         self.tick_at <= self.hold_until
     }
 
-    pub(super) fn waits_for(&self, others: &[NodeName]) -> String {
-        if self.decide_at.is_none() && !others.is_empty() {
+    pub(super) fn waits_for(&self, others: &[NodeName], bus_is_up: bool) -> String {
+        if !bus_is_up && !others.is_empty() {
             return "it is not connected to NATS, and cannot ask the other nodes what they hold".into();
         }
         if let Some(reason) = &self.last_notice {
@@ -123,21 +129,45 @@ impl Recovery {
 }
 
 impl MasterCore {
+    /// From now on the others can hear this node: they are asked at once, and have all the time that a start gives
+    /// them.
+    pub(super) fn on_recovery_bus_up(&mut self, now: Moment) {
+        let Phase::Recovering(recovery) = &mut self.phase else { return };
+        recovery.asking.start_over(now);
+        if matches!(recovery.step, Step::Asking) && !self.config.secondaries.is_empty() {
+            self.ask(now);
+        }
+    }
+
+    /// Asks everybody, and plans when to look again.
+    fn ask(&mut self, now: Moment) {
+        let (sender, request) = (self.sender(&self.config.node), self.random.u64(..));
+        let (wait, listen) = (self.config.recovery_wait, self.config.heartbeat_interval.min(LISTEN));
+        let Phase::Recovering(recovery) = &mut self.phase else { return };
+        recovery.tick_at = now.plus(ASK_INTERVAL);
+        if self.bus_is_up {
+            recovery.asking.ask(now, request);
+            let next = recovery.asking.next_look(now, [recovery.asking.wait(wait), listen]);
+            recovery.tick_at = next.map_or(recovery.tick_at, |next| next.min(recovery.tick_at));
+            self.effect(Effect::Ask(wire::Ask::new(sender, request)));
+        }
+    }
+
     pub(super) fn on_recovery_tick(&mut self, now: Moment, log: &dyn LogView) {
-        let sender = self.sender(&self.config.node);
         let Phase::Recovering(recovery) = &mut self.phase else { return };
         if now < recovery.tick_at {
             return;
         }
         recovery.excuse(now.since(recovery.tick_at));
-        recovery.tick_at = now.plus(ASK_INTERVAL);
         match &recovery.step {
             Step::Asking => {
-                let request = recovery.request;
-                self.effects.push(Effect::Ask(wire::Ask::new(sender, request)));
+                self.ask(now);
                 self.decide(now, log);
             }
-            Step::Promoting(_) => self.on_promotion_tick(now, log),
+            Step::Promoting(_) => {
+                recovery.tick_at = now.plus(ASK_INTERVAL);
+                self.on_promotion_tick(now, log);
+            }
         }
         self.refuse_held(now);
     }
@@ -157,10 +187,10 @@ impl MasterCore {
         let (wait, request) = (self.config.recovery_wait, self.random.u64(..));
         let Phase::Recovering(recovery) = &mut self.phase else { return };
         let (hold_until, last_notice) = (recovery.hold_until, recovery.last_notice.take());
-        let tick_at = now.plus(ASK_INTERVAL);
-        let decide_at = self.bus_is_up.then(|| now.plus(wait));
+        let (tick_at, mut asking) = (now.plus(ASK_INTERVAL), std::mem::take(&mut recovery.asking));
+        asking.start_over(now);
         **recovery =
-            Recovery { hold_until, last_notice, tick_at, decide_at, ..Recovery::new(now, wait, request) };
+            Recovery { hold_until, last_notice, tick_at, asking, ..Recovery::new(now, wait, request) };
     }
 
     /// Tells the operator what the start waits for, once.
@@ -174,6 +204,9 @@ impl MasterCore {
 
     /// A node tells what it holds, or promises.
     pub fn on_state(&mut self, now: Moment, state: wire::State, log: &dyn LogView) {
+        if state.sender.node == self.config.node && state.sender.incarnation != self.config.incarnation {
+            self.double = Some(now);
+        }
         if !self.config.secondaries.contains(&state.sender.node) || self.is_outdated(&state.sender) {
             return;
         }
@@ -181,15 +214,24 @@ impl MasterCore {
             return self.on_state_while_leading(&state);
         }
         let Phase::Recovering(recovery) = &mut self.phase else { return };
-        if state.request != recovery.request {
-            return;
-        }
         match &mut recovery.step {
-            Step::Asking => {
+            Step::Asking if recovery.asking.on_answer(now, &state) => {
                 keep_higher(&mut recovery.states, state);
+                self.note_wait();
                 self.decide(now, log);
             }
-            Step::Promoting(_) => self.on_promised(now, state, log),
+            Step::Promoting(_) if state.request == recovery.request => self.on_promised(now, state, log),
+            _ => {}
+        }
+    }
+
+    /// Tells the operator, once, that the wait is shorter than what it waits for.
+    pub(super) fn note_wait(&mut self) {
+        let configured = self.config.recovery_wait;
+        let Phase::Recovering(recovery) = &mut self.phase else { return };
+        let wait = recovery.asking.wait(configured);
+        if wait > configured && !std::mem::replace(&mut self.wait_is_told, true) {
+            self.notice(Notice::WaitRaised { configured, wait });
         }
     }
 
@@ -201,9 +243,12 @@ impl MasterCore {
             own: &own,
             others: &recovery.states,
             configured: &self.config.secondaries,
-            waits: recovery.decide_at.is_none_or(|decide_at| now < decide_at),
+            waits: recovery.asking.waits(now, self.config.recovery_wait),
+            listened: recovery.asking.silent_for(now) >= Some(self.config.heartbeat_interval.min(LISTEN)),
             terms: self.config.start,
-            rival: self.rival(now),
+            rival: self.rival(now).filter(|rival| **rival != self.config.node),
+            double: self.hears_double(now),
+            cleaning: self.identity.cleaning.as_ref(),
             within_batch: log.tip().batch.is_some(),
         };
         let decision = situation.decide();
@@ -217,6 +262,9 @@ impl MasterCore {
             Decision::Begin { reign } => self.begin(now, reign, log),
             // This node has all that it ever acknowledged.
             Decision::Lead { reign, start } => self.lead_on(now, self.epoch_of(reign, start), log),
+            Decision::FinishClean { reign, start } => {
+                self.empty_log(now, self.epoch_of(reign, start), log);
+            }
             Decision::Promote { log_id, ask, reign, required, counts_itself } => {
                 let epoch = self.epoch_of(reign, 0);
                 let promotion = Promotion::new(now, epoch, ask, required, counts_itself);
@@ -287,11 +335,11 @@ impl MasterCore {
         self.interrupt_all(&Interruption::NotLeading(NotLeading::Recovering { waits_for }));
         self.progress.iter_mut().for_each(Progress::reset);
         let wait = self.config.recovery_wait;
-        let mut recovery = Recovery::new(now, wait, self.random.u64(..));
-        if self.bus_is_up {
-            recovery.on_bus_up(now, wait);
-        }
+        let recovery = Recovery::new(now, wait, self.random.u64(..));
         self.phase = Phase::Recovering(Box::new(recovery));
+        if self.bus_is_up {
+            self.on_recovery_bus_up(now);
+        }
     }
 
     fn fresh_log_id(&mut self) -> LogId {

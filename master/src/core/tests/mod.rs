@@ -1,6 +1,7 @@
 //! What the master decides, told event by event.
 
 mod batches;
+mod holders;
 mod limits;
 mod new_logs;
 mod promises;
@@ -33,6 +34,7 @@ struct Told {
     sent: Vec<Effect>,
     answers: Vec<(usize, WriteOutcome)>,
     waits: usize,
+    joins: u64,
 }
 
 impl Told {
@@ -56,7 +58,10 @@ impl Told {
         };
         let mut core = MasterCore::new(config, saved.clone(), Moment::default(), 7);
         core.on_bus_up(Moment::default(), 1 << 20);
-        Told { core, log, now: Moment::default(), saved, sent: vec![], answers: vec![], waits: 0 }
+        let now = Moment::default();
+        let mut told = Told { core, log, now, saved, sent: vec![], answers: vec![], waits: 0, joins: 0 };
+        told.execute();
+        told
     }
 
     fn leading() -> Told {
@@ -108,6 +113,11 @@ impl Told {
                     assert_eq!(self.log.truncate(place, Cut::Drop), Ok(Ticket::NONE));
                 }
                 Effect::Answer { wait, outcome } => self.answers.push((wait.0, outcome)),
+                Effect::Ask(ask) => {
+                    // Whoever asks on the bus hears the question, too.
+                    self.core.on_ask(self.now, &ask, "inbox".into(), &self.log);
+                    self.sent.push(Effect::Ask(ask));
+                }
                 other => self.sent.push(other),
             }
         }
@@ -137,15 +147,21 @@ impl Told {
         }
     }
 
-    fn join(&mut self, node: &str, incarnation: u64) -> Verdict {
-        let join = wire::Join {
+    /// The next request of a node.
+    fn next_join(&mut self, node: &str, incarnation: u64) -> wire::Join {
+        self.joins += 1;
+        wire::Join {
             sender: self.sender(node, incarnation),
-            request: 1,
+            request: self.joins,
             epoch: self.core.epoch().unwrap().clone(),
             outline: Outline::default(),
             fence: None,
             whole: false,
-        };
+        }
+    }
+
+    fn join(&mut self, node: &str, incarnation: u64) -> Verdict {
+        let join = self.next_join(node, incarnation);
         self.core.on_join(self.now, &join, "inbox".into(), &self.log);
         self.settle();
         let answer = self.sent.iter().rev().find_map(|effect| match effect {
@@ -171,6 +187,8 @@ impl Told {
             fence: None,
             whole: true,
             state: SecondaryState::Streaming,
+            joined: None,
+            diverged_from: None,
             error: None,
         }
     }
@@ -417,7 +435,7 @@ fn a_clean_is_an_epoch_that_begins_with_nothing() {
 fn stopping_tells_every_caller_that_waits() {
     let mut told = Told::leading();
     let wait = told.append("a", "x", 3);
-    told.core.on_stop(&told.log);
+    told.core.on_stop(told.now, &told.log);
     told.settle();
     assert!(matches!(told.outcome(wait), Some(WriteOutcome::Interrupted { by: Interruption::Stopping, .. })));
     let late = told.append("b", "x", 1);

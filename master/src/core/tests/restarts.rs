@@ -68,14 +68,7 @@ fn who_dies_between_the_cut_and_the_next_mark_leads_on_alone() {
 impl Told {
     /// The answer to a join of s1 that tells of this log.
     fn joined_with(&mut self, outline: Outline) -> wire::JoinAnswer {
-        let join = wire::Join {
-            sender: self.sender("s1", 11),
-            request: 1,
-            epoch: self.core.epoch().unwrap().clone(),
-            outline,
-            fence: None,
-            whole: true,
-        };
+        let join = wire::Join { outline, whole: true, ..self.next_join("s1", 11) };
         self.core.on_join(self.now, &join, "inbox".into(), &self.log);
         self.settle();
         let answer = self.sent.iter().rev().find_map(|effect| match effect {

@@ -42,6 +42,7 @@ impl Master {
         let outranked = effects
             .iter()
             .any(|effect| matches!(effect, Effect::Notice(Notice::Cut { .. } | Notice::BatchCut { .. })));
+        self.cleans = cleans;
         for effect in effects {
             if hub.crashed {
                 return;
@@ -75,7 +76,7 @@ impl Master {
         match effect {
             Effect::Save(identity) => {
                 hub.oracle.on_save(self.index, &identity);
-                self.disk.save(identity);
+                self.disk.save(identity, self.cleans);
                 hub.may_crash();
             }
             Effect::State { reply, state } => hub.sent.push(Translator::state(reply, &state)),
@@ -119,6 +120,12 @@ impl Master {
             Notice::Stopped(NotLeading::NotPromoted { .. }) => hub.coverage.hit(Path::PromotionAbandoned),
             _ => {}
         }
+        if let Notice::NewLog { silent } = notice {
+            hub.not_heard.clone_from(silent);
+        }
+        if let Notice::Waiting { reason } = notice {
+            self.check_finishes_clean(reason, hub);
+        }
         if let Notice::Waiting { reason } = notice
             && reason.contains("lacks entries that it had, or may lack some")
         {
@@ -131,6 +138,16 @@ impl Master {
             } else if reason.contains("too many epochs lie between") {
                 hub.coverage.hit(Path::UnknownHalt);
             }
+        }
+    }
+
+    /// A master that had all it ever acknowledged, and was emptying its log, needs nobody to lead on.
+    fn check_finishes_clean(&self, reason: &str, hub: &mut Hub) {
+        let needs_others = ["may lack some", "this node is empty", "are silent"];
+        let waits = needs_others.iter().any(|words| reason.contains(words));
+        if waits && self.disk.lacks_only_a_clean() && !hub.oracle.may_diverge() {
+            let index = self.index;
+            hub.oracle.found(|| format!("n{index} does not finish a clean that was broken off: {reason}"));
         }
     }
 
@@ -185,9 +202,8 @@ impl Master {
             return hub.clients.on_answer(wait, outcome, None, &mut hub.oracle, &mut hub.coverage);
         };
         let mut admitted = vec![None; self.peers.len() + 1];
-        for (config, incarnation) in &self.admitted {
-            let node = self.peers[*config];
-            admitted[node] = hub.oracle.process(node, *incarnation);
+        for (config, (_, admission)) in &self.admitted {
+            admitted[self.peers[*config]] = Some(*admission);
         }
         let holders = match outcome {
             WriteOutcome::Met { holders, .. } | WriteOutcome::Unconfirmed { holders, .. } => {

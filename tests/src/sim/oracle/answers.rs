@@ -12,7 +12,7 @@ pub(in crate::sim) struct Answer {
     /// The master that tells.
     pub(in crate::sim) node: usize,
     pub(in crate::sim) epoch: Epoch,
-    /// The process of each node that the master has admitted, by node.
+    /// Which admission of each node was the master's last one, by node.
     pub(in crate::sim) admitted: Vec<Option<u64>>,
     /// The nodes that it names as holders, besides itself.
     pub(in crate::sim) holders: Vec<usize>,
@@ -185,6 +185,14 @@ impl Oracle {
         }
         if let Some(wrong) = wrong {
             self.found(|| wrong);
+        }
+    }
+
+    /// Who is told that a write is in the log is told of what its master holds at its durability level.
+    pub(in crate::sim) fn check_durable(&mut self, node: usize, through: u64) {
+        let durable = self.nodes[node].durable;
+        if self.indexes(node, through).is_none_or(|(_, index)| index >= durable) {
+            self.found(|| format!("applied: an answer for 0..{through}, which node {node} may still lose"));
         }
     }
 

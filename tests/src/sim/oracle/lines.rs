@@ -243,8 +243,11 @@ impl Oracle {
                 }
             }
         }
+        // What is damaged must go, whatever explains it.
+        let damaged = std::mem::take(&mut self.nodes[node].damaged);
         if let Cut::Followed(epoch) = cut
             && kept < before.lines.len()
+            && !damaged
         {
             self.check_explained(node, epoch, &before, kept);
         }

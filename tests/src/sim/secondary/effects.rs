@@ -47,7 +47,7 @@ impl Secondary {
         match effect {
             Effect::Save(identity) => {
                 hub.oracle.on_save(self.index, &identity);
-                self.disk.save(identity);
+                self.disk.save(identity, false);
                 hub.may_crash();
             }
             Effect::Append(lines) => self.append(&lines, hub),
@@ -101,6 +101,7 @@ impl Secondary {
         let index = self.index;
         hub.story.tell(|| format!("n{index} notes {notice:?}"));
         match notice {
+            Notice::Damaged { .. } if hub.oracle.is_damaged(index) => {}
             Notice::Damaged { .. } => {
                 hub.oracle.found(|| format!("n{index}: {notice:?}, and no bit was flipped"));
             }

@@ -6,6 +6,7 @@ use crate::sim::{faults::Timed, node::Fate, queue::Event};
 impl World {
     pub(super) fn on_fault(&mut self, timed: Timed) {
         self.hub.story.tell(|| format!("{timed:?}"));
+        self.disturbed_at = self.now;
         let lasts = match timed {
             Timed::Cut { from, to, lasts } => {
                 self.network.cut(from, to);
@@ -38,6 +39,7 @@ impl World {
                 lasts
             }
             Timed::Copy { node } => return self.copy(node),
+            Timed::Flip { node } => return self.flip(node),
             Timed::Clean => return self.clean(),
             Timed::Failover => return self.fail_over(),
             Timed::Promote { node, reach, kills } => return self.promote(node, reach, kills),
@@ -46,6 +48,14 @@ impl World {
     }
 
     pub(super) fn mend(&mut self, timed: Timed) {
+        // A master that starts, or gets its connection, is what is looked at.
+        let of_master = match timed {
+            Timed::Reset { node, .. } | Timed::Kill { node, .. } => self.slots[node].role.is_master(),
+            _ => false,
+        };
+        if !of_master {
+            self.disturbed_at = self.now;
+        }
         match timed {
             Timed::Cut { from, to, .. } => self.network.mend(from, to),
             Timed::Isolate { node, .. } => {
@@ -57,7 +67,11 @@ impl World {
             Timed::Kill { node, .. } => self.start(node),
             Timed::Pause { node, .. } => self.resume(node),
             Timed::Swap { .. } => self.swap_back(),
-            Timed::Copy { .. } | Timed::Clean | Timed::Failover | Timed::Promote { .. } => {}
+            Timed::Copy { .. }
+            | Timed::Flip { .. }
+            | Timed::Clean
+            | Timed::Failover
+            | Timed::Promote { .. } => {}
         }
     }
 
@@ -70,6 +84,14 @@ impl World {
                     self.network.mend(from, to);
                 }
             }
+        }
+    }
+
+    fn flip(&mut self, node: usize) {
+        let Some(secondary) = self.slots[node].secondary_mut() else { return };
+        if secondary.disk_mut().store.flip(&mut self.random) {
+            self.spoiled = true;
+            self.hub.oracle.on_flipped(node, &secondary.disk().store);
         }
     }
 

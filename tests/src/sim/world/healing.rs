@@ -95,6 +95,12 @@ impl World {
         for node in 0..self.slots.len() {
             let slot = &self.slots[node];
             let Some(master) = slot.master().filter(|_| Some(node) != leader) else { continue };
+            let refused = matches!(master.not_leading(), Some(NotLeading::NotPromoted { .. }));
+            if refused && !slot.role.is_promoted() {
+                self.hub.story.tell(|| format!("an operator starts n{node} without its flags"));
+                self.restart_as(node, Role::plain_master());
+                continue;
+            }
             let deposed = match master.not_leading() {
                 None | Some(NotLeading::Fenced { .. } | NotLeading::NotPromoted { .. }) => true,
                 // It waits for the other one to be gone, or for an operator.
@@ -235,7 +241,7 @@ impl World {
         if blank {
             self.end_process(best, Fate::Wiped);
         }
-        let terms = StartTerms { promote: !blank, reach: Some(0), ..StartTerms::default() };
+        let terms = StartTerms { promote: !blank, reach: (!blank).then_some(0), ..StartTerms::default() };
         self.restart_as(best, Role::Master { terms, automatic: false });
     }
 }

@@ -32,7 +32,12 @@ impl World {
     fn tend_master(&mut self, node: usize) {
         let Some(why) = self.slots[node].master().and_then(|master| master.not_leading()) else { return };
         let again = self.random.bool();
+        let promoted = self.slots[node].role.is_promoted();
         let role = match why {
+            NotLeading::NotPromoted { .. } if !promoted => {
+                self.hub.coverage.hit(Path::FlagRefused);
+                Role::plain_master()
+            }
             NotLeading::NotPromoted { .. } if again && !self.plan.automatic => {
                 self.hub.coverage.hit(Path::PromotionRunAgain);
                 let reach = self.draw_reach();

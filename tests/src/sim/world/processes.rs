@@ -1,6 +1,7 @@
 //! Starts and deaths, turns, packets, syncs.
 
 use replog_host::bus::{Incoming, Outgoing};
+use replog_master::core::StartTerms;
 use replog_secondary::core::Faults;
 use replog_shared::{Durability, Incarnation, NodeName};
 
@@ -24,6 +25,7 @@ impl World {
         }
         let drawn = Incarnation::from_random(self.random.u64(..));
         let drawn_seed = self.random.u64(..);
+        self.draw_flags(node);
         let slot = &mut self.slots[node];
         let (mut incarnation, mut seed) = (drawn, drawn_seed);
         if self.hub.is(Mutant::IncarnationSurvivesRestart) {
@@ -39,6 +41,9 @@ impl World {
         slot.connected = connects_after == 0;
         slot.starts += 1;
         let (role, disk) = (slot.role, slot.take_disk());
+        if !role.is_master() {
+            self.disturbed_at = self.now;
+        }
         self.hub.story.tell(|| format!("{} starts as {incarnation}: {role:?}", self.names[node]));
         let (names, log, plan) = (&self.names, &self.log, &self.plan);
         let birth = Birth { now: self.now, index: node, names, log, plan, incarnation, seed };
@@ -54,6 +59,17 @@ impl World {
         self.network.masters[node] = role.is_master();
         self.listen(node);
         self.wake(node, self.now);
+    }
+
+    /// Now and then a plain start of a master has flags that were left from another one.
+    fn draw_flags(&mut self, node: usize) {
+        let plain = self.slots[node].role == Role::plain_master();
+        if plain && self.plan.flags && self.healing.is_none() && self.random.u8(..3) == 0 {
+            let recover = self.random.bool();
+            let reach = (!recover || self.random.bool()).then(|| self.random.usize(..self.slots.len()));
+            let terms = StartTerms { recover, reach, ..StartTerms::default() };
+            self.slots[node].role = Role::Master { terms, automatic: false };
+        }
     }
 
     /// Whether a node's directory was written by a node of its name: another one's is refused.
@@ -80,10 +96,17 @@ impl World {
         }
         self.hub.story.tell(|| format!("{} ends: {fate:?}", self.names[node]));
         let was_master = slot.master().is_some();
-        if slot.master().is_some_and(Master::has_led) && slot.role != Role::plain_master() {
+        let promoted = slot.role.is_promoted();
+        if slot.role.is_master() && (slot.master().is_some_and(Master::has_led) || !promoted) {
             // What an operator asked of one start is not asked of the next.
             slot.role = Role::plain_master();
         }
+        if let Some(master) = slot.master_mut().filter(|_| fate == Fate::Stopped) {
+            master.stop(self.now, &mut self.hub);
+            self.hub.sent.clear();
+            self.hub.crashed = false;
+        }
+        let slot = &mut self.slots[node];
         slot.restarts += 1;
         let disk = slot.take_disk();
         let disk = self.after(node, disk, fate);
@@ -96,7 +119,7 @@ impl World {
 
     /// The disk after its process has ended.
     fn after(&mut self, node: usize, mut disk: Disk, fate: Fate) -> Disk {
-        if self.plan.level == Durability::Memory || fate == Fate::Wiped {
+        if self.plan.level_of(node) == Durability::Memory || fate == Fate::Wiped {
             return self.replaced(node, None);
         }
         if fate == Fate::OldCopy
@@ -146,7 +169,7 @@ impl World {
     /// Another directory in a node's place; none: an empty one.
     fn replaced(&mut self, node: usize, by: Option<Disk>) -> Disk {
         self.spoiled = true;
-        let mut disk = by.unwrap_or_else(|| Disk::new(self.names[node].clone(), self.plan.level));
+        let mut disk = by.unwrap_or_else(|| Disk::new(self.names[node].clone(), self.plan.level_of(node)));
         disk.forgets_fence = self.hub.is(Mutant::FenceNotSaved);
         self.hub.oracle.on_replaced(node, &disk.identity, &disk.store);
         disk
@@ -194,6 +217,10 @@ impl World {
         self.slots[node].turn_at = None;
         let Some(process) = &mut self.slots[node].process else { return };
         let wake_at = process.turn(self.now, &mut self.hub);
+        let not_heard = std::mem::take(&mut self.hub.not_heard);
+        if !not_heard.is_empty() {
+            self.check_minted(node, &not_heard);
+        }
         for packet in std::mem::take(&mut self.hub.sent) {
             self.send(node, packet);
         }
@@ -203,6 +230,27 @@ impl World {
         self.begin_sync(node);
         if let Some(at) = wake_at {
             self.wake(node, at);
+        }
+    }
+
+    /// Nobody begins a log beside a node that holds one and answers in time.
+    fn check_minted(&mut self, node: usize, not_heard: &[NodeName]) {
+        let rates = self.network.rates;
+        let wait = self.plan.recovery_wait.as_micros() as u64;
+        // There and back, and each takes its turn.
+        let round_trip = 2 * rates.latency + 1_000;
+        let calm_for = self.now.saturating_sub(self.disturbed_at);
+        if wait < round_trip || calm_for < wait + round_trip || !self.network.is_calm() {
+            return;
+        }
+        let answers = |other: &usize| {
+            let slot = &self.slots[*other];
+            let holds = slot.disk().identity.log_id.is_some() && !slot.disk().store.lines().is_empty();
+            let is_there = slot.secondary().is_some() && slot.connected && !slot.paused;
+            holds && is_there && not_heard.contains(&self.names[*other])
+        };
+        if let Some(other) = (0..self.slots.len()).find(answers) {
+            self.hub.oracle.found(|| format!("n{node} began a log, and n{other} holds one and can be asked"));
         }
     }
 
