@@ -37,6 +37,7 @@ impl World {
         self.hub.story.tell(|| "all faults are over".to_owned());
         self.healing = Some(Healing { since: self.now, trouble: 0, run_again: 0, helped: 0 });
         self.hub.crash_rate = 0.0;
+        self.disturbed_at = self.now;
         self.network.heal();
         self.swap_back();
         for node in 0..self.slots.len() {
