@@ -118,7 +118,13 @@ impl Master {
                 Told::Truncate(place, _) => {
                     self.disk.log.truncate(place, Cut::Drop).unwrap();
                 }
-                other => self.told.push(other),
+                other => {
+                    if let Told::Ask(ask) = &other {
+                        // What it asks comes back to it: so it knows that the bus works.
+                        self.core.on_ask(self.now, ask, String::new(), &self.disk.log);
+                    }
+                    self.told.push(other);
+                }
             }
         }
         self.core.on_burst_end(self.now, &self.disk.log);

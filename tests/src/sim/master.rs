@@ -55,6 +55,8 @@ pub(super) struct Master {
     peers: Vec<usize>,
     /// It promises nothing that a living master would mind (recovery.md, part 8).
     automatic: bool,
+    /// Its operator says that its disk is an old copy.
+    recovers: bool,
     /// When it started, in microseconds of the simulation.
     started: u64,
     now: u64,
@@ -113,6 +115,7 @@ impl Master {
             secondaries,
             peers,
             automatic,
+            recovers: terms.recover,
             started: now,
             now,
             inbox: VecDeque::new(),

@@ -141,11 +141,12 @@ impl Master {
         }
     }
 
-    /// A master that had all it ever acknowledged, and was emptying its log, needs nobody to lead on.
+    /// A master that had all it ever acknowledged, and was emptying its log, needs nobody to lead on, unless its operator
+    /// says that its disk is an old copy.
     fn check_finishes_clean(&self, reason: &str, hub: &mut Hub) {
         let needs_others = ["may lack some", "this node is empty", "are silent"];
         let waits = needs_others.iter().any(|words| reason.contains(words));
-        if waits && self.disk.lacks_only_a_clean() && !hub.oracle.may_diverge() {
+        if waits && !self.recovers && self.disk.lacks_only_a_clean() && !hub.oracle.may_diverge() {
             let index = self.index;
             hub.oracle.found(|| format!("n{index} does not finish a clean that was broken off: {reason}"));
         }
