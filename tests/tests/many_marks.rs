@@ -86,7 +86,9 @@ impl Master {
         let now = Moment::default();
         let mut core = MasterCore::new(config, disk.identity.clone(), now, process);
         core.on_bus_up(now, 1 << 20);
-        Master { core, disk, now, told: Vec::new(), most: MOST_BYTES }
+        let mut master = Master { core, disk, now, told: Vec::new(), most: MOST_BYTES };
+        master.execute();
+        master
     }
 
     /// On a bus that takes so little.
@@ -186,7 +188,7 @@ impl Secondary {
     fn start(node: &str, disk: Disk) -> Secondary {
         let settings = Settings {
             name: name(node),
-            incarnation: Incarnation::from_random(77),
+            incarnation: Incarnation::from_random(fastrand::u64(..)),
             durability: Durability::Disk,
             heartbeat_interval: Duration::from_millis(250),
             pull: PullLimits::default(),

@@ -61,6 +61,8 @@ struct Node {
     whole: bool,
     /// It counts as whole no more, and what it gives up for that is still there.
     owes_a_cut: bool,
+    /// The epoch of a clean that it was about to carry out, by what it saved last.
+    cleaning: Option<Epoch>,
 }
 
 /// Who ever held a line, and lost it again.
@@ -235,6 +237,7 @@ impl Oracle {
         let this = &mut self.nodes[node];
         this.log_id = identity.log_id;
         this.was_whole |= identity.whole;
+        this.cleaning.clone_from(&identity.cleaning);
         // An empty log has nothing to cut.
         this.owes_a_cut |= this.whole && !identity.whole && !this.mirror.lines.is_empty();
         this.whole = identity.whole;

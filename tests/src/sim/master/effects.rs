@@ -145,7 +145,10 @@ impl Master {
     /// says that its disk is an old copy.
     fn check_finishes_clean(&self, reason: &str, hub: &mut Hub) {
         let needs_others = ["may lack some", "this node is empty", "are silent"];
-        let waits = needs_others.iter().any(|words| reason.contains(words));
+        // Beside another log an empty one gives way.
+        let own_log = self.disk.identity.log_id.map(|log_id| log_id.to_string()).unwrap_or_default();
+        let beside_another = reason.contains("the others hold log") && !reason.contains(&own_log);
+        let waits = needs_others.iter().any(|words| reason.contains(words)) && !beside_another;
         if waits && !self.recovers && self.disk.lacks_only_a_clean() && !hub.oracle.may_diverge() {
             let index = self.index;
             hub.oracle.found(|| format!("n{index} does not finish a clean that was broken off: {reason}"));

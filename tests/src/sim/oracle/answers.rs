@@ -144,6 +144,8 @@ impl Oracle {
         let n = self.nodes.len();
         let reset =
             history.marks.iter().filter(|(_, kind)| *kind == MarkKind::Clean).map(|(epoch, _)| epoch).max();
+        // A clean that was broken off gives up what was answered before it, also where the crash took that first.
+        let cleaning = self.nodes[opener].cleaning.clone().filter(|_| history.kind == MarkKind::Clean);
         let names = &self.names;
         let promised: Vec<usize> = (0..n).filter(|node| reached.contains(&names[*node])).collect();
         let mut wrong = None;
@@ -154,6 +156,10 @@ impl Oracle {
             }
             let (order, w, index) = (acked.order, acked.w, acked.index);
             if reset.is_some_and(|reset| *reset > acked.epoch) && history.kind != MarkKind::Clean {
+                acked.dead = true;
+                continue;
+            }
+            if cleaning.as_ref().is_some_and(|cleaning| *cleaning > acked.epoch) {
                 acked.dead = true;
                 continue;
             }
