@@ -467,6 +467,8 @@ fn thousands_of_promotions_without_an_append_refuse_no_append_and_are_fetched_in
         secondary.assert_follows(&master);
     }
     assert_eq!(master.disk.log.tip().place.length, Order::new(3));
+    // Until the process that had the name has fallen silent.
+    master.pass(5_000);
     let mut s1 = Secondary::start("s1", Disk::default());
     s1.follow(&mut master);
     s1.assert_follows(&master);
