@@ -61,8 +61,6 @@ struct Node {
     whole: bool,
     /// It counts as whole no more, and what it gives up for that is still there.
     owes_a_cut: bool,
-    /// The epoch of a clean that it was about to carry out, by what it saved last.
-    cleaning: Option<Epoch>,
 }
 
 /// Who ever held a line, and lost it again.
@@ -87,6 +85,8 @@ struct Acked {
     log_id: Option<LogId>,
     /// A later epoch rightly goes on without it.
     dead: bool,
+    /// Nodes that held it when they saved that they are about to empty their log: one bit a node.
+    given_up_by: u8,
 }
 
 /// What a client wrote, as the oracle knows it.
@@ -237,7 +237,10 @@ impl Oracle {
         let this = &mut self.nodes[node];
         this.log_id = identity.log_id;
         this.was_whole |= identity.whole;
-        this.cleaning.clone_from(&identity.cleaning);
+        if identity.cleaning.is_some() {
+            let given_up = |acked: &&mut Acked| this.mirror.has(acked.index, acked.digest);
+            self.acked.iter_mut().filter(given_up).for_each(|acked| acked.given_up_by |= 1 << node);
+        }
         // An empty log has nothing to cut.
         this.owes_a_cut |= this.whole && !identity.whole && !this.mirror.lines.is_empty();
         this.whole = identity.whole;

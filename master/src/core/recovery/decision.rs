@@ -172,7 +172,7 @@ impl Situation<'_> {
     pub(super) fn live_master(&self) -> Option<String> {
         if self.double {
             return Some(format!(
-                "another process of {}, over a copy of its directory, is alive: stop one of the two; this one leads when that one is gone",
+                "another process of {} is alive, perhaps over a copy of its directory: stop one of the two; this one leads when that one is gone",
                 self.own.sender.node
             ));
         }

@@ -344,7 +344,7 @@ fn a_clean_that_was_broken_off_is_finished_with_nobody_to_help() {
 
 #[test]
 fn another_process_of_its_name_is_no_predecessor_once_it_is_heard_itself() {
-    assert_waits(&decide(Case { double: true, ..case() }), "another process of master, over a copy");
+    assert_waits(&decide(Case { double: true, ..case() }), "another process of master is alive");
     let mut other = state("s1", Some((epoch(OWN, 2, 3), 9)));
     other.hears = Some(name(OWN));
     let others = vec![other, state("s2", Some((epoch(OWN, 2, 3), 9)))];

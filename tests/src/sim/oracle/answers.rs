@@ -129,7 +129,7 @@ impl Oracle {
             });
         }
         let epoch = answer.epoch.clone();
-        self.acked.push(Acked { order, index, digest, w, epoch, log_id, dead });
+        self.acked.push(Acked { order, index, digest, w, epoch, log_id, dead, given_up_by: 0 });
     }
 
     /// An epoch keeps what was answered before it: a start or a clean all of it, a promotion that reached p
@@ -144,8 +144,6 @@ impl Oracle {
         let n = self.nodes.len();
         let reset =
             history.marks.iter().filter(|(_, kind)| *kind == MarkKind::Clean).map(|(epoch, _)| epoch).max();
-        // A clean that was broken off gives up what was answered before it, also where the crash took that first.
-        let cleaning = self.nodes[opener].cleaning.clone().filter(|_| history.kind == MarkKind::Clean);
         let names = &self.names;
         let promised: Vec<usize> = (0..n).filter(|node| reached.contains(&names[*node])).collect();
         let mut wrong = None;
@@ -159,7 +157,8 @@ impl Oracle {
                 acked.dead = true;
                 continue;
             }
-            if cleaning.as_ref().is_some_and(|cleaning| *cleaning > acked.epoch) {
+            // A clean that was broken off gives up what was there when it began, also where a crash took that first.
+            if history.kind == MarkKind::Clean && acked.given_up_by >> opener & 1 == 1 {
                 acked.dead = true;
                 continue;
             }
