@@ -1,6 +1,7 @@
 //! File descriptors. A process has one limit of them for all that it opens: connections, the files of its log, and its
 //! way to NATS.
 
+use replog_shared::MessageId;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::edge::EdgeLimits;
@@ -12,6 +13,7 @@ const RESERVE: u64 = 64;
 /// Raises the process's limit as far as it may, and keeps the connections of each of its `nodes` nodes within it, so that
 /// the log never lacks a descriptor because clients have all of them. Says so if they are fewer than was asked for.
 pub fn fit(limits: &mut EdgeLimits, nodes: u64) {
+    open_chance();
     let limit = raised();
     let (most, wanted) = (share(limit, nodes), limits.max_connections);
     if wanted as u64 <= most {
@@ -26,6 +28,12 @@ pub fn fit(limits: &mut EdgeLimits, nodes: u64) {
     limits.max_connections = usize::try_from(most).unwrap_or(wanted);
     // Whoever follows the log never has all of them.
     limits.max_tails = limits.max_tails.min(limits.max_connections / 2);
+}
+
+/// Draws an id that nobody gets. Where a static program does not find the system call for chance, the first draw opens a
+/// file and keeps it: later, in a shortage of descriptors, it would fail, and with it the append that wanted an id.
+fn open_chance() {
+    let _nobodys = MessageId::generate();
 }
 
 /// How many connections each node may have.

@@ -99,11 +99,11 @@ impl QueryParams for PageQuery {
         let from = Order::new(params.number("from", 0..=u64::MAX)?.unwrap_or(0));
         let limit = params.number("limit", 1..=u64::MAX)?;
         let min_order = params.number("min_order", 0..=u64::MAX)?.map(Order::new);
+        let timeout_ms = params.number("timeout_ms", 0..=u64::MAX)?;
         let seen_in = SeenIn::read(params)?;
         if seen_in.is_some() && min_order.is_none() {
             return Err(query::only_with("epoch", "min_order"));
         }
-        let timeout_ms = params.number("timeout_ms", 0..=u64::MAX)?;
         Ok(PageQuery { from, limit, min_order, seen_in, timeout_ms })
     }
 }

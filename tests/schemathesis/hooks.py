@@ -20,6 +20,10 @@ def of_lines(context, response):
 @schemathesis.hook
 def filter_case(context, case):
     """Leaves out what is not what it seems to be."""
+    query = case.query or {}
+    # A schema has no word for a parameter that goes with another one only.
+    if "epoch" in query and "min_order" not in query or "epoch_owner" in query and "epoch" not in query:
+        return False
     if case.operation.definition.raw.get("operationId") != "appendBatch":
         return True
     if case.media_type == NDJSON:
