@@ -24,7 +24,7 @@ pub enum Passage<T> {
 /// While nothing waits for the disk, all goes through at once.
 ///
 /// Invariant: what comes out comes in the order in which it went in. What can be dropped is at most
-/// [`OUTBOX_ITEMS`] items and about [`OUTBOX_BYTES`].
+/// `OUTBOX_ITEMS` items and about `OUTBOX_BYTES`.
 #[derive(Debug)]
 pub struct Outbox<T> {
     held: VecDeque<Waiting<T>>,
