@@ -111,7 +111,7 @@ impl SecondaryCore {
             return;
         }
         if heartbeat.length > Order::ZERO && self.gives_way_to(&heartbeat.epoch, log) {
-            return self.drop_own_log(now, heartbeat);
+            return self.drop_own_log(now, heartbeat, log);
         }
         match &mut self.state {
             State::Foreign { theirs: known, attempt } if *known == theirs => {
@@ -132,11 +132,16 @@ impl SecondaryCore {
     }
 
     /// Drops the log, in which there is nothing, and asks for admission as a blank node, once the log is gone.
-    fn drop_own_log(&mut self, now: Moment, heartbeat: &Heartbeat) {
+    fn drop_own_log(&mut self, now: Moment, heartbeat: &Heartbeat, log: &dyn LogView) {
         self.effects.push(Effect::Notice(Notice::GivesWay { theirs: heartbeat.sender.log_id }));
+        // A fence that is the log's own epoch says no more than that this node followed it. What it promised beyond stays.
+        let followed = self.identity.fence == log.tip().epoch;
         self.remember(|identity| identity.whole = false);
         self.effects.push(Effect::Truncate(Place::START, Cut::Drop));
-        self.remember(|identity| identity.log_id = None);
+        self.remember(|identity| {
+            identity.log_id = None;
+            identity.fence.take_if(|_| followed);
+        });
         self.leave(State::Joining(Attempt::new(heartbeat.epoch.clone(), heartbeat.sender.v, now)));
     }
 

@@ -244,6 +244,10 @@ impl Oracle {
         // An empty log has nothing to cut.
         this.owes_a_cut |= this.whole && !identity.whole && !this.mirror.lines.is_empty();
         this.whole = identity.whole;
+        if identity.log_id.is_none() && identity.fence.is_none() && this.mirror.lines.is_empty() {
+            // The log that it followed had nothing in it and gave way to another one.
+            this.promised = None;
+        }
         if identity.fence < this.promised {
             let (fence, promised) = (identity.fence.clone(), this.promised.clone());
             return self.found(|| {
