@@ -158,10 +158,9 @@ impl MasterCore {
     /// A secondary asks to join. `reply` is known to be its own inbox.
     pub fn on_join(&mut self, now: Moment, join: &wire::Join, reply: String, log: &dyn LogView) {
         let Phase::Leading(epoch) = &self.phase else { return };
-        // Nobody asks to join below its own fence.
+        // Nobody asks to join below its own fence, but who has the fence of another log.
         let below_fence = join.fence.as_ref().is_some_and(|fence| fence > epoch);
-        if join.epoch != *epoch || below_fence || !self.mark_is_durable(log) || self.is_outdated(&join.sender)
-        {
+        if join.epoch != *epoch || !self.mark_is_durable(log) || self.is_outdated(&join.sender) {
             return;
         }
         let Sender { node, incarnation, .. } = &join.sender;
@@ -171,6 +170,9 @@ impl MasterCore {
         }
         if self.gives_way_to(join, log) {
             return self.give_way(now, join);
+        }
+        if below_fence {
+            return;
         }
         let own = Outline::of(log.marks(), log.durable(), usize::MAX);
         let fork = outline::fork(&own, &join.outline)

@@ -13,6 +13,9 @@ use super::{
     state::{Attempt, State},
 };
 
+/// The reign with which a log begins: nobody promises it.
+const FIRST_REIGN: u32 = 1;
+
 impl SecondaryCore {
     /// A master says that it is alive.
     pub fn on_heartbeat(&mut self, now: Moment, heartbeat: &Heartbeat, log: &dyn LogView) {
@@ -134,8 +137,11 @@ impl SecondaryCore {
     /// Drops the log, in which there is nothing, and asks for admission as a blank node, once the log is gone.
     fn drop_own_log(&mut self, now: Moment, heartbeat: &Heartbeat, log: &dyn LogView) {
         self.effects.push(Effect::Notice(Notice::GivesWay { theirs: heartbeat.sender.log_id }));
-        // A fence that is the log's own epoch says no more than that this node followed it. What it promised beyond stays.
-        let followed = self.identity.fence == log.tip().epoch;
+        // A fence that is the log's own epoch, or of the first reign, which needs no promises, says no more than that this
+        // node followed it. What it promised beyond stays.
+        let fence = self.identity.fence.as_ref();
+        let followed =
+            fence == log.tip().epoch.as_ref() || fence.is_some_and(|fence| fence.reign <= FIRST_REIGN);
         self.remember(|identity| identity.whole = false);
         self.effects.push(Effect::Truncate(Place::START, Cut::Drop));
         self.remember(|identity| {
