@@ -47,7 +47,7 @@ word!(
     "EpochNumber",
     json_schema!({
         "description": "One rule of one master: its reign, from 1, and which start of it in that reign, from 0.",
-        "type": "string", "pattern": r"^(0|[1-9][0-9]*)\.(0|[1-9][0-9]*)$", "examples": ["1.0"],
+        "type": "string", "pattern": r"^(0|[1-9][0-9]{0,8})\.(0|[1-9][0-9]{0,8})$", "examples": ["1.0"],
     })
 );
 

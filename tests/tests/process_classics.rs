@@ -202,7 +202,7 @@ async fn a_second_master_of_the_same_name_never_leads_beside_the_first() {
     twin.process.start();
     let told = async || {
         let reason = &twin.client.health().await["reason"];
-        reason.as_str().is_some_and(|reason| reason.contains("hears a live master"))
+        reason.as_str().is_some_and(|reason| reason.contains("another process of master is alive"))
     };
     wait_until("the twin is told of the first", SOON, told).await;
     client.append_range(10..20, 3).await;
