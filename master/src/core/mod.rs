@@ -282,7 +282,7 @@ impl MasterCore {
         self.rival_log.is_some_and(|heard| self.is_recent(now, heard))
     }
 
-    /// Whether another process of this node's name, over a copy of its directory, was heard of late. Not its own
+    /// Whether another process of this node's name, over a copy of its directory, was heard recently. Not its own
     /// predecessor: that fell silent before this one could hear it.
     fn hears_double(&self, now: Moment) -> bool {
         let silence = self.config.heartbeat_interval * SUSPECTED_AFTER_INTERVALS;

@@ -79,9 +79,9 @@ pub(super) struct Situation<'a> {
     /// Whether a living process of this node's own name would have been heard by now.
     pub(super) listened: bool,
     pub(super) terms: StartTerms,
-    /// A master of another name that was heard of late.
+    /// A master of another name that was heard recently.
     pub(super) rival: Option<&'a NodeName>,
-    /// Whether another process of this node's own name was heard of late.
+    /// Whether another process of this node's own name was heard recently.
     pub(super) double: bool,
     /// The epoch of a clean that may not have come to its end.
     pub(super) cleaning: Option<&'a Epoch>,
