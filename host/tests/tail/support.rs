@@ -117,7 +117,7 @@ impl Server {
             entry::encode(&mut bytes, head, &id, &message);
             ends.push(bytes.len());
         }
-        assert!(self.store.append(&Lines::of_entries(bytes.into(), ends, &tip)));
+        assert!(self.store.append(&Lines::of_entries(bytes.into(), ends, WallTime::from_ms(7), &tip)));
         let length = self.store.tip().place.length;
         self.shown.send_modify(|shown| shown.length = length);
     }

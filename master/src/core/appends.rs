@@ -190,7 +190,7 @@ impl MasterCore {
             ends.push(bytes.len());
             order = order.next();
         }
-        Ok(Lines::of_entries(Bytes::from(bytes), ends, log.tip()))
+        Ok(Lines::of_entries(Bytes::from(bytes), ends, at, log.tip()))
     }
 
     fn check_majority(&self, now: Moment) -> Result<(), Refusal> {
