@@ -507,10 +507,11 @@ impl MasterCore {
         if mutant::is(Mutant::CleanReigns) {
             epoch.reign += 1_000;
         }
+        self.empty_log(now, epoch, log);
+        // After the save: until that is durable a crash leaves the log, and what these callers have written, as it was.
         for (wait, written) in self.pending.take_entries() {
             self.answer(wait, WriteOutcome::Interrupted { written, by: Interruption::Cleaned });
         }
-        self.empty_log(now, epoch, log);
         let (first, count, through) = (Order::ZERO, 0, Order::ZERO);
         let written = Written { first, count, through, duplicate: false, w: append.w };
         self.pending.insert(wait, written, append.deadline);

@@ -7,6 +7,9 @@ use replog_shared::{Epoch, LogId, NodeName, wire::State};
 use super::choice::{Choice, is_explained};
 use crate::core::mutant::{self, Mutant};
 
+/// The end of a reason to give up before anybody was fenced.
+pub(super) const NOTHING_WAS_CHANGED: &str = "; nothing was changed";
+
 /// What the operator asked of this start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct StartTerms {
@@ -398,7 +401,7 @@ impl Situation<'_> {
     /// Nobody was fenced. Who was told to be promoted ends; a start asks again.
     fn refuse(&self, reason: String) -> Decision {
         if self.terms.promote {
-            Decision::GiveUp(format!("{reason}; nothing was changed"))
+            Decision::GiveUp(reason + NOTHING_WAS_CHANGED)
         } else {
             Decision::Wait(reason)
         }
