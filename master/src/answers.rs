@@ -105,7 +105,7 @@ pub(crate) fn push_nodes(out: &mut Vec<u8>, nodes: &Nodes, holders: Holders) {
 }
 
 /// How many whole nodes a promotion must reach to keep for sure what `holders` and this node hold: any that many
-/// of the n nodes have one of the holders among them.
+/// of the n nodes have one of the holders among them (docs/RECOVERY.md, section 16).
 fn kept_if_reached(nodes: &Nodes, holders: Holders) -> u64 {
     u64::from(nodes.count()) - u64::from(holders.count())
 }

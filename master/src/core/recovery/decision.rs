@@ -1,4 +1,4 @@
-//! What a start does with what it heard: a function of what this node and the others hold.
+//! What a start does with what it heard: a function of what this node and the others hold (docs/RECOVERY.md, section 9).
 
 use std::collections::BTreeMap;
 
@@ -315,7 +315,7 @@ impl Situation<'_> {
         known.filter(|epoch| *epoch > own && !reigned(epoch)).max()
     }
 
-    /// This node's directory is an old copy, or has lost something.
+    /// This node's directory is an old copy, or has lost something (docs/RECOVERY.md, section 15).
     fn went_back(&self, log_id: LogId) -> bool {
         self.forgot_an_epoch(log_id) || self.somebody_holds_more(log_id)
     }

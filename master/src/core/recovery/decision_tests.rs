@@ -1,4 +1,4 @@
-//! What a start does, situation by situation: the table of recovery.md, part 4.
+//! What a start does, situation by situation: the table of docs/RECOVERY.md, section 9.
 
 use replog_shared::{
     BriefMark, Digest, Incarnation, Mark, MarkKind, Order, Outline, Place, PlacedMark, limits::OUTLINE_MARKS,
