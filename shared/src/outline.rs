@@ -54,6 +54,11 @@ impl Outline {
         self.marks.last().map(|mark| &mark.epoch)
     }
 
+    /// The newest epoch that a clean opened, among the marks that are told: see [`crate::mark::last_clean`].
+    pub fn last_clean(&self) -> Option<&Epoch> {
+        self.marks.iter().rev().find(|mark| mark.kind == MarkKind::Clean).map(|mark| &mark.epoch)
+    }
+
     /// Where the log ends.
     pub fn end(&self) -> Place {
         Place::new(self.length, self.marks_end())

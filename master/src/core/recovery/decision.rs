@@ -238,8 +238,15 @@ impl Situation<'_> {
         }
     }
 
-    /// Above whatever this node has promised for a log that is no more.
+    /// Above whatever this node has promised for a log that is no more. Not for an operator who wants a log to be taken
+    /// over: there is none, and a new one would be in the way of the one that is meant.
     fn begin(&self) -> Decision {
+        if self.terms.promote {
+            let nodes = self.others.len();
+            return self.refuse(format!(
+                "neither this node nor any of the {nodes} that answer holds a log to take over: see to it that the nodes which hold it run and are named in --secondaries, or start without --promote to begin a new log"
+            ));
+        }
         Decision::Begin { reign: self.own.highest().map_or(0, |epoch| epoch.reign).saturating_add(1) }
     }
 

@@ -382,6 +382,23 @@ fn a_blank_node_begins_a_log_only_if_nobody_who_answers_holds_one() {
 }
 
 #[test]
+fn a_promotion_takes_a_log_over_and_never_begins_one() {
+    let blank = || state(OWN, None);
+    let bare = || State { sender: state(OWN, None).sender, whole: true, ..blank() };
+    let terms = StartTerms { promote: true, reach: Some(1), ..StartTerms::default() };
+    for own in [blank(), State { sender: Sender { log_id: Some(log(1)), ..bare().sender }, ..bare() }] {
+        for others in [vec![], vec![state("s1", None), state("s2", None)]] {
+            let decided = decide(Case { own: own.clone(), others, terms, ..case() });
+            let Decision::GiveUp(reason) = &decided else { panic!("{decided:?}") };
+            assert!(
+                reason.contains("without --promote") && reason.contains("nothing was changed"),
+                "{reason}"
+            );
+        }
+    }
+}
+
+#[test]
 fn a_log_that_was_begun_and_never_opened_is_begun_again_once_everybody_said_so() {
     let mut own = state(OWN, None);
     own.sender.log_id = Some(log(1));

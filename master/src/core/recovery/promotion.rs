@@ -6,7 +6,7 @@ use bytes::Bytes;
 use replog_shared::{
     Epoch, Lines, LogId, MarkKind, Moment, NodeName, OrderRange, Outline, Place,
     limits::PULL_PENDING_BYTES,
-    lines, outline,
+    lines, mark, outline,
     store::{Cut, LogView, tip_of_cut},
     wire,
 };
@@ -223,7 +223,9 @@ impl MasterCore {
         }
         if fork != tip {
             self.notice(Notice::Cut { orders: OrderRange::new(fork.length, tip.length) });
-            self.effect(Effect::Truncate(fork, Cut::Quarantine));
+            // What a clean gave up was wanted to go.
+            let is_cleaned = mark::explains(best.outline.last_clean(), log.tip().epoch.as_ref());
+            self.effect(Effect::Truncate(fork, if is_cleaned { Cut::Drop } else { Cut::Quarantine }));
         }
         let Some(promotion) = self.promotion_mut() else { return };
         promotion.fetch = Some(Fetch { from, best, began_at: fork });

@@ -109,8 +109,9 @@ impl Told {
             match effect {
                 Effect::Save(identity) => self.saved = identity,
                 Effect::Append(lines) => assert!(self.log.append(&lines)),
-                Effect::Truncate(place, _) => {
-                    assert_eq!(self.log.truncate(place, Cut::Drop), Ok(Ticket::NONE));
+                Effect::Truncate(place, cut) => {
+                    assert_eq!(self.log.truncate(place, cut), Ok(Ticket::NONE));
+                    self.sent.push(Effect::Truncate(place, cut));
                 }
                 Effect::Answer { wait, outcome } => self.answers.push((wait.0, outcome)),
                 Effect::Ask(ask) => {

@@ -202,3 +202,29 @@ fn what_is_not_the_promised_log_is_given_back() {
     assert_eq!(told.log.tip().place, Place::new(Order::new(1), 1));
     assert!(told.saved.whole);
 }
+
+/// How the log of a node that is promoted over `holder`'s was cut.
+fn cut_by_a_promotion_over(holder: &Told, saved: Identity, log: MemoryStore) -> Option<Cut> {
+    let told = behind(holder, saved, log);
+    told.sent.iter().find_map(|effect| match effect {
+        Effect::Truncate(_, cut) => Some(*cut),
+        _ => None,
+    })
+}
+
+#[test]
+fn what_a_clean_gave_up_is_dropped_by_a_promotion_and_all_else_is_kept() {
+    let mut holder = held(3);
+    let (saved, log) = first_entry_of(&holder);
+    let clean = Append { messages: vec![], w: WriteConcern::ONE, expect_order: None, deadline: None };
+    holder.core.on_clean(holder.now, WaitId(99), clean, &holder.log);
+    holder.settle();
+    assert_eq!(cut_by_a_promotion_over(&holder, saved, log), Some(Cut::Drop));
+
+    // Its log went on in another hand behind the first entry.
+    let short = held(1);
+    let mut holder = promised(&short);
+    holder.read_from(&short);
+    let Told { saved, log, .. } = held(3);
+    assert_eq!(cut_by_a_promotion_over(&holder, saved, log), Some(Cut::Quarantine));
+}
