@@ -3,6 +3,7 @@
 mod batches;
 mod faults;
 mod format1;
+mod giving_way;
 mod joining;
 mod pacing;
 mod promises;
