@@ -2,6 +2,7 @@
 
 mod batches;
 mod faults;
+mod fetching;
 mod format1;
 mod giving_way;
 mod joining;
