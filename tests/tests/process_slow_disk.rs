@@ -107,6 +107,33 @@ async fn a_save_that_does_not_end_holds_back_what_follows_from_it_and_nothing_el
 }
 
 #[tokio::test]
+async fn a_promise_is_given_when_it_is_saved_and_not_before() {
+    let mut cluster = Cluster::start(Options::on_disk()).await;
+    cluster.client().append_range(0..10, 3).await;
+    cluster.master.process.kill();
+    let faults = stall(&cluster.secondary(2).process, SYNCS).await;
+    let node_file = cluster.directory("secondary2").join("node.json");
+    let saved = fs::read(&node_file).unwrap();
+    let candidate = &mut cluster.secondary(1).process;
+    candidate.terminate();
+    assert!(candidate.ended(SOON).await.success());
+    let args = ["--secondaries", "master,secondary2", "--promote", "--reach", "2"];
+    let mut node = cluster.node("secondary1", "replog-master", &args);
+    node.process.start();
+    assert_eq!(node.process.ended(SOON).await.code(), Some(1), "it was promised what may be forgotten");
+    let log = node.process.log();
+    assert!(log.contains("the other nodes stopped answering while this one was promoted"), "{log}");
+    let asked = cluster.reader(2);
+    assert_eq!(answers(&asked).await["fence"]["epoch"], "2.0", "the promise is decided");
+    assert_eq!(fs::read(&node_file).unwrap(), saved, "the fault did not bite");
+    drop(faults);
+    node.process.start();
+    wait_until("the candidate leads", SOON, async || node.client.is_ready().await).await;
+    let answer = node.client.append(json!({"message": "m10", "id": "id10", "w": 2})).await;
+    assert_eq!(answer.status, 200, "{answer:?}");
+}
+
+#[tokio::test]
 async fn a_master_whose_disk_stands_still_answers_and_refuses_more_than_it_can_hold() {
     let cluster = Cluster::start(Options::on_disk()).await;
     let client = cluster.client();

@@ -104,6 +104,31 @@ async fn a_subject_counts_as_denied_until_it_was_sent_to() {
 }
 
 #[tokio::test]
+async fn what_the_last_connection_was_denied_is_forgotten_over_the_next_one() {
+    let mut server = server_with(r#"subscribe: { deny: "acks.*" }, publish: { deny: "secret.>" }"#).await;
+    let mut bus = connected(&server, &["acks.*"], "master").await;
+    send(&mut bus, to("secret.a", "x")).await;
+    driven(&mut bus, "both are denied", |trouble| {
+        trouble.denied.as_ref().is_some_and(|what| what.contains("acks.*") && what.contains("secret.a"))
+    })
+    .await;
+    server.start_again_with(&everyone_may(r#"subscribe: { deny: "other.>" }"#)).await;
+    up(&mut bus).await;
+    // Nothing is sent to the second subject again, which would show that it is allowed.
+    driven(&mut bus, "nothing is denied", |trouble| trouble.denied.is_none()).await;
+}
+
+#[tokio::test]
+async fn a_login_that_was_refused_is_forgotten_once_one_is_taken() {
+    let mut server = NatsServer::start_with(|_| "authorization { user: a, password: b }".to_owned()).await;
+    let mut bus = connecting(options(&server), &["a"], "master").await;
+    driven(&mut bus, "it is denied", |trouble| trouble.denied.is_some()).await;
+    server.start_again_with("").await;
+    up(&mut bus).await;
+    driven(&mut bus, "nothing is denied", |trouble| trouble.denied.is_none()).await;
+}
+
+#[tokio::test]
 async fn a_refused_publish_is_told_with_its_subject() {
     let server = server_with(r#"publish: { deny: "secret.>" }"#).await;
     let mut bus = connected(&server, &["a"], "master").await;

@@ -159,31 +159,49 @@ async fn every_open_service_hears_a_request() {
     );
 }
 
-#[tokio::test]
-async fn what_was_denied_is_listened_to_again_when_it_is_allowed() {
-    let everyone_may = |subjects: &str| {
-        format!(
-            "accounts {{ A: {{ users: [ {{ user: any, password: any, permissions: {{ subscribe: {{ deny: \
-             {subjects:?} }} }} }} ] }} }}\nno_auth_user: any"
-        )
-    };
-    let mut server = NatsServer::start_with(|_| everyone_may("other")).await;
-    let mut service = open(&server, "a").await;
+/// Everyone may listen to all but this.
+fn all_but(subjects: &str) -> String {
+    format!(
+        "accounts {{ A: {{ users: [ {{ user: any, password: any, permissions: {{ subscribe: {{ deny: \
+         {subjects:?} }} }} }} ] }} }}\nno_auth_user: any"
+    )
+}
+
+/// Drives a service that nobody asks until this holds of what it is denied.
+async fn driven(service: &mut NatsService, what: &str, holds: impl Fn(Option<&str>) -> bool) {
     let denied = service.denied();
-    let client = client_of(&server, &mut service, "a").await;
-    served(&client, &mut service, Answer { body: "yes".into(), refusal: None }).await;
-    server.reload_with(&everyone_may(SUBJECT)).await;
-    let is_denied = async {
-        while denied.borrow().is_none() {
+    let held = async {
+        while !holds(denied.borrow().as_deref()) {
             sleep(POLL).await;
         }
     };
     tokio::select! {
-        told = timeout(DEADLINE, is_denied) => told.expect("it is told"),
+        held = timeout(DEADLINE, held) => held.unwrap_or_else(|_| panic!("in vain: {what}")),
         _ = service.next() => panic!("nobody has asked"),
     }
-    assert!(denied.borrow().as_ref().is_some_and(|what| what.contains(SUBJECT)));
-    server.reload_with(&everyone_may("other")).await;
+}
+
+#[tokio::test]
+async fn what_the_last_connection_was_denied_is_forgotten_over_the_next_one() {
+    let mut server = NatsServer::start_with(|_| all_but(SUBJECT)).await;
+    let mut service = open(&server, "a").await;
+    driven(&mut service, "it is denied", |denied| denied.is_some_and(|what| what.contains(SUBJECT))).await;
+    server.start_again_with(&all_but("other")).await;
+    driven(&mut service, "nothing is denied", |denied| denied.is_none()).await;
+    let client = client_of(&server, &mut service, "a").await;
+    served(&client, &mut service, Answer { body: "yes".into(), refusal: None }).await;
+}
+
+#[tokio::test]
+async fn what_was_denied_is_listened_to_again_when_it_is_allowed() {
+    let mut server = NatsServer::start_with(|_| all_but("other")).await;
+    let mut service = open(&server, "a").await;
+    let denied = service.denied();
+    let client = client_of(&server, &mut service, "a").await;
+    served(&client, &mut service, Answer { body: "yes".into(), refusal: None }).await;
+    server.reload_with(&all_but(SUBJECT)).await;
+    driven(&mut service, "it is denied", |denied| denied.is_some_and(|what| what.contains(SUBJECT))).await;
+    server.reload_with(&all_but("other")).await;
     let asks = async {
         while client.request(SUBJECT, Bytes::new()).await.is_err() {
             sleep(POLL).await;

@@ -246,6 +246,8 @@ impl Fetcher {
 mod tests {
     use std::time::Duration;
 
+    use replog_shared::limits::RETRY_MIN;
+
     use super::*;
 
     fn range(from: u64, to: u64) -> OrderRange {
@@ -323,5 +325,23 @@ mod tests {
         );
         assert_eq!(fetcher.on_answer(77, 3, false), Answer::Unknown);
         assert!(fetcher.given_up.len() <= GIVEN_UP_REQUESTS);
+    }
+
+    #[test]
+    fn what_brings_nothing_closes_the_window_until_it_is_probed_or_something_comes() {
+        let mut random = fastrand::Rng::with_seed(1);
+        let mut fetcher = Fetcher::new(PullLimits::default());
+        let most = FETCH_WINDOW_RANGES;
+        assert_eq!(fetcher.room(), most);
+        fetcher.on_fruitless(at(0), &mut random);
+        assert_eq!((fetcher.room(), fetcher.is_free()), (0, false));
+        let until = fetcher.next_deadline().expect("it asks again by itself");
+        fetcher.on_deadline(until, &mut random);
+        assert_eq!((fetcher.room(), fetcher.is_free()), (1, true));
+        fetcher.on_fruitless(until, &mut random);
+        fetcher.on_progress();
+        assert_eq!((fetcher.room(), fetcher.next_deadline()), (most, None));
+        fetcher.on_fruitless(at(0), &mut random);
+        assert_eq!(fetcher.next_deadline(), Some(at(0).plus(RETRY_MIN)), "as if nothing had been amiss");
     }
 }

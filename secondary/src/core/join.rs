@@ -10,6 +10,7 @@ use replog_shared::{
 use super::{
     Heard, PUSH_QUIET, SecondaryCore,
     effect::{Effect, Notice},
+    mutant::{self, Mutant},
     state::{Attempt, State},
 };
 
@@ -137,17 +138,23 @@ impl SecondaryCore {
     /// Drops the log, in which there is nothing, and asks for admission as a blank node, once the log is gone.
     fn drop_own_log(&mut self, now: Moment, heartbeat: &Heartbeat, log: &dyn LogView) {
         self.effects.push(Effect::Notice(Notice::GivesWay { theirs: heartbeat.sender.log_id }));
-        // What was promised stays (docs/RECOVERY.md, section 4).
-        let fence = self.identity.fence.as_ref();
-        let followed =
-            fence == log.tip().epoch.as_ref() || fence.is_some_and(|fence| fence.reign <= FIRST_REIGN);
+        let nobody_counts_on_it = self.has_only_followed(log);
         self.remember(|identity| identity.whole = false);
         self.effects.push(Effect::Truncate(Place::START, Cut::Drop));
         self.remember(|identity| {
             identity.log_id = None;
-            identity.fence.take_if(|_| followed);
+            identity.fence.take_if(|_| nobody_counts_on_it);
         });
         self.leave(State::Joining(Attempt::new(heartbeat.epoch.clone(), heartbeat.sender.v, now)));
+    }
+
+    /// Whether the fence says no more than that this node followed its log: it is that log's own epoch, or of the first
+    /// reign, which needs no promises. What was promised beyond stays (docs/RECOVERY.md, section 4).
+    fn has_only_followed(&self, log: &dyn LogView) -> bool {
+        let fence = self.identity.fence.as_ref();
+        let is_first_reign = fence.is_some_and(|fence| fence.reign <= FIRST_REIGN);
+        let followed = fence == log.tip().epoch.as_ref() || is_first_reign;
+        followed || mutant::is(Mutant::PromiseForgotten)
     }
 
     /// Asks the master of this heartbeat for admission; the session before it, if any, is over.

@@ -14,6 +14,8 @@ pub enum Mutant {
     TwoPromisesAReign,
     /// Another log is given up for the master's.
     ForeignCut,
+    /// With a log that has nothing in it a node forgets whatever it promised.
+    PromiseForgotten,
 }
 
 #[cfg(feature = "mutants")]

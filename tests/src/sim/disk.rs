@@ -362,9 +362,16 @@ impl Disk {
     }
 
     /// A line of the log is damaged, and a process starts over it, and another one if that one dies: between the two
-    /// steps, of which the first lowers what the node claims and the second makes it false.
-    pub(super) fn rot(&mut self, dies: bool, random: &mut Rng) {
+    /// steps, of which the first lowers what the node claims and the second makes it false. `repairs_first`: for mutants,
+    /// the other way round.
+    pub(super) fn rot(&mut self, dies: bool, repairs_first: bool, random: &mut Rng) {
         let damage = self.store.rot(random);
+        if repairs_first {
+            self.store.repair(damage);
+            // After a death in between the next process finds a sound log, and nothing to lower.
+            self.identity.whole &= dies;
+            return;
+        }
         for dies in [dies, false] {
             self.identity.whole = false;
             if !dies {

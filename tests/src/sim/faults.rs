@@ -249,6 +249,50 @@ pub(super) fn draw_flips(random: &mut Rng, chaos: u64) -> Vec<(u64, Timed)> {
     timed
 }
 
+/// One secondary misses what the other one acks; then the other one's log is damaged, the master is cut off, and one of
+/// the two is promoted over both.
+pub(super) fn draw_rots(random: &mut Rng, chaos: u64) -> Vec<(u64, Timed)> {
+    let (mut timed, mut at) = (Vec::new(), random.u64(300_000..600_000));
+    while at < chaos {
+        let (rots, misses) = if random.bool() { (1, 2) } else { (2, 1) };
+        let apart = random.u64(100_000..800_000);
+        timed.push((at, Timed::Isolate { node: misses, lasts: apart }));
+        at += apart;
+        timed.push((at - 1, Timed::Isolate { node: 0, lasts: random.u64(1_000_000..2_500_000) }));
+        let (node, lasts, fate) = (rots, random.u64(1_000..20_000), Some(Fate::Rotten));
+        timed.push((at, Timed::Kill { node, lasts, fate }));
+        let promoted = random.usize(1..3);
+        let promotion = Timed::Promote { node: promoted, reach: Some(2), kills: false };
+        timed.push((at + random.u64(50_000..500_000), promotion));
+        at += random.u64(1_500_000..3_500_000);
+    }
+    timed
+}
+
+/// The master and a secondary lose everything and begin a log without the third node, in which one of them is promoted;
+/// so is the third one, in the log that it holds. Then one of the two that began is cut off, and the third one is back.
+pub(super) fn draw_bare_logs(random: &mut Rng, chaos: u64) -> Vec<(u64, Timed)> {
+    let (mut timed, mut at) = (Vec::new(), random.u64(300_000..600_000));
+    while at < chaos {
+        let (holds, begins) = if random.u8(..4) == 0 { (1, 2) } else { (2, 1) };
+        let lasts = random.u64(800_000..2_000_000);
+        timed.push((at, Timed::Isolate { node: holds, lasts }));
+        for node in [0, begins] {
+            let (lasts, fate) = (random.u64(1_000..20_000), Some(Fate::Wiped));
+            timed.push((at + 1, Timed::Kill { node, lasts, fate }));
+        }
+        let promotes = at + random.u64(400_000..800_000);
+        for (node, reach) in [(holds, 1), (begins, 2)] {
+            let promotion = Timed::Promote { node, reach: Some(reach), kills: false };
+            timed.push((promotes + random.u64(..1_000), promotion));
+        }
+        let leaves = promotes + random.u64(1_000..100_000);
+        timed.push((leaves, Timed::Isolate { node: begins, lasts: random.u64(1_000_000..3_000_000) }));
+        at += lasts + random.u64(1_000_000..3_000_000);
+    }
+    timed
+}
+
 /// The master dies again and again, mostly before anybody has appended, while others are cut off and promoted,
 /// and the log is emptied now and then. In some schedules an older copy of its directory comes in.
 pub(super) fn draw_restarts(random: &mut Rng, chaos: u64) -> Vec<(u64, Timed)> {

@@ -64,11 +64,15 @@ pub enum Focus {
     Flips,
     /// Two secondaries that do not hear each other are promoted at the same time, over the third node.
     Rivals,
+    /// A secondary's log is damaged while no process runs over it, and a promotion counts on what it held.
+    Rots,
+    /// Logs begin while the only holder of another one is cut off, and have nothing in them when it comes back.
+    BareLogs,
 }
 
 impl Focus {
     /// All of them.
-    pub const ALL: [Focus; 7] = [
+    pub const ALL: [Focus; 9] = [
         Focus::CutInTurn,
         Focus::Cleans,
         Focus::DisksGoBack,
@@ -76,6 +80,8 @@ impl Focus {
         Focus::Restarts,
         Focus::Rivals,
         Focus::Flips,
+        Focus::Rots,
+        Focus::BareLogs,
     ];
 }
 

@@ -87,6 +87,8 @@ mutants! {
     CutAtLength: Site::Boundary,
     /// A node shows what is durable of a batch before it holds all of it.
     BatchShownInPart: Site::Boundary,
+    /// A damaged log is repaired before it is saved that its node is whole no more.
+    RepairedBeforeSaved: Site::Boundary,
     /// A node starts over another node's directory.
     NameUnchecked: Site::Boundary,
     /// A restart does not add a start to its reign.
@@ -158,6 +160,8 @@ mutants! {
     OldJoinAnswerTaken: Site::Secondary(secondary::Mutant::OldJoinAnswerTaken),
     /// Another log is given up for the master's.
     ForeignCut: Site::Secondary(secondary::Mutant::ForeignCut),
+    /// With a log that has nothing in it a node forgets whatever it promised.
+    PromiseForgotten: Site::Secondary(secondary::Mutant::PromiseForgotten),
 }
 
 impl Mutant {
@@ -168,6 +172,8 @@ impl Mutant {
             Mutant::AckedSurvivesJoin => Some(Focus::Flips),
             Mutant::TwoPromisesAReign => Some(Focus::Rivals),
             Mutant::CleanReigns => Some(Focus::Cleans),
+            Mutant::RepairedBeforeSaved => Some(Focus::Rots),
+            Mutant::PromiseForgotten => Some(Focus::BareLogs),
             Mutant::UnexplainedCut | Mutant::UnexplainedRankTaken => Some(Focus::DisksGoBack),
             Mutant::EntriesFolded | Mutant::TurnFolded | Mutant::AnyMarksGivenUp | Mutant::AnyMarksCut => {
                 Some(Focus::Restarts)

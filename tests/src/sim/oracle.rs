@@ -53,6 +53,8 @@ struct Node {
     promised: Option<Epoch>,
     /// How many lines it held then: these are its rank.
     ranked: usize,
+    /// The epoch of the last log that it gave up because there was nothing in it.
+    gave_up: Option<Epoch>,
     /// A line of its log was damaged while it ran.
     damaged: bool,
     /// It has ever saved that it is whole.
@@ -61,6 +63,14 @@ struct Node {
     whole: bool,
     /// It counts as whole no more, and what it gives up for that is still there.
     owes_a_cut: bool,
+}
+
+impl Node {
+    /// Whether what it saved as its fence is no promise: it followed a log of which nothing is left.
+    fn has_only_followed(&self) -> bool {
+        let is_first_reign = self.promised.as_ref().is_some_and(|promised| promised.reign <= 1);
+        is_first_reign || self.promised == self.gave_up
+    }
 }
 
 /// Who ever held a line, and lost it again.
@@ -244,7 +254,8 @@ impl Oracle {
         // An empty log has nothing to cut.
         this.owes_a_cut |= this.whole && !identity.whole && !this.mirror.lines.is_empty();
         this.whole = identity.whole;
-        if identity.log_id.is_none() && identity.fence.is_none() && this.mirror.lines.is_empty() {
+        let has_no_log = identity.log_id.is_none() && this.mirror.lines.is_empty();
+        if has_no_log && identity.fence.is_none() && this.has_only_followed() {
             // The log that it followed had nothing in it and gave way to another one.
             this.promised = None;
         }

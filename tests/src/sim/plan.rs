@@ -13,8 +13,8 @@ use replog_shared::{
 use super::{
     Focus,
     faults::{
-        Kind, LONGEST_STALL, Timed, draw_cuts_in_turn, draw_disks_that_go_back, draw_flips, draw_late_acks,
-        draw_restarts, draw_rivals, draw_stalls, draw_storm, draw_timed,
+        Kind, LONGEST_STALL, Timed, draw_bare_logs, draw_cuts_in_turn, draw_disks_that_go_back, draw_flips,
+        draw_late_acks, draw_restarts, draw_rivals, draw_rots, draw_stalls, draw_storm, draw_timed,
     },
 };
 
@@ -106,6 +106,8 @@ impl Plan {
             Some(Focus::Restarts) => plan.become_restarts(random),
             Some(Focus::Flips) => plan.become_flips(random),
             Some(Focus::Rivals) => plan.become_rivals(random),
+            Some(Focus::Rots) => plan.become_rots(random),
+            Some(Focus::BareLogs) => plan.become_bare_logs(random),
         }
         plan
     }
@@ -198,6 +200,21 @@ impl Plan {
         self.recovery_wait = Duration::from_millis(random.u64(20..200));
         self.rates = Rates::healthy(*pick(random, &[500, 2_000, 20_000]));
         self.timed = draw_rivals(random, self.chaos);
+    }
+
+    /// What two nodes hold is lost on one of them, and the others do not hear the second one when a promotion needs it.
+    fn become_rots(&mut self, random: &mut Rng) {
+        self.become_cuts_in_turn(random);
+        self.power = 0.0;
+        self.timed = draw_rots(random, self.chaos);
+    }
+
+    /// Two nodes begin a log without the third one, which holds another, and hardly anybody appends.
+    fn become_bare_logs(&mut self, random: &mut Rng) {
+        self.become_cuts_in_turn(random);
+        self.recovery_wait = Duration::from_millis(random.u64(20..200));
+        self.requests = (0..random.usize(3..12)).map(|_| random.u64(..self.chaos / 2)).collect();
+        self.timed = draw_bare_logs(random, self.chaos);
     }
 
     fn draw(random: &mut Rng) -> Plan {

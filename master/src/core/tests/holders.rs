@@ -67,6 +67,14 @@ fn what_is_in_the_memory_of_a_node_that_seems_dead_does_not_count() {
 }
 
 #[test]
+fn what_is_in_the_memory_of_a_node_that_is_only_suspected_counts() {
+    let (mut told, _) = Told::with_acked(3, Durability::Memory);
+    told.pass(250 * 6);
+    let wait = told.waits_for(2);
+    assert!(told.met(wait).is_some());
+}
+
+#[test]
 fn a_node_that_diverged_from_another_masters_epoch_stops_only_that_one() {
     let (mut told, ack) = Told::with_acked(3, Durability::Disk);
     let own = told.core.epoch().cloned();

@@ -4,6 +4,7 @@ mod batches;
 mod holders;
 mod limits;
 mod new_logs;
+mod pacing;
 mod promises;
 mod restarts;
 mod starts;

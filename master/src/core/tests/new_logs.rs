@@ -17,7 +17,7 @@ impl Told {
             request: 1,
             epoch: self.core.epoch().unwrap().clone(),
             outline: Outline::of(holder.log.marks(), holder.log.durable(), OUTLINE_MARKS),
-            fence: None,
+            fence: holder.saved.fence.clone(),
             whole: true,
         };
         self.core.on_join(self.now, &join, "inbox".into(), &self.log);
@@ -52,6 +52,38 @@ fn a_new_log_without_an_entry_gives_way_to_that_of_a_node_that_was_silent() {
     told.joined_by("s1", &holder);
     assert!(matches!(told.core.not_leading(), Some(NotLeading::Recovering { .. })));
     told.takes_over(&holder);
+}
+
+/// The fence of a reign that is far above.
+fn higher_reign() -> Option<Epoch> {
+    Some(Epoch { reign: 9, owner: name("s2"), start: 0, incarnation: Incarnation::from_random(5) })
+}
+
+#[test]
+fn a_new_log_without_an_entry_gives_way_although_the_other_nodes_fence_is_above_its_reign() {
+    let mut holder = other_log(3);
+    holder.saved.fence = higher_reign();
+    let mut told = Told::leading();
+    told.joined_by("s1", &holder);
+    assert!(matches!(told.core.not_leading(), Some(NotLeading::Recovering { .. })));
+    told.takes_over(&holder);
+    assert!(told.core.epoch().unwrap().reign > 9);
+}
+
+#[test]
+fn who_asks_to_join_below_its_own_fence_is_not_answered() {
+    let mut holder = other_log(3);
+    holder.saved.fence = higher_reign();
+    let mut told = Told::leading();
+    told.append("a", "x", 1);
+    told.joined_by("s1", &holder);
+    let of_this_log =
+        Told { saved: Identity { log_id: told.core.log_id(), ..holder.saved.clone() }, ..holder };
+    told.joined_by("s2", &of_this_log);
+    let is_answer = |effect: &Effect| matches!(effect, Effect::JoinAnswer { .. });
+    assert!(!told.sent.iter().any(is_answer), "its master is another one");
+    assert!(told.core.epoch().is_some());
+    assert_eq!([0, 1].map(|index| told.stage(index)), [Stage::Absent, Stage::Absent]);
 }
 
 #[test]

@@ -152,6 +152,30 @@ fn no_start_leads_beside_a_live_master() {
 }
 
 #[test]
+fn a_start_waits_for_a_second_process_of_its_name_until_that_falls_silent() {
+    let by_heartbeat = |told: &mut Told| told.hear_master("master", 5);
+    let by_answer = |told: &mut Told| {
+        let sender = told.sender("master", 5);
+        let state = wire::State::of(sender, 0, None, &told.saved, &told.log, None, OUTLINE_MARKS);
+        told.core.on_state(told.now, state, &told.log);
+        told.settle();
+    };
+    let hear: [&dyn Fn(&mut Told); 2] = [&by_heartbeat, &by_answer];
+    for hear in hear {
+        let mut told = Told::leading().died(2);
+        for _ in 0..8 {
+            hear(&mut told);
+            told.pass(500);
+        }
+        assert!(told.core.epoch().is_none(), "it leads beside the living one");
+        let waits = format!("{:?}", told.core.not_leading());
+        assert!(waits.contains("another process of master is alive"), "{waits}");
+        told.pass(2_500);
+        assert!(told.core.epoch().is_some(), "{:?}", told.core.not_leading());
+    }
+}
+
+#[test]
 fn a_leading_master_tells_of_another_once_and_never_of_itself() {
     let mut told = Told::leading();
     told.hear_master("master", 1);

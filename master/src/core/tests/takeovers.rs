@@ -51,6 +51,13 @@ impl Told {
 
     /// A page of at most so many bytes, or of one entry.
     fn read_page(&mut self, holder: &Told, bytes: usize) {
+        let (header, bytes) = self.page_asked(holder, bytes);
+        self.core.on_read_answer(self.now, &header, &bytes, &self.log);
+        self.settle();
+    }
+
+    /// The answer to the last question for a page.
+    pub(super) fn page_asked(&self, holder: &Told, bytes: usize) -> (wire::EntriesHeader, Bytes) {
         let (node, read) = self.read_asked().expect("it reads");
         let (from, length) = (read.from.length, holder.log.durable().length);
         let page = holder.log.reader().read(from, length, bytes).unwrap();
@@ -65,13 +72,12 @@ impl Told {
             request: Some(read.request),
             traces: Vec::new(),
         };
-        self.core.on_read_answer(self.now, &header, &page.bytes, &self.log);
-        self.settle();
+        (header, page.bytes)
     }
 }
 
 /// An empty master that both have told what they hold, and promised.
-fn promised(holder: &Told) -> Told {
+pub(super) fn promised(holder: &Told) -> Told {
     let mut told = Told::recovering();
     told.pass(1);
     told.answer_for("s1", holder, None);

@@ -339,28 +339,6 @@ fn a_foreign_log_is_refused_and_the_own_one_kept() {
 }
 
 #[test]
-fn a_log_without_an_entry_gives_way_to_another_one_that_has_some() {
-    let (own, mut other) = (Master::with(0), Master::with(7));
-    other.log_id = LogId::from_random(2);
-    let mut secondary = Secondary::caught_up_with(&own);
-    secondary.pass(HEARTBEAT_INTERVAL * UNHEALTHY_AFTER_INTERVALS);
-    let bare = wire::Heartbeat { length: order(0), ..other.heartbeat() };
-    secondary.hear(&bare);
-    assert_eq!(secondary.status().state, SecondaryState::Foreign, "of two that have none nobody moves here");
-    secondary.hear(&other.heartbeat());
-    assert_eq!((secondary.saved.log_id, secondary.saved.whole), (None, false));
-    assert_eq!(secondary.store.tip().place, Place::START);
-    secondary.pass(Duration::ZERO);
-    let join = secondary.joins().pop().expect("it asks as a blank node");
-    assert_eq!((join.sender.log_id, join.outline.marks.len()), (None, 0));
-    let answer = other.answer(&join);
-    secondary.event(|core, now, log| core.on_join_answer(now, answer, log));
-    secondary.serve_fetches(&other);
-    secondary.assert_equals(&other);
-    assert_eq!(secondary.saved.log_id, Some(other.log_id));
-}
-
-#[test]
 fn an_older_epoch_is_answered_with_the_fence() {
     let mut master = Master::with(3);
     let old = master.heartbeat();

@@ -2,7 +2,9 @@
 
 mod batches;
 mod faults;
+mod fetching;
 mod format1;
+mod giving_way;
 mod joining;
 mod pacing;
 mod promises;

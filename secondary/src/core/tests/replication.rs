@@ -51,6 +51,23 @@ fn a_mark_above_the_epoch_of_its_sender_is_refused() {
 }
 
 #[test]
+fn marks_that_overtake_those_before_them_are_left_for_later_and_prove_nothing() {
+    let mut master = Master::with(2);
+    let mut secondary = Secondary::caught_up_with(&master);
+    (2..5).for_each(|reign| master.open(epoch(reign, 0), MarkKind::Promotion));
+    secondary.join(&master);
+    let fetch = secondary.fetches().pop().unwrap();
+    let (mut header, lines) = master.fetched(&fetch);
+    let first = lines.iter().position(|byte| *byte == b'\n').unwrap() + 1;
+    (header.request, header.marks_before) = (None, Some(2));
+    secondary.receive((header, lines.slice(first..)));
+    let counters = secondary.status().counters;
+    assert_eq!((counters.digest_mismatches, counters.refused), (0, 0));
+    secondary.receive(master.fetched(&fetch));
+    secondary.assert_equals(&master);
+}
+
+#[test]
 fn an_overlapping_envelope_gives_what_is_new() {
     let mut master = Master::with(3);
     let mut secondary = Secondary::caught_up_with(&master);

@@ -226,7 +226,9 @@ impl Oracle {
             }
             // Whether what is given up here may be lost is judged when the epoch opens.
             Cut::Outranked | Cut::Abandoned | Cut::Folded => {}
-            Cut::GaveWay if before.holds_only_starts(0) => {}
+            Cut::GaveWay if before.holds_only_starts(0) => {
+                self.nodes[node].gave_up = before.epoch().cloned();
+            }
             Cut::GaveWay => {
                 self.found(|| format!("monotone: node {node} gave up a log that holds something"));
             }

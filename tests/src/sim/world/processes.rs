@@ -162,7 +162,7 @@ impl World {
         if dies {
             self.hub.coverage.hit(Path::DiedInRepair);
         }
-        disk.rot(dies, &mut self.random);
+        disk.rot(dies, self.hub.is(Mutant::RepairedBeforeSaved), &mut self.random);
         self.replaced(node, Some(disk))
     }
 
