@@ -27,6 +27,10 @@ pub enum Path {
     SuffixCut,
     /// An envelope was refused because its bytes were damaged.
     DamageRefused,
+    /// An event waited for old lines to be read, …
+    Parked,
+    /// … and the log was cut meanwhile.
+    CutWhileParked,
     /// A write was answered with its w met.
     Met,
     /// Of a batch that was asked again, all was found in the log.
