@@ -72,7 +72,14 @@ impl<E> Parking<E> {
 
     fn push(&mut self, event: E, bytes: usize, lookup: Lookup) {
         self.bytes += bytes;
-        self.waiting.push_back(Parked { event, pages: OldPages::default(), bytes, lookup, rounds: 0, cuts: 0 });
+        self.waiting.push_back(Parked {
+            event,
+            pages: OldPages::default(),
+            bytes,
+            lookup,
+            rounds: 0,
+            cuts: 0,
+        });
     }
 
     /// Whether an event of so many bytes can wait.

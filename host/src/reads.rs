@@ -78,7 +78,8 @@ impl<R: Reader> ColdReads<R> {
                 Lookup::Lines { from, .. } => from,
                 Lookup::Cut { at } => at,
             };
-            let panicked = |error: tokio::task::JoinError| ReadError { order: from, reason: error.to_string() };
+            let panicked =
+                |error: tokio::task::JoinError| ReadError { order: from, reason: error.to_string() };
             let lines = read.await.map_err(panicked).flatten();
             done.lock().unwrap_or_else(PoisonError::into_inner).push_back((turn, lines));
             news.notify_one();

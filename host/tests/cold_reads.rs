@@ -128,9 +128,7 @@ async fn a_page_is_made_of_what_was_read_beforehand() {
     let dir = tempfile::tempdir().unwrap();
     let mut held = reopened(dir.path());
     let end = held.log().durable();
-    let span = |held: &Held<DiskStore>| {
-        Span::fitting(held.log(), Place::START, end, 20_000)
-    };
+    let span = |held: &Held<DiskStore>| Span::fitting(held.log(), Place::START, end, 20_000);
     let expected = held.part(span(&held)).unwrap();
     assert!(expected.0.entries() > 10 && expected.0.entries() < ENTRIES);
     assert_eq!(read_all(&mut held, |log| log.page(Place::START, end, 20_000)).await, 1);

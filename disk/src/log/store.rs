@@ -9,8 +9,8 @@ use replog_shared::{
     limits::RUN_BYTES_MAX,
     lines::Tip,
     store::{
-        Chore, Cut, IdIndex, LineChunks, LogView, OldPages, Page, ReadError, Store, StoreError, StoreFigures, Ticket,
-        UnfinishedBatches, digest_at_mark, tip_of_cut,
+        Chore, Cut, IdIndex, LineChunks, LogView, OldPages, Page, ReadError, Store, StoreError, StoreFigures,
+        Ticket, UnfinishedBatches, digest_at_mark, tip_of_cut,
     },
 };
 

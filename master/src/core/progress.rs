@@ -203,8 +203,8 @@ impl Progress {
             self.backoff.reset();
             self.retry_at = (!self.in_flight.is_empty()).then(|| now.plus(ANSWER_TIMEOUT));
         }
-        let near = log.durable().length.since(through) <= limits.resume_entries
-            && self.next >= log.recent_from();
+        let near =
+            log.durable().length.since(through) <= limits.resume_entries && self.next >= log.recent_from();
         match self.stage {
             Stage::Probing if advanced || self.in_flight.is_empty() => self.stage = Stage::Streaming,
             Stage::Syncing if near => self.start_streaming(),

@@ -124,7 +124,10 @@ impl<S: Store, B: Bus> Node<S, B> {
         match late {
             Late::Packet { subject, .. } => {
                 if self.refused.count("disk_behind", &subject) {
-                    warn!(subject, "dropped an envelope, as {PARKED_EVENTS} events of {PARKED_BYTES} bytes may wait for old parts of the log to be read; more are only counted");
+                    warn!(
+                        subject,
+                        "dropped an envelope, as {PARKED_EVENTS} events of {PARKED_BYTES} bytes may wait for old parts of the log to be read; more are only counted"
+                    );
                 }
             }
             Late::Append { wait, .. } | Late::Wait { wait, .. } => self.refuse_unread(now, wait),
@@ -202,7 +205,9 @@ impl<S: Store, B: Bus> Node<S, B> {
         loop {
             let core = &self.core;
             if let Some(lookup) = self.held.missing(|log| core.look_ahead_held(log)) {
-                let Some((wait, append)) = self.core.take_held_if(|append| self.parking.has_room(size_of::<Late>() + append.bytes()))
+                let Some((wait, append)) = self
+                    .core
+                    .take_held_if(|append| self.parking.has_room(size_of::<Late>() + append.bytes()))
                 else {
                     return;
                 };

@@ -1,6 +1,10 @@
 //! Answers to a starting or promoting master: what is held, promises, and the log itself.
 
-use replog_shared::{Epoch, LogId, Moment, store::{LogView, LookAhead}, wire};
+use replog_shared::{
+    Epoch, LogId, Moment,
+    store::{LogView, LookAhead},
+    wire,
+};
 
 use super::{
     SecondaryCore,

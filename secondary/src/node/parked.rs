@@ -49,7 +49,9 @@ impl<S: Store, B: Bus> Node<S, B> {
             // The disk does not keep up with what is asked of it.
             self.dropped += 1;
             if self.dropped == 1 {
-                warn!("dropped an envelope, as {PARKED_EVENTS} events of {PARKED_BYTES} bytes may wait for old parts of the log to be read; more are only counted");
+                warn!(
+                    "dropped an envelope, as {PARKED_EVENTS} events of {PARKED_BYTES} bytes may wait for old parts of the log to be read; more are only counted"
+                );
             }
         }
     }

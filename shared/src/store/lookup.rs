@@ -69,7 +69,11 @@ impl<'a> LookAhead<'a> {
     /// A page of the log is read from `from` on, as [`Span::fitting`] cuts it.
     pub fn page(&self, from: Place, end: Place, bytes: usize) {
         let first = from.length.min(end.length);
-        if self.is_there(first, first.next(), Lookup::Lines { from: first, to: end.length.max(first.next()), bytes }) {
+        if self.is_there(
+            first,
+            first.next(),
+            Lookup::Lines { from: first, to: end.length.max(first.next()), bytes },
+        ) {
             let span = Span::fitting(self, from, end, bytes);
             if span.entries() == 0 {
                 self.digest_at(span.to);
@@ -83,7 +87,8 @@ impl<'a> LookAhead<'a> {
         let mut at = place.length;
         self.is_there(at, at.next(), cut);
         while let Some(before) = at.before() {
-            let goes_on = self.is_there(before, at, cut) && self.log.entry(before).is_some_and(|line| goes_on(&line));
+            let goes_on =
+                self.is_there(before, at, cut) && self.log.entry(before).is_some_and(|line| goes_on(&line));
             if !goes_on {
                 return;
             }

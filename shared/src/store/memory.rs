@@ -5,8 +5,8 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use bytes::Bytes;
 
 use super::{
-    Chore, Cut, IdIndex, IdSeed, LineChunks, LogView, Lookup, OldLines, Page, ReadError, Reader, Store, StoreError,
-    StoreFigures, Ticket,
+    Chore, Cut, IdIndex, IdSeed, LineChunks, LogView, Lookup, OldLines, Page, ReadError, Reader, Store,
+    StoreError, StoreFigures, Ticket,
 };
 use crate::{Digest, Lines, MessageId, Order, Place, PlacedMark, entry::EntryLine, lines::Tip};
 

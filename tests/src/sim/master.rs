@@ -153,9 +153,7 @@ impl Master {
     pub(super) fn wake_at(&self) -> Option<u64> {
         let core = self.core.next_deadline().filter(|_| !self.deadline_waits);
         let deadlines = core.into_iter().chain(self.parking.events().filter_map(Late::deadline));
-        let at = |deadline: Moment| {
-            self.started + deadline.since_start().as_nanos().div_ceil(1_000) as u64
-        };
+        let at = |deadline: Moment| self.started + deadline.since_start().as_nanos().div_ceil(1_000) as u64;
         Some(deadlines.map(at).chain(self.reads.next_at()).min()?.max(self.now))
     }
 
@@ -268,7 +266,11 @@ impl Master {
                 self.bring(now, Late::Append(WaitId(wait), append), hub);
             }
             Command::Wait { wait, order, w, timeout } => {
-                self.bring(now, Late::Wait { wait: WaitId(wait), order, w, deadline: deadline(timeout) }, hub);
+                self.bring(
+                    now,
+                    Late::Wait { wait: WaitId(wait), order, w, deadline: deadline(timeout) },
+                    hub,
+                );
             }
             Command::Clean { wait, w } => {
                 let clean = client::append(Vec::new(), w, None, None);

@@ -124,9 +124,7 @@ impl Secondary {
 
     /// When it must be woken, in microseconds of the simulation.
     pub(super) fn wake_at(&self) -> Option<u64> {
-        let at = |deadline: Moment| {
-            self.started + deadline.since_start().as_nanos().div_ceil(1_000) as u64
-        };
+        let at = |deadline: Moment| self.started + deadline.since_start().as_nanos().div_ceil(1_000) as u64;
         Some(self.core.next_deadline().map(at).into_iter().chain(self.reads.next_at()).min()?.max(self.now))
     }
 

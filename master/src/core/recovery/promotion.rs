@@ -286,7 +286,8 @@ impl MasterCore {
 
     /// Of [`MasterCore::on_read_answer`]: where the log may be cut, if this is the last page.
     pub fn look_ahead_read_answer(&self, header: &wire::EntriesHeader, log: &LookAhead<'_>) {
-        let Some(Fetch { best, began_at, .. }) = self.promotion().and_then(|promotion| promotion.fetch.as_ref())
+        let Some(Fetch { best, began_at, .. }) =
+            self.promotion().and_then(|promotion| promotion.fetch.as_ref())
         else {
             return;
         };
