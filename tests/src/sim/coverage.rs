@@ -101,7 +101,7 @@ pub enum Path {
 
 impl Path {
     /// All of them.
-    pub const ALL: [Path; 45] = [
+    pub const ALL: [Path; 47] = [
         Path::GapFilled,
         Path::DuplicateDropped,
         Path::StaleEpochRefused,
@@ -114,6 +114,8 @@ impl Path {
         Path::Cleaned,
         Path::SuffixCut,
         Path::DamageRefused,
+        Path::Parked,
+        Path::CutWhileParked,
         Path::Met,
         Path::RetryFound,
         Path::Promoted,
