@@ -12,7 +12,8 @@ use replog_host::{
     storage::{DiskTerms, Storage},
 };
 use replog_shared::{
-    Durability, Epoch, Incarnation, Lines, Mark, MarkKind, Message, MessageId, Order, Place, WallTime,
+    Durability, Epoch, Identity, Incarnation, Lines, LogId, Mark, MarkKind, Message, MessageId, Order, Place,
+    WallTime,
     entry::{self, EntryHead},
     store::{Cut, LogView as _, LookAhead, Span, tip_of_cut},
 };
@@ -33,6 +34,7 @@ fn reopened(dir: &Path) -> Held<DiskStore> {
     let epoch = Epoch { reign: 1, owner, start: 1, incarnation: Incarnation::from_random(1) };
     let number = epoch.number();
     let mark = Mark { epoch, kind: MarkKind::Start, reached: vec![], members: vec![], first: Order::ZERO };
+    held.save(&Identity { log_id: Some(LogId::from_random(1)), whole: true, ..Identity::default() });
     held.append(&Lines::of_mark(mark, held.log().tip())).unwrap();
     let (mut bytes, mut ends) = (Vec::new(), Vec::new());
     for order in 0..ENTRIES {
@@ -101,7 +103,11 @@ async fn what_was_read_beforehand_is_answered_without_the_disk() {
     let mut held = reopened(dir.path());
     let expected = held.log().digest_at(place(50));
     let id = MessageId::new("id70").unwrap();
-    assert!(read_all(&mut held, |log| drop(log.find(&id))).await > 0);
+    let look = |log: &LookAhead<'_>| {
+        log.find(&id);
+        log.batch_end(Order::new(70));
+    };
+    assert!(read_all(&mut held, look).await > 0);
     take_files(dir.path());
     assert_eq!(held.log().find(&id), Some(Order::new(70)));
     assert_eq!(held.log().batch_end(Order::new(70)), Order::new(80));
