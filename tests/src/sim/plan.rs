@@ -243,7 +243,8 @@ impl Plan {
             unconnected: if on(Kind::StartUnconnected) { random.u64(1_000..3_000_000) } else { 0 },
             sync: *pick(random, &[200, 2_000, 30_000]),
             // Of the seed, and no draw.
-            tail: [None, Some(0), Some(3), Some(20)][push.resume_entries as usize % 4],
+            tail: [None, None, Some(0), None, Some(3), None, None, Some(20)]
+                [push.resume_entries as usize % 8],
             step_crashes: if on(Kind::DieBetweenSteps) { random.f64() * 0.05 } else { 0.0 },
             power: if level == Durability::Memory && !mixed { 0.0 } else { random.f64() },
             automatic,
