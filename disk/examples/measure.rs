@@ -107,7 +107,7 @@ fn run(tip: &Tip, count: u64) -> Lines {
         entry::encode(&mut bytes, head, &id, &message);
         ends.push(bytes.len());
     }
-    Lines::of_entries(bytes.into(), ends, tip)
+    Lines::of_entries(bytes.into(), ends, WallTime::from_ms(7), tip)
 }
 
 fn begin(store: &mut DiskStore) {

@@ -59,6 +59,11 @@ impl History {
         History { epochs: marks.iter().map(opened).collect(), through: through(marks) }
     }
 
+    /// The number of the last epoch; none before the first.
+    pub fn epoch(&self) -> Option<EpochNumber> {
+        self.epochs.last().map(|opened| opened.epoch.number())
+    }
+
     /// Whether a log with these marks has this history.
     pub fn is_of(&self, marks: &[PlacedMark]) -> bool {
         self.epochs.len() == marks.len() && self.through == through(marks)

@@ -138,8 +138,7 @@ impl Storage<DiskStore> {
 
 /// What only this process knows. The standard library's hasher is seeded by the system.
 fn id_seed() -> IdSeed {
-    let half = || u128::from(RandomState::new().hash_one(0u8));
-    IdSeed::from_random(half() << 64 | half())
+    IdSeed::from_random(RandomState::new().hash_one(0u8))
 }
 
 /// What the node had saved; never below what its own log shows.

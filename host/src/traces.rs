@@ -3,13 +3,16 @@
 use std::{collections::BTreeMap, convert::Infallible};
 
 use axum::extract::FromRequestParts;
-use http::request::Parts;
+use http::{HeaderName, request::Parts};
 use replog_shared::{
     Order,
     trace::{Trace, TraceParent},
 };
 
 use crate::limits::MAX_TRACES;
+
+/// Of W3C Trace Context.
+const TRACE_PARENT: HeaderName = HeaderName::from_static("traceparent");
 
 /// Extracts the trace that a request belongs to. A header that is none is passed over, as W3C Trace Context wants
 /// it, and so are two of them.
@@ -20,7 +23,7 @@ impl<S: Sync> FromRequestParts<S> for Traced {
     type Rejection = Infallible;
 
     async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Traced, Infallible> {
-        let mut given = parts.headers.get_all("traceparent").iter();
+        let mut given = parts.headers.get_all(TRACE_PARENT).iter();
         let (first, second) = (given.next(), given.next());
         let text = first.filter(|_| second.is_none()).and_then(|value| value.to_str().ok());
         Ok(Traced(text.and_then(|text| text.parse().ok())))

@@ -105,7 +105,7 @@ pub(crate) fn push_nodes(out: &mut Vec<u8>, nodes: &Nodes, holders: Holders) {
 }
 
 /// How many whole nodes a promotion must reach to keep for sure what `holders` and this node hold: any that many
-/// of the n nodes have one of the holders among them.
+/// of the n nodes have one of the holders among them (docs/RECOVERY.md, section 16).
 fn kept_if_reached(nodes: &Nodes, holders: Holders) -> u64 {
     u64::from(nodes.count()) - u64::from(holders.count())
 }
@@ -286,7 +286,15 @@ fn interrupted(about: &About, written: &Written, by: &Interruption) -> Problem {
 
 fn refused(about: &About, refusal: Refusal) -> Problem {
     match refusal {
-        Refusal::Conflict { nth, id, order, same_value } => {
+        Refusal::Conflict { nth, id, order, same_value: true, is_held: false } => {
+            let detail = format!(
+                "The id {:?} holds the same value in other words, at order {order}, but that entry is not durable yet and may still get lost. Send this again to learn whether it stays.",
+                id.as_str()
+            );
+            let problem = conflict(about, nth, &id, order, detail).with("same_value", true);
+            problem.applied(Applied::Unknown).retry_after(RETRY_AFTER)
+        }
+        Refusal::Conflict { nth, id, order, same_value, .. } => {
             let id_text = id.as_str();
             let detail = if same_value {
                 format!(

@@ -106,11 +106,7 @@ impl<'a> EntryLine<'a> {
 
     /// The id's text; empty if its JSON is malformed, which no id is.
     pub fn id_text(&self) -> Cow<'a, [u8]> {
-        let inner = &self.id_json[1..self.id_json.len() - 1];
-        if memchr::memchr(b'\\', inner).is_none() {
-            return Cow::Borrowed(inner);
-        }
-        Cow::Owned(serde_json::from_slice::<String>(self.id_json).unwrap_or_default().into_bytes())
+        text_of(self.id_json)
     }
 
     /// Whether it carries this id.
@@ -122,6 +118,24 @@ impl<'a> EntryLine<'a> {
     pub fn has_message(&self, message: &Message) -> bool {
         self.message_json == message.as_json()
     }
+}
+
+/// The text of the id in a line that was checked or encoded here: the rest of the line is passed over. None if it has no
+/// id.
+pub fn id_text(line: &[u8]) -> Option<Cow<'_, [u8]>> {
+    // Only numbers stand before it, and no other member's name has an i: one search finds it.
+    let at = memchr::memchr(b'i', line)?;
+    let (id_json, _) = take_string(line[at..].strip_prefix(b"id\":")?)?;
+    Some(text_of(id_json))
+}
+
+/// The text of a JSON string; empty if it is malformed.
+fn text_of(json: &[u8]) -> Cow<'_, [u8]> {
+    let inner = &json[1..json.len() - 1];
+    if memchr::memchr(b'\\', inner).is_none() {
+        return Cow::Borrowed(inner);
+    }
+    Cow::Owned(serde_json::from_slice::<String>(json).unwrap_or_default().into_bytes())
 }
 
 /// Whether the batch of an entry goes on behind its line.
@@ -190,6 +204,8 @@ mod tests {
             EntryLine::parse(b"{\"order\":1,\"epoch\":\"2.5\",\"id\":\"a\",\"message\":1}\n").unwrap();
         assert_eq!((entry.order, entry.epoch, entry.at, entry.more), (Order::new(1), EPOCH, None, false));
         assert_eq!((entry.id_json, entry.message_json), (&b"\"a\""[..], &b"1"[..]));
+        let line = b"{\"order\":1,\"epoch\":\"2.5\",\"id\":\"a\",\"message\":1}\n";
+        assert_eq!(id_text(line).as_deref(), Some(&b"a"[..]));
     }
 
     #[test]
@@ -241,6 +257,7 @@ mod tests {
             prop_assert_eq!(parsed.order, Order::new(order));
             prop_assert_eq!((parsed.at, parsed.more), (Some(WallTime::from_ms(at)), more));
             prop_assert!(parsed.has_id(&MessageId::new(&id).unwrap()));
+            prop_assert_eq!(id_text(&line).unwrap(), parsed.id_text());
             prop_assert_eq!(parsed.message_json, message.as_bytes());
             prop_assert!(serde_json::from_slice::<serde_json::Value>(&line).is_ok());
         }

@@ -1,4 +1,4 @@
-//! One rule of one master.
+//! One rule of one master (docs/RECOVERY.md, section 3).
 
 use std::{fmt, str::FromStr};
 

@@ -16,7 +16,7 @@ pub struct Identity {
     /// or promised.
     pub fence: Option<Epoch>,
     /// Since it was created, wiped or lost its tail, this node has once held all that its master held when it
-    /// joined. Only whole nodes count as reached in a promotion.
+    /// joined. Only whole nodes count as reached in a promotion (docs/RECOVERY.md, section 8).
     pub whole: bool,
     /// The epoch of a clean that this node began as master: durable before the clean touches the log, so that a
     /// start after a crash within it finishes it. None while no clean is under way.

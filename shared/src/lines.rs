@@ -137,17 +137,16 @@ impl Lines {
         Lines { bytes: Bytes::new(), entries: Vec::new(), marks: Vec::new(), from, tip: tip.clone() }
     }
 
-    /// The run of lines that a master has just encoded: their ends are known and their form is not doubted. With the
-    /// last of them a batch is complete.
-    pub fn of_entries(bytes: Bytes, ends: impl IntoIterator<Item = usize>, tip: &Tip) -> Lines {
+    /// The run of lines that a master has just encoded: their ends are known, and `at`, when they were appended; their
+    /// form is not doubted. With the last of them a batch is complete.
+    pub fn of_entries(bytes: Bytes, ends: impl IntoIterator<Item = usize>, at: WallTime, tip: &Tip) -> Lines {
         let mut run = Lines::empty(tip);
         let mut start = 0;
         for end in ends {
             run.push_entry(&bytes[start..end], end);
             start = end;
         }
-        let last = EntryLine::parse(last_line(&bytes));
-        run.tip.at = last.map_or(run.tip.at, |entry| entry.at);
+        run.tip.at = if run.entries.is_empty() { run.tip.at } else { Some(at) };
         run.tip.batch = None;
         run.bytes = bytes;
         run

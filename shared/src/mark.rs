@@ -92,7 +92,7 @@ pub fn last_clean(marks: &[PlacedMark]) -> Option<&Epoch> {
 
 /// Whether a log with this last turn explains why another one, whose last mark is of epoch `newest`, must give up
 /// what it has behind the fork: the turn is newer than everything there. (Then it stands behind the fork itself:
-/// marks rise, so the other log has no mark so new.) A start explains nothing.
+/// marks rise, so the other log has no mark so new.) A start explains nothing (docs/RECOVERY.md, section 7).
 pub fn explains(turn: Option<&Epoch>, newest: Option<&Epoch>) -> bool {
     turn > newest
 }

@@ -90,8 +90,8 @@ impl Outline {
 /// Where two logs part: behind the last mark that both have, at the smaller of its two ends. None if that cannot
 /// be told from these outlines.
 ///
-/// This is the true longest common prefix of two logs that follow the protocol. Source: Kafka's KIP-101 and
-/// KIP-279.
+/// This is the true longest common prefix of two logs that follow the protocol (docs/RECOVERY.md, section 6). Source: Kafka's
+/// KIP-101 and KIP-279.
 pub fn fork(mine: &Outline, theirs: &Outline) -> Option<Place> {
     let first = mine.marks_before.max(theirs.marks_before);
     let end = mine.marks_end().min(theirs.marks_end());

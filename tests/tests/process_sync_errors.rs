@@ -193,6 +193,35 @@ async fn a_caller_whose_time_is_over_is_answered_once_its_write_is_durable() {
     assert_eq!((&again.body["duplicate"], &again.body["order"]), (&json!(true), &stopped.body["order"]));
 }
 
+/// A client that is told that its value is in the log does not send it again.
+#[tokio::test]
+async fn a_value_that_is_not_durable_yet_is_not_called_there() {
+    let mut cluster = Cluster::start(Options::on_disk()).await;
+    let client = cluster.client();
+    client.append_range(0..20, 3).await;
+    let slow = Fault { calls: "fdatasync", fate: Fate::Delay(1_500_000), nth: 1 };
+    let faults = strike(&cluster.master.process, slow).await;
+    let first = tokio::spawn({
+        let client = client.clone();
+        async move { client.post("/messages", json!({"message": 1, "id": "value", "w": 1})).await }
+    });
+    wait_until("the write waits", SOON, async || client.health().await["pending_writes"] == 1).await;
+    let in_other_words = || client.post("/messages", json!({"message": 1.0, "id": "value", "w": 1}));
+    let early = in_other_words().await;
+    assert_eq!((early.status, &early.body["same_value"]), (409, &json!(true)), "{early:?}");
+    assert_eq!(
+        (&early.body["applied"], &early.body["retryable"], &early.body["message_id"]),
+        (&json!("unknown"), &json!(true), &json!("value")),
+        "{early:?}"
+    );
+    assert_eq!(first.await.expect("a client does not panic").status, 200);
+    let then = in_other_words().await;
+    assert_eq!((then.status, &then.body["retryable"]), (409, &json!(false)), "{then:?}");
+    let detail = then.body["detail"].as_str().expect("a problem has a detail");
+    assert!(detail.contains("The value is in the log"), "{detail}");
+    faults.end(&mut cluster.master.process);
+}
+
 /// The master is killed at every sync of a clean in turn, with a secondary down: it always leads again, alone.
 #[tokio::test]
 async fn a_clean_that_was_broken_off_is_finished_by_the_next_start_although_a_secondary_is_down() {

@@ -1,12 +1,12 @@
 //! Which web page a browser speaks for, when it asks for a change.
 
-use http::{HeaderMap, HeaderValue, Method, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use replog_shared::Code;
 
 use super::{ClientAddress, Problem};
 
 /// Says of a browser's request what page it comes from (W3C Fetch Metadata). A page cannot set or forge it.
-const FETCH_SITE: &str = "sec-fetch-site";
+const FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
 
 /// Refuses changes that a browser asks for on behalf of another site's page.
 ///

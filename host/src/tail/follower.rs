@@ -107,8 +107,10 @@ impl<R: Reader> Follower<R> {
                 let same = found.is_some_and(|entry| entry.epoch == epoch);
                 if same { Compared::Same } else { Compared::Other }
             }
-            // Epochs never fall along a log: what comes at that order is of this epoch or of a later one.
-            Some(epoch) if self.shown.borrow().epoch > Some(epoch) => Compared::Other,
+            // Epochs never fall along a log: what comes at that order is of the last epoch of what is shown or of a later
+            // one. Not of the epoch in which the node answers: while a log is taken over, most of it is not shown when that
+            // begins.
+            Some(epoch) if self.shown.borrow().history.epoch() > Some(epoch) => Compared::Other,
             Some(_) => Compared::NotYet,
         };
         if compared == Compared::Same {

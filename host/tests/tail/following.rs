@@ -167,6 +167,23 @@ async fn what_a_secondary_does_not_show_yet_is_waited_for_and_compared() {
     assert!(text.contains("event: cut\n") && text.contains("id: 1.0/0\n"), "{text}");
 }
 
+/// The bug this prevents: who comes back to a master that takes over the very log that the client has seen was told of a
+/// cut, and got every entry again.
+#[tokio::test]
+async fn an_epoch_that_is_opened_behind_entries_which_are_not_shown_yet_is_no_cut() {
+    let mut server = Server::showing(patient(), false).await;
+    let mut client = server.follow("/tail", "last-event-id: 1.0/2\r\n").await;
+    client.until("retry: ").await;
+    server.take_over(4);
+    let mut late = server.follow("/tail", "last-event-id: 1.0/2\r\n").await;
+    late.until("retry: ").await;
+    server.show_all();
+    for mut client in [client, late] {
+        let text = client.until("id: 1.0/3\n").await;
+        assert!(!text.contains("cut") && !text.contains("id: 1.0/2\n"), "{text}");
+    }
+}
+
 #[tokio::test]
 async fn who_has_seen_more_than_there_is_saw_another_history() {
     let mut server = Server::start(patient()).await;

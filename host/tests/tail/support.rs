@@ -15,6 +15,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use replog_host::{
     edge::{self, Access, EdgeLimits, EdgeOptions, Routes, Waits, query::Query},
+    history::History,
     openapi::reads,
     pages::Shown,
     reads::Reads,
@@ -90,7 +91,8 @@ impl Server {
     pub(crate) async fn showing(limits: EdgeLimits, is_whole: bool) -> Server {
         let mut store = MemoryStore::without_ids();
         let epoch = begin(&mut store, 0);
-        let (shown, receiver) = watch::channel(Shown { epoch: Some(epoch), ..Shown::default() });
+        let history = History::of(store.marks());
+        let (shown, receiver) = watch::channel(Shown { epoch: Some(epoch), history, ..Shown::default() });
         let (read, shutdown) = (Arc::default(), CancellationToken::new());
         let reader = Counting { reader: store.reader(), bytes: Arc::clone(&read) };
         let stopping = shutdown.clone();
@@ -121,7 +123,7 @@ impl Server {
             entry::encode(&mut bytes, head, &id, &message);
             ends.push(bytes.len());
         }
-        assert!(self.store.append(&Lines::of_entries(bytes.into(), ends, &tip)));
+        assert!(self.store.append(&Lines::of_entries(bytes.into(), ends, WallTime::from_ms(7), &tip)));
         let length = self.store.tip().place.length;
         self.shown.send_modify(|shown| shown.length = length);
     }
@@ -144,7 +146,23 @@ impl Server {
         self.cut();
         self.store.truncate(Place::default(), Cut::Drop).unwrap();
         let epoch = begin(&mut self.store, 1);
-        self.shown.send_modify(|shown| shown.epoch = Some(epoch));
+        let history = History::of(self.store.marks());
+        self.shown.send_modify(|shown| (shown.epoch, shown.history) = (Some(epoch), history));
+    }
+
+    /// Takes a log over: its entries are on their way to the disk, and so is the mark of the epoch that the node opens
+    /// behind them. Nothing of it is shown.
+    pub(crate) fn take_over(&mut self, count: u64) {
+        let shown = self.shown.borrow().clone();
+        self.append(count, 1);
+        let epoch = begin(&mut self.store, 1);
+        self.shown.send_replace(Shown { epoch: Some(epoch), ..shown });
+    }
+
+    /// Shows all that there is.
+    pub(crate) fn show_all(&mut self) {
+        let (length, history) = (self.store.tip().place.length, History::of(self.store.marks()));
+        self.shown.send_modify(|shown| (shown.length, shown.history) = (length, history));
     }
 
     /// Bytes of lines that were read so far.

@@ -59,7 +59,7 @@ impl MasterCore {
             (_, Shortage::Storage) => return self.hold_or_refuse(wait, &append),
             (_, Shortage::Waits) => return self.refuse_while_not_leading(wait),
         }
-        match known(&append.messages, log) {
+        match self.known(&append.messages, log) {
             Known::New => self.answer(wait, WriteOutcome::Refused(Refusal::no_room(short_of))),
             Known::Refused(refusal) => self.answer(wait, WriteOutcome::Refused(refusal)),
             Known::Run(_) if short_of == Shortage::Storage => self.on_append(now, wait, append, log),
@@ -139,7 +139,7 @@ impl MasterCore {
         log: &dyn LogView,
     ) -> Result<Written, Refusal> {
         let (count, w) = (append.messages.len() as u64, append.w);
-        match known(&append.messages, log) {
+        match self.known(&append.messages, log) {
             Known::Run(first) => {
                 // Perhaps a part of a batch: none of it is held before all of it is.
                 let through = self.held_with(first.plus(count.saturating_sub(1)), w, log);
@@ -190,7 +190,7 @@ impl MasterCore {
             ends.push(bytes.len());
             order = order.next();
         }
-        Ok(Lines::of_entries(Bytes::from(bytes), ends, log.tip()))
+        Ok(Lines::of_entries(Bytes::from(bytes), ends, at, log.tip()))
     }
 
     fn check_majority(&self, now: Moment) -> Result<(), Refusal> {
@@ -315,33 +315,40 @@ impl MasterCore {
         }
         holders
     }
-}
 
-/// Looks the ids of an append up.
-pub(super) fn known(messages: &[NewMessage], log: &dyn LogView) -> Known {
-    let found = |(nth, new): (usize, &NewMessage)| {
-        let at = log.find(&new.id)?;
-        Some((nth, new.id.clone(), at))
-    };
-    let Some((nth, id, at)) = messages.iter().enumerate().find_map(found) else {
-        return Known::New;
-    };
-    let partly = Known::Refused(Refusal::PartlyKnown { nth, id, order: at });
-    if log.find(&messages[0].id) != Some(at) {
-        return partly;
-    }
-    for (nth, NewMessage { id, message }) in messages.iter().enumerate() {
-        let order = at.plus(nth as u64);
-        let line = log.entry(order);
-        let entry = line.as_deref().and_then(|line| EntryLine::parse(line).ok());
-        match entry.filter(|entry| entry.has_id(id)) {
-            None => return partly,
-            Some(entry) if !entry.has_message(message) => {
-                let same_value = same_value(message.as_json(), entry.message_json);
-                return Known::Refused(Refusal::Conflict { nth, id: id.clone(), order, same_value });
-            }
-            Some(_) => {}
+    /// Looks the ids of an append up.
+    pub(super) fn known(&self, messages: &[NewMessage], log: &dyn LogView) -> Known {
+        let found = |(nth, new): (usize, &NewMessage)| {
+            let at = log.find(&new.id)?;
+            Some((nth, new.id.clone(), at))
+        };
+        let Some((nth, id, at)) = messages.iter().enumerate().find_map(found) else {
+            return Known::New;
+        };
+        let partly = Known::Refused(Refusal::PartlyKnown { nth, id, order: at });
+        if log.find(&messages[0].id) != Some(at) {
+            return partly;
         }
+        for (nth, NewMessage { id, message }) in messages.iter().enumerate() {
+            let order = at.plus(nth as u64);
+            let line = log.entry(order);
+            let entry = line.as_deref().and_then(|line| EntryLine::parse(line).ok());
+            match entry.filter(|entry| entry.has_id(id)) {
+                None => return partly,
+                Some(entry) if !entry.has_message(message) => {
+                    let same_value = same_value(message.as_json(), entry.message_json);
+                    let is_held = self.held_here(log) > Some(order);
+                    return Known::Refused(Refusal::Conflict {
+                        nth,
+                        id: id.clone(),
+                        order,
+                        same_value,
+                        is_held,
+                    });
+                }
+                Some(_) => {}
+            }
+        }
+        Known::Run(at)
     }
-    Known::Run(at)
 }

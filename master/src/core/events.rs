@@ -158,6 +158,8 @@ pub enum Refusal {
         order: Order,
         /// Whether the entry's message is the same value in other words.
         same_value: bool,
+        /// Whether this node holds that entry at its durability level. What it does not may still get lost.
+        is_held: bool,
     },
     /// Of a batch, some ids are in the log and do not form this batch.
     PartlyKnown {

@@ -13,7 +13,7 @@ use replog_shared::{
 
 use super::{
     MasterCore, Phase,
-    appends::{Known, known},
+    appends::Known,
     events::{Append, NewMessage},
     secondaries::end_of,
 };
@@ -29,7 +29,7 @@ impl MasterCore {
         {
             return;
         }
-        if let Known::Run(first) = known(&append.messages, log) {
+        if let Known::Run(first) = self.known(&append.messages, log) {
             let last = first.plus((append.messages.len() as u64).saturating_sub(1));
             self.held_with(last, append.w, log);
         }

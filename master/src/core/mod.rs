@@ -328,7 +328,7 @@ impl MasterCore {
         self.read_on_behind_disk(now, log);
     }
 
-    /// A node that has opened an epoch, and holds its mark, holds all of the log.
+    /// A node that has opened an epoch, and holds its mark, holds all of the log (docs/RECOVERY.md, section 8).
     fn note_whole(&mut self, log: &dyn LogView) {
         if !self.identity.whole && self.mark_is_durable(log) {
             self.remember(|identity| {
@@ -517,17 +517,18 @@ impl MasterCore {
         if mutant::is(Mutant::CleanReigns) {
             epoch.reign += 1_000;
         }
+        self.empty_log(now, epoch, log);
+        // After the save: until that is durable a crash leaves the log, and what these callers have written, as it was.
         for (wait, written) in self.pending.take_entries() {
             self.answer(wait, WriteOutcome::Interrupted { written, by: Interruption::Cleaned });
         }
-        self.empty_log(now, epoch, log);
         let (first, count, through) = (Order::ZERO, 0, Order::ZERO);
         let written = Written { first, count, through, duplicate: false, w: append.w };
         self.pending.insert(wait, written, append.deadline);
     }
 
-    /// Replaces the log by the mark of a clean, which opens this epoch. What is to be done is saved first: a crash
-    /// before the mark is durable leaves a node that goes on with it at its next start.
+    /// Replaces the log by the mark of a clean, which opens this epoch. What is to be done is saved first
+    /// (docs/RECOVERY.md, section 13).
     fn empty_log(&mut self, now: Moment, epoch: Epoch, log: &dyn LogView) {
         self.remember(|identity| {
             identity.whole = false;

@@ -1,4 +1,5 @@
-//! Answers to another master that starts or is promoted, and what this one makes of a higher epoch.
+//! Answers to another master that starts or is promoted, and what this one makes of a higher epoch
+//! (docs/RECOVERY.md, section 4).
 
 use replog_shared::{Epoch, Moment, NodeName, Place, store::LogView, wire};
 

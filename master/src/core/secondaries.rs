@@ -88,7 +88,7 @@ impl MasterCore {
         self.config.secondaries.iter().position(|configured| configured == node)
     }
 
-    /// A secondary says what it holds.
+    /// A secondary says what it holds. Which acks count: docs/RECOVERY.md, section 5.
     pub fn on_ack(&mut self, now: Moment, ack: &wire::Ack, log: &dyn LogView) -> AckOutcome {
         let Some(index) = self.index_of(&ack.sender.node) else { return AckOutcome::UnknownNode };
         let Phase::Leading(epoch) = &self.phase else { return AckOutcome::NotLeading };
@@ -209,6 +209,7 @@ impl MasterCore {
         Verdict::Admitted
     }
 
+    /// Whether another process of this name is alive (docs/RECOVERY.md, section 14).
     fn name_in_use(&self, now: Moment, index: usize, incarnation: Incarnation) -> bool {
         let progress = &self.progress[index];
         let silent_after = self.config.heartbeat_interval * SUSPECTED_AFTER_INTERVALS;

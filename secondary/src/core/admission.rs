@@ -1,4 +1,4 @@
-//! The master's word on a join: what is kept, what is cut, when a log is diverged or foreign.
+//! The master's word on a join: what is kept, what is cut, when a log is diverged or foreign (docs/RECOVERY.md, section 6).
 
 use replog_shared::{
     LogId, Moment, NodeName, Order, OrderRange, Outline, Place,
@@ -107,7 +107,7 @@ impl SecondaryCore {
     }
 
     /// One of two logs with the same marks and other content is damaged, and the master's is the one that is
-    /// followed (recovery.md, part 3).
+    /// followed (docs/RECOVERY.md, section 6).
     fn begin_afresh(&mut self, now: Moment, answer: &JoinAnswer, orders: OrderRange, log: &dyn LogView) {
         self.remember(|identity| identity.whole = false);
         self.follow(answer);
@@ -184,7 +184,8 @@ impl SecondaryCore {
     }
 }
 
-/// Whether what the log has behind the fork may go: it is nothing, or the master's history explains it.
+/// Whether what the log has behind the fork may go: it is nothing, or the master's history explains it
+/// (docs/RECOVERY.md, section 7).
 fn may_be_cut(answer: &JoinAnswer, fork: Place, log: &dyn LogView) -> bool {
     let tip = log.tip();
     let any_marks = tip.place.length == fork.length && mutant::is(Mutant::AnyMarksAreNothing);

@@ -1,4 +1,4 @@
-//! From the first heartbeat to the question for admission.
+//! From the first heartbeat to the question for admission (docs/RECOVERY.md, section 6).
 
 use replog_shared::{
     Epoch, Moment, Order, Outline, Place,
@@ -137,8 +137,7 @@ impl SecondaryCore {
     /// Drops the log, in which there is nothing, and asks for admission as a blank node, once the log is gone.
     fn drop_own_log(&mut self, now: Moment, heartbeat: &Heartbeat, log: &dyn LogView) {
         self.effects.push(Effect::Notice(Notice::GivesWay { theirs: heartbeat.sender.log_id }));
-        // A fence that is the log's own epoch, or of the first reign, which needs no promises, says no more than that this
-        // node followed it. What it promised beyond stays.
+        // What was promised stays (docs/RECOVERY.md, section 4).
         let fence = self.identity.fence.as_ref();
         let followed =
             fence == log.tip().epoch.as_ref() || fence.is_some_and(|fence| fence.reign <= FIRST_REIGN);

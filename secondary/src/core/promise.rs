@@ -22,7 +22,7 @@ impl SecondaryCore {
 
     /// Promise this epoch: from then on nothing older is accepted, acked or promised, and the session ends.
     ///
-    /// The log is sent with the same answer: the rank that counts is the one that was fenced.
+    /// The log is sent with the same answer: the rank that counts is the one that was fenced (docs/RECOVERY.md, section 4).
     pub fn on_promise(&mut self, now: Moment, promise: wire::Promise, reply: String, log: &dyn LogView) {
         let granted = self.may_promise(now, &promise);
         if granted {

@@ -1,4 +1,4 @@
-//! Where a secondary stands with its master.
+//! Where a secondary stands with its master (docs/RECOVERY.md, section 2).
 
 use replog_shared::{
     Epoch, LogId, Moment, NodeName, Order, OrderRange, Place,

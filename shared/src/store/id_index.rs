@@ -1,13 +1,11 @@
 //! From an id to the order of its entry, in about twenty bytes.
 
-use std::{
-    fmt,
-    hash::{DefaultHasher, Hasher as _},
-};
+use std::fmt;
 
 use hashbrown::HashTable;
+use twox_hash::XxHash3_64;
 
-use crate::{Lines, Order, entry::EntryLine};
+use crate::{Lines, Order, entry};
 
 /// Bytes of a hash that are kept in a slot.
 const HASH_BYTES: usize = 4;
@@ -20,21 +18,18 @@ type Slot = [u8; HASH_BYTES + ORDER_BYTES];
 /// The secret with which a process hashes ids: who does not know it cannot prepare ids that all fall on one place, so
 /// that each append scans them all.
 #[derive(Clone, Copy)]
-pub struct IdSeed([u64; 2]);
+pub struct IdSeed(u64);
 
 impl IdSeed {
     /// Made from random bits.
-    pub const fn from_random(bits: u128) -> IdSeed {
-        IdSeed([bits as u64, (bits >> 64) as u64])
+    pub const fn from_random(bits: u64) -> IdSeed {
+        IdSeed(bits)
     }
 
-    /// The hash of an id's text.
+    /// The hash of an id's text: XXH3 with a seed. That is no cryptographic hash, and need not be one where nobody sees
+    /// what it gives. SipHash, which is one, makes an append in a batch a tenth slower.
     pub fn hash(self, id: &[u8]) -> IdHash {
-        // SipHash, behind a secret of the length of its own key.
-        let mut hasher = DefaultHasher::new();
-        self.0.iter().for_each(|word| hasher.write_u64(*word));
-        hasher.write(id);
-        let hash = hasher.finish();
+        let hash = XxHash3_64::oneshot_with_seed(self.0, id);
         IdHash((hash >> 32) as u32 ^ hash as u32)
     }
 }
@@ -106,10 +101,12 @@ impl IdIndex {
 
     /// Notes the ids of all entries in a run.
     pub fn insert_lines(&mut self, lines: &Lines) {
+        let mut order = lines.from();
         for line in lines.entry_lines() {
-            if let Ok(entry) = EntryLine::parse(line) {
-                self.insert(self.seed.hash(&entry.id_text()), entry.order);
+            if let Some(id) = entry::id_text(line) {
+                self.insert(self.seed.hash(&id), order);
             }
+            order = order.next();
         }
     }
 

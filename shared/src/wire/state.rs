@@ -4,7 +4,7 @@ use super::{Promise, Sender, State};
 use crate::{Epoch, Identity, NodeName, Order, Outline, mark, store::LogView};
 
 /// How far a log has come: the epoch of its last mark, then its length. Of two logs of one lineage the higher
-/// rank has all that the lower one has.
+/// rank has all that the lower one has (docs/RECOVERY.md, section 3).
 pub type Rank<'a> = (Option<&'a Epoch>, Order);
 
 impl State {
@@ -62,9 +62,8 @@ impl Promise {
         !blank && !foreign && !old && (self.forced || renewed || !hears_master)
     }
 
-    /// Whether a node of this identity has promised or followed another epoch of the very reign that is to begin:
-    /// one promise a reign, so that two promotions with a promiser in common never open one reign, whose epochs
-    /// would have the same numbers.
+    /// Whether a node of this identity has promised or followed another epoch of the very reign that is to begin: one
+    /// promise a reign (docs/RECOVERY.md, section 4).
     pub fn is_of_a_reign_already_promised(&self, identity: &Identity) -> bool {
         let same_reign = |fence: &Epoch| fence.reign == self.epoch.reign && *fence != self.epoch;
         identity.fence.as_ref().is_some_and(same_reign)

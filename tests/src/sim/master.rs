@@ -56,7 +56,7 @@ pub(super) struct Master {
     /// The other nodes: their names in the order of its configuration, and which nodes they are.
     secondaries: Vec<NodeName>,
     peers: Vec<usize>,
-    /// It promises nothing that a living master would mind (recovery.md, part 8).
+    /// It promises nothing that a living master would mind (docs/RECOVERY.md, section 4).
     automatic: bool,
     /// Its operator says that its disk is an old copy.
     recovers: bool,

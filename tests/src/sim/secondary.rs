@@ -15,6 +15,7 @@ use replog_host::{bus::Incoming, parking::Parking};
 use replog_secondary::core::{Faults, PullLimits, SecondaryCore, Settings, Status};
 use replog_shared::{
     Digest, Lines, Moment, NodeName, Order,
+    entry::EntryLine,
     mark::Mark,
     store::{LogView, Lookup, Store as _},
     subjects::{Channel, Subjects},
@@ -333,7 +334,10 @@ impl Secondary {
             *end += line.len();
             Some(*end)
         });
-        let run = Lines::of_entries(entries.concat().into(), ends, self.disk.store.tip());
+        let tip = self.disk.store.tip();
+        let last = entries.last().and_then(|line| EntryLine::parse(line).ok()?.at);
+        let at = last.or(tip.at).unwrap_or_default();
+        let run = Lines::of_entries(entries.concat().into(), ends, at, tip);
         self.append(&run, hub);
     }
 }

@@ -1,4 +1,4 @@
-//! Whose log becomes the log, and whether the others can give up what it does not have.
+//! Whose log becomes the log, and whether the others can give up what it does not have (docs/RECOVERY.md, section 10).
 
 use std::cmp::Ordering;
 

@@ -1,4 +1,4 @@
-//! What a start does with what it heard: a function of what this node and the others hold.
+//! What a start does with what it heard: a function of what this node and the others hold (docs/RECOVERY.md, section 9).
 
 use std::collections::BTreeMap;
 
@@ -6,6 +6,9 @@ use replog_shared::{Epoch, LogId, NodeName, wire::State};
 
 use super::choice::{Choice, is_explained};
 use crate::core::mutant::{self, Mutant};
+
+/// The end of a reason to give up before anybody was fenced.
+pub(super) const NOTHING_WAS_CHANGED: &str = "; nothing was changed";
 
 /// What the operator asked of this start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -312,7 +315,7 @@ impl Situation<'_> {
         known.filter(|epoch| *epoch > own && !reigned(epoch)).max()
     }
 
-    /// This node's directory is an old copy, or has lost something.
+    /// This node's directory is an old copy, or has lost something (docs/RECOVERY.md, section 15).
     fn went_back(&self, log_id: LogId) -> bool {
         self.forgot_an_epoch(log_id) || self.somebody_holds_more(log_id)
     }
@@ -398,7 +401,7 @@ impl Situation<'_> {
     /// Nobody was fenced. Who was told to be promoted ends; a start asks again.
     fn refuse(&self, reason: String) -> Decision {
         if self.terms.promote {
-            Decision::GiveUp(format!("{reason}; nothing was changed"))
+            Decision::GiveUp(reason + NOTHING_WAS_CHANGED)
         } else {
             Decision::Wait(reason)
         }

@@ -1,4 +1,4 @@
-//! What a start does, situation by situation: the table of recovery.md, part 4.
+//! What a start does, situation by situation: the table of docs/RECOVERY.md, section 9.
 
 use replog_shared::{
     BriefMark, Digest, Incarnation, Mark, MarkKind, Order, Outline, Place, PlacedMark, limits::OUTLINE_MARKS,
@@ -447,6 +447,10 @@ fn a_dry_run_tells_who_is_reached_what_is_kept_and_what_is_given_up() {
     ] {
         assert!(report.contains(line), "{line} in:\n{report}");
     }
+    let terms = StartTerms { reach: None, ..terms };
+    let report = Situation { terms, ..situation }.report();
+    assert!(report.contains("not possible now: the promotion reaches 2 whole nodes of the 3"), "{report}");
+    assert_eq!(report.matches("nothing was changed").count(), 1, "{report}");
 }
 
 #[test]

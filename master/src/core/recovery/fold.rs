@@ -1,5 +1,4 @@
-//! The next epoch of the own reign, whose mark replaces one that no entry followed: a master that starts again
-//! and again without an append would else fill its log with marks.
+//! The next epoch of the own reign, whose mark replaces one that no entry followed (docs/RECOVERY.md, section 11).
 
 use replog_shared::{
     Epoch, MarkKind, Moment, Place, PlacedMark,
@@ -15,8 +14,7 @@ use crate::core::{
 impl MasterCore {
     /// Opens the next epoch of the own reign.
     ///
-    /// The fence is saved before the log is touched: after a crash between the cut and the new mark this node
-    /// still outranks whoever holds the mark that was cut, and leads on alone.
+    /// The fence is saved before the log is touched, so that a crash between the cut and the new mark does no harm.
     pub(super) fn lead_on(&mut self, now: Moment, epoch: Epoch, log: &dyn LogView) {
         self.note_silent();
         self.remember(|identity| identity.fence = Some(epoch.clone()));

@@ -1,9 +1,7 @@
 //! Between a start and the first epoch: ask, then lead on, begin a new log, or be promoted.
 //!
-//! A starting master asks all nodes what they hold before it leads. If it holds all of its own reign, it opens
-//! the next epoch of that. If nobody holds a log, it begins one. Else it promotes itself: the others promise
-//! the new epoch, the log of the highest rank is fetched, and a promotion's mark opens the epoch.
-//! A promotion by the operator is the same, forced and with a `reach` of the operator's choice.
+//! The states: docs/RECOVERY.md, section 2. The rules of a start: docs/RECOVERY.md, section 9. Those of a promotion:
+//! docs/RECOVERY.md, section 10.
 //!
 //! | file | holds |
 //! | --- | --- |

@@ -1,4 +1,4 @@
-//! Promise, choose, fetch, open (recovery.md, part 6).
+//! Promise, choose, fetch, open (docs/RECOVERY.md, section 10).
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -351,8 +351,8 @@ impl MasterCore {
         }
     }
 
-    /// Cuts the beginning of a batch with which the log ends at `tip`: nobody that promised holds its end, so nobody was
-    /// told that it is held, and a retry of it has to find all of it or nothing. Returns where the log ends then.
+    /// Cuts the beginning of a batch with which the log ends at `tip` (docs/RECOVERY.md, section 12). Returns where the log
+    /// ends then.
     fn cut_batch(&mut self, tip: &lines::Tip, log: &dyn LogView) -> lines::Tip {
         let begin = tip.batch.map(|batch| Place::new(batch, tip.place.marks));
         let begin = begin.filter(|_| !mutant::is(Mutant::BatchLeftOpen));

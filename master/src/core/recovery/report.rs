@@ -6,7 +6,7 @@ use replog_shared::{LogId, NodeName, Place, outline, wire::State};
 
 use super::{
     choice::Choice,
-    decision::{Decision, Situation},
+    decision::{Decision, NOTHING_WAS_CHANGED, Situation},
 };
 
 impl Situation<'_> {
@@ -37,7 +37,10 @@ impl Situation<'_> {
     fn outcome(&self, log_id: LogId) -> String {
         match self.decide() {
             Decision::Promote { counts_itself, .. } => self.promoted(log_id, counts_itself),
-            Decision::GiveUp(reason) | Decision::Wait(reason) => format!("not possible now: {reason}\n"),
+            Decision::GiveUp(reason) | Decision::Wait(reason) => {
+                let reason = reason.strip_suffix(NOTHING_WAS_CHANGED).unwrap_or(&reason);
+                format!("not possible now: {reason}\n")
+            }
             other => format!("not possible now: {other:?}\n"),
         }
     }

@@ -432,6 +432,23 @@ fn a_clean_is_an_epoch_that_begins_with_nothing() {
 }
 
 #[test]
+fn who_waits_is_told_of_a_clean_only_after_what_makes_it_last() {
+    let mut told = Told::leading();
+    let wait = told.append("a", "x", 3);
+    let clean = Append { messages: vec![], w: WriteConcern::ONE, expect_order: None, deadline: None };
+    told.core.on_clean(told.now, WaitId(99), clean, &told.log);
+    let mut effects = Vec::new();
+    told.core.take_effects(&mut effects);
+    let saved =
+        effects.iter().position(|it| matches!(it, Effect::Save(identity) if identity.cleaning.is_some()));
+    let cut = effects.iter().position(|it| matches!(it, Effect::Truncate(..)));
+    let answered = effects
+        .iter()
+        .position(|it| matches!(it, Effect::Answer { wait: WaitId(answered), .. } if *answered == wait));
+    assert!(saved.is_some() && saved < cut && cut < answered, "{saved:?} {cut:?} {answered:?}");
+}
+
+#[test]
 fn stopping_tells_every_caller_that_waits() {
     let mut told = Told::leading();
     let wait = told.append("a", "x", 3);

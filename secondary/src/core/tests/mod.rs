@@ -75,7 +75,7 @@ impl Master {
             entry::encode(&mut bytes, head, &id, &message);
             ends.push(bytes.len());
         }
-        assert!(self.store.append(&Lines::of_entries(bytes.into(), ends, &tip)));
+        assert!(self.store.append(&Lines::of_entries(bytes.into(), ends, WallTime::from_ms(7), &tip)));
     }
 
     fn length(&self) -> Order {

@@ -24,7 +24,8 @@ fn append_entries(store: &mut MemoryStore, count: u64, size: usize) {
         entry::encode(&mut bytes, head, &id, &message);
         ends.push(bytes.len());
     }
-    assert!(store.append(&Lines::of_entries(bytes.into(), ends, &tip)));
+    let last = WallTime::from_ms((tip.place.length.get() + count).saturating_sub(1));
+    assert!(store.append(&Lines::of_entries(bytes.into(), ends, last, &tip)));
 }
 
 fn append_mark(store: &mut MemoryStore, start: u32) {

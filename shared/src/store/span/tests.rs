@@ -34,7 +34,7 @@ fn log(marks_at: &[u32]) -> MemoryStore {
             let head = EntryHead { order, epoch, at: WallTime::from_ms(7), more: false };
             entry::encode(&mut line, head, &id, &message);
             let end = line.len();
-            assert!(log.append(&Lines::of_entries(line.into(), [end], log.tip())));
+            assert!(log.append(&Lines::of_entries(line.into(), [end], WallTime::from_ms(7), log.tip())));
         }
     }
     log
