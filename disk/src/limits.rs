@@ -45,3 +45,7 @@ pub(crate) const SCAN_THREADS: usize = 2;
 
 /// Checked segments that wait to be indexed. Each holds 4 bytes an entry.
 pub(crate) const SCAN_QUEUE: usize = 2;
+
+/// How many times as far is gone back at each step towards the beginning of a batch: the largest is reached in four, and
+/// few lines are read in vain.
+pub(crate) const BATCH_STEP: u64 = 16;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use replog_shared::{
     Epoch, Identity, Lines, LogId, Order, Place,
-    store::{Cut, Page, Reader as _, Span, Store, StoreError, Ticket},
+    store::{Cut, LookAhead, Lookup, OldPages, Page, Span, Store, StoreError, Ticket},
 };
 use tokio::sync::{Notify, watch};
 use tracing::error;
@@ -12,7 +12,8 @@ use tracing::error;
 use crate::{
     history::History,
     pages::Shown,
-    reads::Reads,
+    parking::{Parked, Parking},
+    reads::{ColdReads, Reads},
     storage::{Keeper, Storage},
 };
 
@@ -47,6 +48,9 @@ pub struct Held<S: Store> {
     shown: watch::Sender<Shown>,
     /// The last save or cut.
     last: Ticket,
+    /// How often anything was cut from the log.
+    cuts: u64,
+    cold: ColdReads<S::Reader>,
 }
 
 impl<S: Store> Held<S> {
@@ -54,7 +58,9 @@ impl<S: Store> Held<S> {
     pub fn new(storage: Storage<S>) -> Held<S> {
         let Storage { store, keeper, news, .. } = storage;
         let reader = store.reader();
-        Held { reader, store, keeper, news, shown: watch::Sender::default(), last: Ticket::NONE }
+        let cold = ColdReads::new(reader.clone(), news.clone());
+        let shown = watch::Sender::default();
+        Held { reader, store, keeper, news, shown, last: Ticket::NONE, cuts: 0, cold }
     }
 
     /// The log, for a core to look into.
@@ -158,6 +164,7 @@ impl<S: Store> Held<S> {
             shown.length = shown.length.min(place.length);
             entries_go
         });
+        self.cuts += 1;
         self.last = self.store.truncate(place, cut)?;
         Ok(())
     }
@@ -165,13 +172,55 @@ impl<S: Store> Held<S> {
     /// The lines from `from` on, as [`replog_shared::store::Reader::read`]; none if they cannot be read: the
     /// storage has failed then.
     pub fn page(&self, from: Order, to: Order, bytes: usize) -> Option<Page> {
-        self.reader.read(from, to, bytes).inspect_err(|failure| error!(%failure, "cannot read the log")).ok()
+        self.store.page(from, to, bytes).inspect_err(|failure| error!(%failure, "cannot read the log")).ok()
     }
 
     /// The lines of a part of the log, or the beginning of it; none if they cannot be read: the storage has failed then.
     pub fn part(&self, span: Span) -> Option<(Span, Page)> {
         let (from, to, bytes) = span.to_read();
         Some(span.part_of(&self.store, self.page(from, to, bytes)?))
+    }
+
+    /// What has to be read of the log before an event is brought whose questions `look` asks; none: all is in memory, or
+    /// was lent.
+    pub fn missing(&self, look: impl FnOnce(&LookAhead<'_>)) -> Option<Lookup> {
+        if self.store.recent_from() == Order::ZERO {
+            return None;
+        }
+        let ahead = LookAhead::new(&self.store);
+        look(&ahead);
+        ahead.missing()
+    }
+
+    /// Has read what parked events wait for.
+    pub fn read_for<E>(&self, parking: &mut Parking<E>) {
+        while let Some((turn, lookup)) = parking.next_read(self.cuts) {
+            self.cold.start(turn, lookup);
+        }
+    }
+
+    /// The next parked event for which something was read.
+    ///
+    /// # Errors
+    /// The log could not be read.
+    pub fn have_read<E>(&self, parking: &mut Parking<E>) -> Result<Option<Parked<E>>, HeldFailure> {
+        while let Some((turn, lines)) = self.cold.next_done() {
+            let lines = lines.map_err(|error| StoreError::Failed { reason: error.to_string() })?;
+            if let Some(parked) = parking.on_read(turn, lines, self.cuts) {
+                return Ok(Some(parked));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Lends what was read for an event, until [`Held::take_back`].
+    pub fn lend(&mut self, pages: OldPages) {
+        self.store.lend(pages);
+    }
+
+    /// Takes back what was lent.
+    pub fn take_back(&mut self) -> OldPages {
+        self.store.take_back()
     }
 
     /// Shows readers what is durable, as of this log and epoch; of a batch all or nothing.

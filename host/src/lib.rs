@@ -14,6 +14,7 @@ pub mod metrics;
 pub mod openapi;
 pub mod outbox;
 pub mod pages;
+pub mod parking;
 pub mod probes;
 pub mod reads;
 pub mod reload;

@@ -1,14 +1,20 @@
 //! Reading the log beside the node's work.
 
-use std::sync::Arc;
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use replog_shared::{
     Order,
-    store::{Page, ReadError, Reader},
+    store::{Lookup, OldLines, Page, ReadError, Reader},
 };
-use tokio::{sync::Semaphore, task::spawn_blocking};
+use tokio::{
+    sync::{Notify, Semaphore},
+    task::spawn_blocking,
+};
 
-use crate::limits::COLD_READS;
+use crate::{limits::COLD_READS, parking::Turn};
 
 /// Reads a log for many tasks. Cheap to clone.
 ///
@@ -46,6 +52,46 @@ impl<R: Reader> Reads<R> {
     }
 }
 
+/// Reads old lines for a node's own events, in threads that may wait for the disk, and wakes the node when one of them
+/// is done. How many there are at one time its [`crate::parking::Parking`] bounds.
+#[derive(Debug)]
+pub struct ColdReads<R> {
+    reader: R,
+    done: Arc<Mutex<VecDeque<Done>>>,
+    news: Arc<Notify>,
+}
+
+type Done = (Turn, Result<OldLines, ReadError>);
+
+impl<R: Reader> ColdReads<R> {
+    /// Reads what `reader` reads, for the node that is woken by `news`.
+    pub fn new(reader: R, news: Arc<Notify>) -> ColdReads<R> {
+        ColdReads { reader, done: Arc::default(), news }
+    }
+
+    /// Begins to read. Needs a tokio runtime.
+    pub fn start(&self, turn: Turn, lookup: Lookup) {
+        let (reader, done, news) = (self.reader.clone(), self.done.clone(), self.news.clone());
+        let read = spawn_blocking(move || reader.old(lookup));
+        tokio::spawn(async move {
+            let from = match lookup {
+                Lookup::Lines { from, .. } => from,
+                Lookup::Cut { at } => at,
+            };
+            let panicked =
+                |error: tokio::task::JoinError| ReadError { order: from, reason: error.to_string() };
+            let lines = read.await.map_err(panicked).flatten();
+            done.lock().unwrap_or_else(PoisonError::into_inner).push_back((turn, lines));
+            news.notify_one();
+        });
+    }
+
+    /// The next that was read.
+    pub fn next_done(&self) -> Option<(Turn, Result<OldLines, ReadError>)> {
+        self.done.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::{
@@ -76,6 +122,11 @@ mod tests {
             let told = self.told.lock().unwrap().recv_timeout(Duration::from_secs(10));
             let reason = "nobody else could work meanwhile".to_owned();
             told.map(|()| Page { to, ..Page::default() }).map_err(|_| ReadError { order: from, reason })
+        }
+
+        fn old(&self, lookup: Lookup) -> Result<OldLines, ReadError> {
+            let Lookup::Lines { from, to, .. } = lookup else { panic!("{lookup:?}") };
+            self.read(from, to, 0).map(|_| OldLines::new(from))
         }
 
         fn recent(&self, _: Order, _: Order, _: usize) -> Option<Page> {

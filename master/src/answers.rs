@@ -331,6 +331,10 @@ fn refused(about: &About, refusal: Refusal) -> Problem {
         Refusal::Overloaded { short_of, applied, known } => {
             overloaded(about, short_of, applied, known.as_ref())
         }
+        Refusal::NotLookedUp => {
+            let detail = "This node's disk does not tell in time whether the log has this already, so nothing was appended. Try again a little later.";
+            Problem::new(Code::Overloaded, detail).applied(about.not_looked_up()).retry_after(RETRY_AFTER)
+        }
         Refusal::NoSuchOrder { length } => {
             let detail = format!("The log has no such order; its length is {length}.");
             Problem::new(Code::NoSuchOrder, detail).with("length", length.get())

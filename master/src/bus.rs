@@ -6,9 +6,12 @@ use bytes::Bytes;
 use replog_host::bus::{Incoming, Outgoing, STATUS_NO_RESPONDERS};
 use replog_shared::{
     LogName, NodeName,
+    store::LookAhead,
     subjects::{Channel, Subjects},
     wire::{self, WireError},
 };
+
+use crate::core::MasterCore;
 
 /// What arrived.
 #[derive(Debug)]
@@ -45,6 +48,25 @@ pub enum Event {
     NoResponders(NodeName),
     /// The server's word that nobody listened to a request.
     Unanswered,
+}
+
+impl Event {
+    /// Asks what the core will look at of the log when this comes.
+    pub fn look_ahead(&self, core: &MasterCore, log: &LookAhead<'_>) {
+        match self {
+            Event::Ack(ack) => core.look_ahead_ack(ack, log),
+            Event::Join { join, .. } => core.look_ahead_join(join, log),
+            Event::Fetch { fetch, .. } => core.look_ahead_fetch(fetch, log),
+            Event::Read(read, _) => core.look_ahead_read(read, log),
+            Event::State(state) => core.look_ahead_state(state, log),
+            Event::ReadAnswer(header, _) => core.look_ahead_read_answer(header, log),
+            Event::Heartbeat(_)
+            | Event::Ask(..)
+            | Event::Promise(..)
+            | Event::NoResponders(_)
+            | Event::Unanswered => {}
+        }
+    }
 }
 
 /// Why a packet was not taken.

@@ -5,10 +5,11 @@ use std::{ops::ControlFlow, sync::Arc};
 use bytes::Bytes;
 use replog_shared::{
     Digest, Order,
-    store::{Page, ReadError, Reader},
+    store::{Gatherer, Lookup, OldLines, Page, ReadError, Reader},
 };
 
 use super::shared::{LogLine, Shared, read};
+use crate::limits::BATCH_STEP;
 
 /// Reads a log on disk, from any thread. Checks every checksum; bytes that do not match poison the store.
 #[derive(Clone, Debug)]
@@ -19,6 +20,10 @@ pub struct DiskReader {
 impl Reader for DiskReader {
     fn read(&self, from: Order, to: Order, bytes: usize) -> Result<Page, ReadError> {
         self.shared.page(from, to, bytes)
+    }
+
+    fn old(&self, lookup: Lookup) -> Result<OldLines, ReadError> {
+        self.shared.old(lookup)
     }
 
     fn recent(&self, from: Order, to: Order, bytes: usize) -> Option<Page> {
@@ -41,8 +46,46 @@ impl Shared {
         Ok(self.with_trailing_marks(page.done()))
     }
 
+    fn old(&self, lookup: Lookup) -> Result<OldLines, ReadError> {
+        match lookup {
+            Lookup::Lines { from, to, bytes } => {
+                let gatherer = self.gather(lookup, from, to.max(from.next()), bytes)?;
+                Ok(gatherer.done().unwrap_or_else(|| OldLines::new(from)))
+            }
+            Lookup::Cut { at } => self.before_cut(at),
+        }
+    }
+
+    /// Goes back until the batch begins that goes on at `at`: mostly there is none.
+    fn before_cut(&self, at: Order) -> Result<OldLines, ReadError> {
+        let mut back = 1;
+        loop {
+            let from = Order::new(at.get().saturating_sub(back));
+            let lookup = Lookup::Cut { at };
+            if let Some(lines) = self.gather(lookup, from, at.next(), 0)?.done() {
+                return Ok(lines);
+            }
+            back *= BATCH_STEP;
+        }
+    }
+
+    fn gather(&self, lookup: Lookup, from: Order, to: Order, bytes: usize) -> Result<Gatherer, ReadError> {
+        let to = to.min(read(&self.tail).first());
+        let (mut gatherer, mut lines) = (Gatherer::new(lookup, from), Vec::new());
+        self.walk(from, to, bytes, |line| {
+            lines.extend_from_slice(line.line);
+            if line.is_mark {
+                return ControlFlow::Continue(());
+            }
+            let more = gatherer.take(&lines, line.digest);
+            lines.clear();
+            if more { ControlFlow::Continue(()) } else { ControlFlow::Break(()) }
+        })?;
+        Ok(gatherer)
+    }
+
     /// A page that ends where the log does has the marks there, too.
-    fn with_trailing_marks(&self, page: Page) -> Page {
+    pub(super) fn with_trailing_marks(&self, page: Page) -> Page {
         let tail = read(&self.tail);
         if page.to != tail.length() || page.to != tail.first() {
             return page;

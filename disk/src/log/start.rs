@@ -8,7 +8,7 @@ use std::{
 use replog_shared::{
     PlacedMark,
     lines::Tip,
-    store::{IdIndex, LineChunks, Ticket, UnfinishedBatches},
+    store::{IdIndex, LineChunks, OldPages, Ticket, UnfinishedBatches},
 };
 
 use super::{
@@ -35,7 +35,6 @@ impl DiskStore {
     ) -> DiskStore {
         let log_bytes = parts.segments.iter().map(|segment| segment.end).sum();
         let durable = parts.tip.place;
-        let unfinished = UnfinishedBatches::of(&parts.tip);
         let spares = Arc::new(Spares::new(parts.dir.files.clone(), parts.dir.log.clone()));
         let shared = Arc::new(Shared {
             dir: parts.dir,
@@ -44,18 +43,21 @@ impl DiskStore {
             pipe: Pipe::new(options.level, durable, wake),
         });
         let threads = start_threads(&shared, &spares, options, log_bytes);
-        DiskStore {
+        let mut store = DiskStore {
             shared,
             marks: parts.marks,
             tip: parts.tip,
             durable,
             pending_bytes: 0,
             done: Ticket::NONE,
-            unfinished,
+            unfinished: UnfinishedBatches::default(),
             ids: parts.ids,
+            lent: OldPages::default(),
             spares,
             threads,
-        }
+        };
+        store.unfinished = UnfinishedBatches::of(&store.tip, |batch| store.digest_after(batch));
+        store
     }
 }
 

@@ -9,8 +9,8 @@ use replog_shared::{
     limits::RUN_BYTES_MAX,
     lines::Tip,
     store::{
-        Chore, Cut, IdIndex, LineChunks, LogView, ReadError, Store, StoreError, StoreFigures, Ticket,
-        UnfinishedBatches, digest_at_mark, tip_of_cut,
+        Chore, Cut, IdIndex, LineChunks, LogView, OldPages, Page, ReadError, Store, StoreError, StoreFigures,
+        Ticket, UnfinishedBatches, digest_at_mark, tip_of_cut,
     },
 };
 
@@ -41,6 +41,8 @@ pub struct DiskStore {
     pub(super) unfinished: UnfinishedBatches,
     /// Only where ids are looked up: on a master.
     pub(super) ids: Option<IdIndex>,
+    /// What was read for the event that is being decided.
+    pub(super) lent: OldPages,
     pub(super) spares: Arc<Spares>,
     pub(super) threads: Vec<JoinHandle<()>>,
 }
@@ -84,15 +86,19 @@ impl LogView for DiskStore {
     /// `None` also if it cannot be read; the store has failed then.
     fn entry(&self, order: Order) -> Option<Bytes> {
         let recent = read(&self.shared.tail).line(order).map(Bytes::copy_from_slice);
-        recent.or_else(|| self.old_entry(order, |line, _| Bytes::copy_from_slice(line)))
+        let lent = || self.lent.line(order).map(Bytes::copy_from_slice);
+        recent.or_else(lent).or_else(|| self.old_entry(order, |line, _| Bytes::copy_from_slice(line)))
     }
 
     fn batch_end(&self, order: Order) -> Order {
         let (mut end, mut more) = (order, true);
         let first = read(&self.shared.tail).first();
-        if order < first {
+        while let Some(line) = self.lent.line(end).filter(|_| more && end < first) {
+            (end, more) = (end.next(), goes_on(line));
+        }
+        if more && end < first {
             // The store has failed if they cannot be read.
-            let _poisoned = self.shared.walk(order, first, INDEX_STRIDE_BYTES as usize, |line| {
+            let _poisoned = self.shared.walk(end, first, INDEX_STRIDE_BYTES as usize, |line| {
                 if !line.is_mark {
                     (end, more) = (line.order.next(), goes_on(line.line));
                 }
@@ -110,8 +116,9 @@ impl LogView for DiskStore {
         let tail = read(&self.shared.tail);
         let (first, recent) = (tail.first(), tail.size(from, to));
         drop(tail);
-        let old = if from < first { self.measure(from, to.min(first), usize::MAX).1 } else { 0 };
-        old + recent
+        let until = to.min(first);
+        let lent = self.lent.size(from.min(until), until);
+        lent.unwrap_or_else(|| self.measure(from, until, usize::MAX).1) + recent
     }
 
     fn fit(&self, from: Order, bytes: usize) -> Order {
@@ -121,17 +128,32 @@ impl LogView for DiskStore {
         }
         let first = tail.first();
         drop(tail);
-        self.measure(from, first, bytes).0
+        self.lent.fit(from, bytes).unwrap_or_else(|| self.measure(from, first, bytes).0)
+    }
+
+    fn recent_from(&self) -> Order {
+        read(&self.shared.tail).first()
+    }
+
+    fn has_at_hand(&self, from: Order, to: Order) -> bool {
+        let until = to.min(self.recent_from());
+        from >= until || self.lent.cover(from, until)
+    }
+
+    fn candidates(&self, id: &MessageId, show: &mut dyn FnMut(Order)) {
+        if let Some(ids) = &self.ids {
+            ids.candidates(id.as_str().as_bytes(), show);
+        }
     }
 }
 
 impl DiskStore {
-    fn digest_after(&self, length: Order) -> Option<Digest> {
-        if length == Order::ZERO {
-            return Some(Digest::EMPTY);
-        }
+    pub(super) fn digest_after(&self, length: Order) -> Option<Digest> {
+        let Some(last) = length.before() else { return Some(Digest::EMPTY) };
         let recent = read(&self.shared.tail).digest_after(length);
-        recent.or_else(|| self.old_entry(Order::new(length.get() - 1), |_, digest| digest))
+        let known = recent.or_else(|| self.unfinished.digest_before(length));
+        let known = known.or_else(|| self.lent.digest_after(length));
+        known.or_else(|| self.old_entry(last, |_, digest| digest))
     }
 
     /// Something of an entry that is not in memory any more.
@@ -175,16 +197,27 @@ impl DiskStore {
 
     /// The tail of a log that ends at `cut`, all of it on the disk.
     fn empty_tail(&self, cut: &CutAt) -> Result<LineChunks, ReadError> {
-        let (mut marks, mut left) = (Vec::new(), cut.marks_that_stay);
+        let marks = self.marks_that_stay(cut)?;
+        let before = self.digest_after(cut.place.length).unwrap_or_default();
+        Ok(LineChunks::behind(cut.place.length, before, &marks, cut.digest))
+    }
+
+    /// The lines of the marks at the place of a cut that are before it.
+    fn marks_that_stay(&self, cut: &CutAt) -> Result<Vec<u8>, ReadError> {
+        let (order, mut left) = (cut.place.length, cut.marks_that_stay);
+        if let Some(marks) = self.lent.marks_before(order) {
+            let lines = marks.split_inclusive(|byte| *byte == b'\n').take(left as usize);
+            return Ok(lines.collect::<Vec<_>>().concat());
+        }
+        let mut marks = Vec::new();
         if left > 0 {
-            self.shared.walk(cut.place.length, cut.place.length.next(), 0, |line| {
+            self.shared.walk(order, order.next(), 0, |line| {
                 marks.extend_from_slice(line.line);
                 left -= 1;
                 if left == 0 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
             })?;
         }
-        let before = self.digest_after(cut.place.length).unwrap_or_default();
-        Ok(LineChunks::behind(cut.place.length, before, &marks, cut.digest))
+        Ok(marks)
     }
 
     /// Cuts what is in memory: from now on no line after the cut is shown, though it is on the disk until that is cut,
@@ -200,7 +233,8 @@ impl DiskStore {
             *write(&self.shared.tail) = tail;
         }
         self.tip = tip;
-        self.unfinished.cut(&self.tip);
+        let batch = self.tip.batch.and_then(|batch| self.digest_after(batch));
+        self.unfinished.cut(&self.tip, |_| batch);
         self.durable = self.durable.min(cut.place);
         if let Some(ids) = &mut self.ids {
             ids.truncate(cut.place.length);
@@ -243,9 +277,10 @@ impl Store for DiskStore {
             ids.insert_lines(lines);
         }
         self.pending_bytes += lines.bytes().len();
+        let ends_with_mark = self.marks.last().is_some_and(|last| last.at == start.length);
+        self.unfinished.on_run(lines, (!ends_with_mark).then_some(digest));
         self.marks.extend_from_slice(lines.marks());
         self.tip = lines.tip().clone();
-        self.unfinished.on_run(&self.tip);
         true
     }
 
@@ -266,6 +301,23 @@ impl Store for DiskStore {
         StoreFigures { bytes, ..self.shared.pipe.figures() }
     }
 
+    fn lend(&mut self, pages: OldPages) {
+        self.lent = pages;
+    }
+
+    fn take_back(&mut self) -> OldPages {
+        std::mem::take(&mut self.lent)
+    }
+
+    fn page(&self, from: Order, to: Order, bytes: usize) -> Result<Page, ReadError> {
+        let first = self.recent_from();
+        let lent = if from < first { self.lent.page(from, to.min(first), bytes) } else { None };
+        match lent {
+            Some(page) => Ok(self.shared.with_trailing_marks(page)),
+            None => self.shared.page(from, to, bytes),
+        }
+    }
+
     fn truncate(&mut self, place: Place, kept: Cut) -> Result<Ticket, StoreError> {
         let digest = self.digest_at(place);
         self.failure().map_or(Ok(()), Err)?;
@@ -277,6 +329,7 @@ impl Store for DiskStore {
         self.failure().map_or(Ok(()), Err)?;
         let cut = CutAt::new(place, digest, self.tip.place.length, &self.marks);
         self.cut_memory(&cut, tip)?;
+        self.lent.clear();
         Ok(self.shared.pipe.give(Errand::Cut(cut, kept)))
     }
 

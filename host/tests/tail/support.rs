@@ -24,7 +24,7 @@ use replog_host::{
 use replog_shared::{
     Epoch, EpochNumber, Incarnation, Lines, Mark, MarkKind, Message, MessageId, Order, Place, WallTime,
     entry::{self, EntryHead},
-    store::{Cut, LogView, MemoryStore, Page, ReadError, Reader, Store},
+    store::{Cut, LogView, Lookup, MemoryStore, OldLines, Page, ReadError, Reader, Store},
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -61,6 +61,10 @@ impl Reader for Counting {
         let page = self.reader.read(from, to, bytes)?;
         self.bytes.fetch_add(page.bytes.len(), SeqCst);
         Ok(page)
+    }
+
+    fn old(&self, lookup: Lookup) -> Result<OldLines, ReadError> {
+        self.reader.old(lookup)
     }
 
     fn recent(&self, from: Order, to: Order, bytes: usize) -> Option<Page> {

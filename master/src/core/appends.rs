@@ -21,7 +21,7 @@ use super::{
 };
 
 /// What the log has of the ids of an append.
-enum Known {
+pub(super) enum Known {
     /// None of them.
     New,
     /// The very messages, in one run from here.
@@ -161,7 +161,7 @@ impl MasterCore {
 
     /// Exclusive end of what a node must hold for the entry at `order` to count as held there: the end of its batch.
     /// The log is asked only where it matters: an old entry would have to be read from the disk.
-    fn held_with(&self, order: Order, w: WriteConcern, log: &dyn LogView) -> Order {
+    pub(super) fn held_with(&self, order: Order, w: WriteConcern, log: &dyn LogView) -> Order {
         let farthest_end = order.plus(MAX_BATCH_MESSAGES as u64);
         let within_reach = |acked: Option<Order>| {
             acked < Some(farthest_end) && (w > WriteConcern::ONE || acked > Some(order))
@@ -229,6 +229,12 @@ impl MasterCore {
         if let Some((wait, append)) = self.held.pop() {
             self.on_append(now, wait, append, log);
         }
+    }
+
+    /// Takes out the append that [`MasterCore::on_leading`] would take up, if `may` says so: it comes by
+    /// [`MasterCore::on_append`] once what it looks at was read.
+    pub fn take_held_if(&mut self, may: impl FnOnce(&Append) -> bool) -> Option<(WaitId, Append)> {
+        if self.held.first().is_some_and(may) { self.held.pop() } else { None }
     }
 
     pub(super) fn refuse_while_not_leading(&mut self, wait: WaitId) {
@@ -311,8 +317,11 @@ impl MasterCore {
     }
 
     /// Looks the ids of an append up.
-    fn known(&self, messages: &[NewMessage], log: &dyn LogView) -> Known {
-        let found = |(nth, new): (usize, &NewMessage)| Some((nth, new.id.clone(), log.find(&new.id)?));
+    pub(super) fn known(&self, messages: &[NewMessage], log: &dyn LogView) -> Known {
+        let found = |(nth, new): (usize, &NewMessage)| {
+            let at = log.find(&new.id)?;
+            Some((nth, new.id.clone(), at))
+        };
         let Some((nth, id, at)) = messages.iter().enumerate().find_map(found) else {
             return Known::New;
         };

@@ -200,6 +200,9 @@ pub enum Refusal {
         /// Where, if it is.
         known: Option<Written>,
     },
+    /// The disk has not told yet whether it is in the log already, and as many events wait for that as may, or the caller's
+    /// time is over. Nothing was appended.
+    NotLookedUp,
     /// No entry has this order.
     NoSuchOrder {
         /// How long the log is.
@@ -222,7 +225,7 @@ impl Refusal {
             Refusal::UnexpectedOrder { .. } => Code::UnexpectedOrder,
             Refusal::TooLarge { .. } => Code::MessageTooLarge,
             Refusal::ReadOnly { .. } => Code::ReadOnly,
-            Refusal::Overloaded { .. } => Code::Overloaded,
+            Refusal::Overloaded { .. } | Refusal::NotLookedUp => Code::Overloaded,
             Refusal::NoSuchOrder { .. } => Code::NoSuchOrder,
             Refusal::NotLeading(why) => why.code(),
         }

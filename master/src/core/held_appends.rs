@@ -29,6 +29,11 @@ impl HeldAppends {
         true
     }
 
+    /// The oldest.
+    pub(super) fn first(&self) -> Option<&Append> {
+        self.queue.front().map(|(_, append)| append)
+    }
+
     /// Takes the oldest out.
     pub(super) fn pop(&mut self) -> Option<(WaitId, Append)> {
         let (wait, append) = self.queue.pop_front()?;

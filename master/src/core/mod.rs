@@ -14,6 +14,7 @@
 //! | `promise` | what another master is told, and what ends this one's reign |
 //! | `health` | what silence means |
 //! | `versions` | which nodes are too old to take part |
+//! | `look_ahead` | (what an event will look at of the log) |
 //!
 //! Invariants: an order is given once in an epoch; an entry leaves only when it is durable here; an ack
 //! counts only from an admitted process in this epoch, with this log's digest; nodes are counted, never acks.
@@ -22,6 +23,7 @@ mod appends;
 pub mod events;
 mod health;
 mod held_appends;
+mod look_ahead;
 #[doc(hidden)]
 pub mod mutant;
 mod pending_writes;
@@ -305,6 +307,14 @@ impl MasterCore {
             }
             Phase::Leading(_) if now >= self.heartbeat_at => self.heartbeat(now, log),
             _ => {}
+        }
+    }
+
+    /// The same while the log cannot be looked at yet, as [`MasterCore::look_ahead_deadline`] tells: the start does not
+    /// take its next step, and callers whose time is over are told.
+    pub fn on_deadline_without_log(&mut self, now: Moment) {
+        if matches!(self.phase, Phase::Recovering(_)) {
+            self.refuse_expired(now);
         }
     }
 

@@ -189,8 +189,8 @@ impl Progress {
         }
     }
 
-    /// It acked in this epoch. `length` is that of this node's log.
-    pub(super) fn on_ack(&mut self, now: Moment, ack: &wire::Ack, length: Order, limits: &PushLimits) {
+    /// It acked in this epoch.
+    pub(super) fn on_ack(&mut self, now: Moment, ack: &wire::Ack, log: &dyn LogView, limits: &PushLimits) {
         let through = ack.through;
         self.durability = ack.durability;
         let advanced = self.acked_through < Some(through);
@@ -203,7 +203,8 @@ impl Progress {
             self.backoff.reset();
             self.retry_at = (!self.in_flight.is_empty()).then(|| now.plus(ANSWER_TIMEOUT));
         }
-        let near = length.since(through) <= limits.resume_entries;
+        let near =
+            log.durable().length.since(through) <= limits.resume_entries && self.next >= log.recent_from();
         match self.stage {
             Stage::Probing if advanced || self.in_flight.is_empty() => self.stage = Stage::Streaming,
             Stage::Syncing if near => self.start_streaming(),
@@ -265,9 +266,8 @@ impl Progress {
             return None;
         }
         let durable = log.durable().length;
-        if durable.since(self.next) > terms.limits.backlog_entries {
-            self.stage = Stage::Syncing;
-            self.forget_in_flight();
+        if durable.since(self.next) > terms.limits.backlog_entries || self.next < log.recent_from() {
+            self.leave_it_to_fetch();
             return None;
         }
         let fills =
@@ -285,6 +285,10 @@ impl Progress {
         random: &mut fastrand::Rng,
     ) -> Option<Span> {
         self.forget_in_flight();
+        if self.next < log.recent_from() {
+            self.leave_it_to_fetch();
+            return None;
+        }
         self.stage = Stage::Probing;
         let push = self.push(log, terms);
         if push.is_some() {
@@ -294,6 +298,13 @@ impl Progress {
             self.stage = Stage::Streaming;
         }
         push
+    }
+
+    /// It is too far behind to be pushed at, or what it lacks is not in memory any more: the disk is read for answers
+    /// alone, by threads that may wait for it.
+    fn leave_it_to_fetch(&mut self) {
+        self.stage = Stage::Syncing;
+        self.forget_in_flight();
     }
 
     /// Who is pushed to holds the epoch's mark, which is the log's last one: so it holds all marks, and gets entries

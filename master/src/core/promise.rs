@@ -57,11 +57,15 @@ impl MasterCore {
 
     /// Give me your log from here: only for the epoch that was promised. Refused in silence.
     pub fn on_read(&mut self, read: wire::Read, reply: String) {
-        let wire::Read { sender, request, epoch, from } = read;
-        if self.identity.fence.as_ref() == Some(&epoch) && sender.log_id == self.identity.log_id {
+        if self.may_read(&read) {
+            let wire::Read { sender, request, epoch, from } = read;
             let sender = wire::Sender { v: sender.v, ..self.sender(&self.config.node) };
             self.effect(Effect::ReadAnswer(ReadAnswer { reply, sender, request, epoch, from }));
         }
+    }
+
+    pub(super) fn may_read(&self, read: &wire::Read) -> bool {
+        self.identity.fence.as_ref() == Some(&read.epoch) && read.sender.log_id == self.identity.log_id
     }
 
     pub(super) fn fenced(&mut self, by: NodeName) {

@@ -84,7 +84,7 @@ impl MasterCore {
         self.strangers.now(now)
     }
 
-    fn index_of(&self, node: &NodeName) -> Option<usize> {
+    pub(super) fn index_of(&self, node: &NodeName) -> Option<usize> {
         self.config.secondaries.iter().position(|configured| configured == node)
     }
 
@@ -135,7 +135,7 @@ impl MasterCore {
             }
             return AckOutcome::Mismatch;
         }
-        self.progress[index].on_ack(now, ack, durable.length, &self.config.push);
+        self.progress[index].on_ack(now, ack, log, &self.config.push);
         AckOutcome::Counted
     }
 
@@ -340,7 +340,7 @@ impl MasterCore {
 }
 
 /// Where the answer to a fetch ends at the latest. One that wants no entry wants the marks there.
-fn end_of(fetch: &wire::Fetch, log: &dyn LogView) -> Place {
+pub(super) fn end_of(fetch: &wire::Fetch, log: &dyn LogView) -> Place {
     let durable = log.durable();
     if fetch.to.max(fetch.from) >= durable.length {
         durable

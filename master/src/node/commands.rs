@@ -7,9 +7,9 @@ use replog_shared::{Moment, WallTime, limits::STORE_PENDING_BYTES, store::Store}
 use tokio::time::Instant;
 use tracing::warn;
 
-use super::{Node, Waiter, handle::Command, limits::SWEEP_INTERVAL};
+use super::{Node, Waiter, handle::Command, limits::SWEEP_INTERVAL, parked::Late};
 use crate::{
-    core::events::{Refusal, Shortage, WaitId, WriteOutcome},
+    core::events::{Append, Refusal, Shortage, WaitId, WriteOutcome},
     telemetry::Arrival,
 };
 
@@ -29,16 +29,7 @@ impl<S: Store, B: Bus> Node<S, B> {
                 let segment = trace.map(|trace| self.telemetry.enter(trace));
                 let arrival = Arrival { at: self.moment(arrived), w: append.w, segment };
                 let wait = self.wait_id(Waiter { answer, append: Some(arrival) });
-                self.telemetry.on_caller(Some(arrival));
-                self.core.on_wall_clock(wall_clock());
-                match self.shortage(may_wait) {
-                    None => self.core.on_append(now, wait, append, self.held.log()),
-                    Some(short_of) => {
-                        self.core.on_append_without_room(now, wait, append, short_of, self.held.log());
-                    }
-                }
-                self.execute(now);
-                self.telemetry.on_caller(None);
+                self.bring(now, Late::Append { wait, append, may_wait });
             }
             Command::Clean { mut append, by, timeout, answer } => {
                 append.deadline = deadline(timeout);
@@ -52,11 +43,7 @@ impl<S: Store, B: Bus> Node<S, B> {
             }
             Command::Wait { order, w, timeout, may_wait, answer } => {
                 let wait = self.wait_id(Waiter { answer, append: None });
-                if may_wait {
-                    self.core.on_wait(wait, order, w, deadline(timeout), self.held.log());
-                } else {
-                    self.core.on_wait_without_room(now, wait, order, w, deadline(timeout), self.held.log());
-                }
+                self.bring(now, Late::Wait { wait, order, w, deadline: deadline(timeout), may_wait });
             }
             Command::Health { waiting, answer } => {
                 // Who asked may have gone; then nobody wants to know.
@@ -67,6 +54,21 @@ impl<S: Store, B: Bus> Node<S, B> {
             }
         }
         self.execute(now);
+    }
+
+    /// A caller's append comes to the core.
+    pub(super) fn append(&mut self, now: Moment, wait: WaitId, append: Append, may_wait: bool) {
+        let arrival = self.waiters.get(wait.0).and_then(|waiter| waiter.append);
+        self.telemetry.on_caller(arrival);
+        self.core.on_wall_clock(wall_clock());
+        match self.shortage(may_wait) {
+            None => self.core.on_append(now, wait, append, self.held.log()),
+            Some(short_of) => {
+                self.core.on_append_without_room(now, wait, append, short_of, self.held.log());
+            }
+        }
+        self.execute(now);
+        self.telemetry.on_caller(None);
     }
 
     /// What there is no room for now, of an append that may wait for other nodes or not.
@@ -95,6 +97,7 @@ impl<S: Store, B: Bus> Node<S, B> {
             }
             !gone
         });
+        self.forget_hung_up();
     }
 
     pub(super) fn answer(&mut self, now: Moment, wait: WaitId, outcome: WriteOutcome) {

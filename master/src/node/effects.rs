@@ -47,7 +47,7 @@ impl<S: Store, B: Bus> Node<S, B> {
         self.effects = effects;
     }
 
-    fn stop_unless(&mut self, done: Result<(), HeldFailure>) {
+    pub(super) fn stop_unless(&mut self, done: Result<(), HeldFailure>) {
         if let Err(failure) = done {
             self.failure.get_or_insert(failure.into());
         }

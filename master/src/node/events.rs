@@ -4,7 +4,7 @@ use replog_host::bus::{Bus, BusEvent, Incoming};
 use replog_shared::{Moment, store::Store, wire};
 use tracing::warn;
 
-use super::Node;
+use super::{Node, parked::Late};
 use crate::{bus::Event, core::AckOutcome};
 
 impl<S: Store, B: Bus> Node<S, B> {
@@ -12,7 +12,7 @@ impl<S: Store, B: Bus> Node<S, B> {
         let now = self.now();
         self.telemetry.bus.on_event(&event);
         match event {
-            BusEvent::Message(packet) => self.on_packet(now, &packet),
+            BusEvent::Message(packet) => self.on_packet(now, packet),
             BusEvent::Up { max_payload } => self.core.on_bus_up(now, max_payload),
             BusEvent::Down => self.core.on_bus_down(),
             // The bus has logged it, and knows how long it holds.
@@ -22,11 +22,14 @@ impl<S: Store, B: Bus> Node<S, B> {
         self.execute(now);
     }
 
-    fn on_packet(&mut self, now: Moment, packet: &Incoming) {
-        match self.translator.read(packet) {
-            Ok(event) => self.on_event(now, event, &packet.subject),
+    fn on_packet(&mut self, now: Moment, packet: Incoming) {
+        match self.translator.read(&packet) {
+            Ok(event) => {
+                let Incoming { subject, payload, .. } = packet;
+                self.bring(now, Late::Packet { event, subject, bytes: payload.len() });
+            }
             Err(refused) => {
-                self.bus.on_refused(packet);
+                self.bus.on_refused(&packet);
                 if self.refused.count(refused.kind(), &packet.subject) {
                     warn!(subject = %packet.subject, reason = %refused, "refused an envelope; more of its kind are only counted");
                 }
@@ -34,7 +37,7 @@ impl<S: Store, B: Bus> Node<S, B> {
         }
     }
 
-    fn on_event(&mut self, now: Moment, event: Event, subject: &str) {
+    pub(super) fn on_event(&mut self, now: Moment, event: Event, subject: &str) {
         match event {
             Event::Ack(ack) => self.on_ack(now, &ack, subject),
             Event::Join { join, reply } => self.core.on_join(now, &join, reply, self.held.log()),

@@ -5,6 +5,7 @@
 //! | `handle` | what others ask of the node, and how |
 //! | `commands`, `events` | what callers ask, and what the bus brings, becomes events of the core |
 //! | `effects` | what the core decides is done |
+//! | `parked` | what waits until old parts of the log were read |
 //! | `report`, `notices` | the node as `/health` shows it; what an operator is told |
 //! | `limits` | every size and interval, with its reason |
 
@@ -14,6 +15,7 @@ mod events;
 mod handle;
 mod limits;
 mod notices;
+mod parked;
 mod report;
 
 use replog_host::{
@@ -21,6 +23,7 @@ use replog_host::{
     commands::Commands,
     held::{Held, HeldFailure},
     outbox::Outbox,
+    parking::Parking,
     spans::Spans,
     storage::Storage,
 };
@@ -41,6 +44,7 @@ use crate::{
 use effects::Said;
 use handle::Command;
 use limits::{BURST, COMMANDS, SWEEP_INTERVAL};
+use parked::Late;
 
 pub use handle::{Handle, Readiness};
 pub use report::{HealthReport, SecondaryReport};
@@ -83,6 +87,10 @@ pub struct Node<S: Store, B> {
     bus: B,
     /// What waits for a save or a cut.
     outbox: Outbox<Said>,
+    /// What waits for old parts of the log to be read.
+    parking: Parking<Late>,
+    /// The next step of a start is among them.
+    deadline_waits: bool,
     translator: Translator,
     commands: mpsc::Receiver<Command>,
     waiters: Slab<Waiter>,
@@ -117,6 +125,8 @@ impl<S: Store, B: Bus> Node<S, B> {
             failure: None,
             bus,
             outbox: Outbox::default(),
+            parking: Parking::default(),
+            deadline_waits: false,
             translator,
             commands: queue,
             waiters: Slab::new(),
@@ -161,6 +171,7 @@ impl<S: Store, B: Bus> Node<S, B> {
     fn turn(&mut self, wake: Wake) -> Result<(), NodeFailure> {
         self.held.refresh()?;
         self.release(self.now());
+        self.take_up_parked();
         match wake {
             Wake::Command(command) => self.on_command(command),
             Wake::Bus(event) => self.on_bus(event),
@@ -168,6 +179,7 @@ impl<S: Store, B: Bus> Node<S, B> {
         }
         self.take_burst();
         self.on_burst_end();
+        self.read_for_parked();
         self.failure.take().map_or(Ok(()), Err)
     }
 
@@ -178,6 +190,7 @@ impl<S: Store, B: Bus> Node<S, B> {
         self.release(now);
         self.core.on_stop(now, self.held.log());
         self.execute(now);
+        self.give_up_parked(now);
         self.bus.close().await;
         Ok(self.held.close()?)
     }
@@ -191,9 +204,11 @@ impl<S: Store, B: Bus> Node<S, B> {
     }
 
     fn next_wake_up(&self) -> Instant {
-        let deadline = self.core.next_deadline().map(|moment| self.started + moment.since_start());
+        // What is due and waits for the disk goes on when that has news.
+        let core = self.core.next_deadline().filter(|_| !self.deadline_waits);
+        let deadline = core.into_iter().chain(self.next_overdue()).min();
         let sweep = self.swept_at + SWEEP_INTERVAL;
-        deadline.map_or(sweep, |deadline| deadline.min(sweep))
+        deadline.map_or(sweep, |moment| sweep.min(self.started + moment.since_start()))
     }
 
     fn take_burst(&mut self) {
@@ -211,13 +226,10 @@ impl<S: Store, B: Bus> Node<S, B> {
     fn on_burst_end(&mut self) {
         let now = self.now();
         if self.core.next_deadline().is_some_and(|deadline| deadline <= now) {
-            self.core.on_deadline(now, self.held.log());
-            self.execute(now);
+            self.on_deadline(now);
         }
         self.core.on_wall_clock(commands::wall_clock());
-        while self.core.on_leading(now, self.held.log()) {
-            self.execute(now);
-        }
+        self.take_up_held(now);
         self.sweep_hung_up();
         self.core.on_burst_end(now, self.held.log());
         self.execute(now);

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use replog_host::{
     bus::{Bus, BusTrouble},
     metrics::{Buffer, NodeFigures},
+    parking::{PARKED_BYTES, PARKED_EVENTS},
 };
 use replog_shared::{
     Digest, Epoch, EpochNumber, LogId, Moment, NodeName, Order,
@@ -134,6 +135,8 @@ impl<S: Store, B: Bus> Node<S, B> {
             Buffer::Items("commands", self.commands.len(), COMMANDS),
             Buffer::Items("held_appends", held, MAX_HELD_APPENDS),
             Buffer::Bytes("held_appends", held_bytes, MAX_HELD_BYTES),
+            Buffer::Items("parked", self.parking.len(), PARKED_EVENTS),
+            Buffer::Bytes("parked", self.parking.bytes(), PARKED_BYTES),
         ]
     }
 }

@@ -4,7 +4,7 @@ use replog_shared::{
     LogId, Moment, NodeName, Order, OrderRange, Outline, Place,
     lines::Tip,
     mark,
-    store::{Cut, LogView, tip_of_cut},
+    store::{Cut, LogView, LookAhead, tip_of_cut},
     wire::{JoinAnswer, Verdict},
 };
 
@@ -33,6 +33,18 @@ impl SecondaryCore {
             Verdict::Foreign => self.stay_foreign(theirs),
             Verdict::OlderMarks => self.on_older_marks_wanted(now, log),
             Verdict::NameInUse | Verdict::Unknown => self.on_join_refused(answer.verdict, answer.secondaries),
+        }
+    }
+
+    /// Of [`SecondaryCore::on_join_answer`]: the digest at the fork, and what is there once the log is cut at it. Asked over
+    /// what is in memory: old lines are to be read before the answer is brought.
+    pub fn look_ahead_join_answer(&self, answer: &JoinAnswer, log: &LookAhead<'_>) {
+        let outstanding = self.state.attempt().and_then(|attempt| attempt.request);
+        if outstanding != Some(answer.request) || answer.verdict != Verdict::Admitted {
+            return;
+        }
+        if answer.fork < log.tip().place {
+            log.cut(answer.fork);
         }
     }
 

@@ -1,6 +1,10 @@
 //! Answers to a starting or promoting master: what is held, promises, and the log itself.
 
-use replog_shared::{Epoch, LogId, Moment, store::LogView, wire};
+use replog_shared::{
+    Epoch, LogId, Moment,
+    store::{LogView, LookAhead},
+    wire,
+};
 
 use super::{
     SecondaryCore,
@@ -56,13 +60,24 @@ impl SecondaryCore {
 
     /// Give me your log from here: only for the epoch that was promised. Refused in silence.
     pub fn on_read(&mut self, read: wire::Read, reply: String) {
-        if self.identity.fence.as_ref() != Some(&read.epoch) || self.is_foreign(read.sender.log_id) {
+        if !self.may_read(&read) {
             self.counters.stale += 1;
             return;
         }
         let wire::Read { request, epoch, from, sender } = read;
         let answer = ReadAnswer { reply, sender: self.sender(sender.v), request, epoch, from };
         self.effects.push(Effect::ReadAnswer(answer));
+    }
+
+    fn may_read(&self, read: &wire::Read) -> bool {
+        self.identity.fence.as_ref() == Some(&read.epoch) && !self.is_foreign(read.sender.log_id)
+    }
+
+    /// Of [`SecondaryCore::on_read`]: the page that answers it, of so many bytes.
+    pub fn look_ahead_read(&self, read: &wire::Read, bytes: usize, log: &LookAhead<'_>) {
+        if self.may_read(read) {
+            log.page(read.from, log.durable(), bytes);
+        }
     }
 
     /// Whether an envelope is about another log than this node's.

@@ -6,7 +6,6 @@ use replog_host::{
     outbox::Passage,
 };
 use replog_shared::{
-    limits::{ENVELOPE_BYTES, ENVELOPE_OVERHEAD_BYTES},
     store::{Span, Store},
     wire,
 };
@@ -31,7 +30,7 @@ impl<S: Store, B: Bus> Node<S, B> {
         }
     }
 
-    fn stop_unless(&mut self, done: Result<(), HeldFailure>) {
+    pub(super) fn stop_unless(&mut self, done: Result<(), HeldFailure>) {
         if let Err(failure) = done {
             self.failure.get_or_insert(failure);
         }
@@ -67,8 +66,7 @@ impl<S: Store, B: Bus> Node<S, B> {
     fn answer_read(&mut self, answer: ReadAnswer) {
         let ReadAnswer { reply, sender, request, epoch, from } = answer;
         let durable = self.held.log().durable();
-        let bytes = ENVELOPE_BYTES.min(self.max_payload.saturating_sub(ENVELOPE_OVERHEAD_BYTES));
-        let span = Span::fitting(self.held.log(), from, durable, bytes);
+        let span = Span::fitting(self.held.log(), from, durable, self.page_bytes());
         let Some((span, page)) = self.held.part(span) else { return };
         let header = wire::EntriesHeader::of(sender, epoch, span, &page, durable.length, Some(request));
         self.send(bus::answer(reply, wire::encode_entries(&header, &page.bytes)));

@@ -23,6 +23,7 @@ impl<S: Store, B: Bus> Node<S, B> {
     }
 
     fn on_packet(&mut self, packet: Incoming) {
+        let bytes = packet.payload.len();
         let event = match self.translator.read(packet) {
             Ok(event) => event,
             Err(Ignored::NobodyListens) => return,
@@ -31,6 +32,10 @@ impl<S: Store, B: Bus> Node<S, B> {
         if let Event::Entries(header, _) = &event {
             self.telemetry.on_traces(self.now(), &header.traces);
         }
+        self.bring(event, bytes);
+    }
+
+    pub(super) fn on_event(&mut self, event: Event) {
         let (now, core, log) = (self.now(), &mut self.core, self.held.log());
         match event {
             Event::Heartbeat(heartbeat) => core.on_heartbeat(now, &heartbeat, log),
@@ -40,6 +45,5 @@ impl<S: Store, B: Bus> Node<S, B> {
             Event::Promise(promise, reply) => core.on_promise(now, promise, reply, log),
             Event::Read(read, reply) => core.on_read(read, reply),
         }
-        self.execute();
     }
 }

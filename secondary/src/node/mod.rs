@@ -5,6 +5,7 @@
 //! | `handle` | what others ask of the node, and how |
 //! | `commands`, `events` | what callers ask, and what the bus brings, becomes events of the core |
 //! | `effects` | what the core decides is done |
+//! | `parked` | what waits until old parts of the log were read |
 //! | `report`, `notices` | the node as `/health` shows it; what an operator is told |
 //! | `limits` | every size, with its reason |
 
@@ -14,6 +15,7 @@ mod events;
 mod handle;
 mod limits;
 mod notices;
+mod parked;
 mod report;
 
 use std::time::Instant;
@@ -23,6 +25,7 @@ use replog_host::{
     commands::Commands,
     held::{Held, HeldFailure},
     outbox::Outbox,
+    parking::Parking,
     spans::Spans,
     storage::Storage,
 };
@@ -34,7 +37,11 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{bus::Translator, core::SecondaryCore, telemetry::Telemetry};
+use crate::{
+    bus::{Event, Translator},
+    core::SecondaryCore,
+    telemetry::Telemetry,
+};
 
 use handle::{Command, Facts};
 use limits::{BURST, COMMANDS};
@@ -59,6 +66,10 @@ pub(crate) struct Node<S: Store, B> {
     bus: B,
     /// What waits for a save or a cut.
     outbox: Outbox<Outgoing>,
+    /// What waits for old parts of the log to be read.
+    parking: Parking<Event>,
+    /// Packets that found no room there.
+    dropped: u64,
     translator: Translator,
     commands: mpsc::Receiver<Command>,
     facts: watch::Sender<Facts>,
@@ -88,6 +99,8 @@ impl<S: Store, B: Bus> Node<S, B> {
             failure: None,
             bus,
             outbox: Outbox::default(),
+            parking: Parking::default(),
+            dropped: 0,
             translator,
             commands: queue,
             facts,
@@ -130,6 +143,7 @@ impl<S: Store, B: Bus> Node<S, B> {
     fn turn(&mut self, wake: Wake) -> Result<(), HeldFailure> {
         self.held.refresh()?;
         self.release();
+        self.take_up_parked();
         match wake {
             Wake::Command(command) => self.on_command(command),
             Wake::Bus(event) => self.on_bus(event),
@@ -138,6 +152,7 @@ impl<S: Store, B: Bus> Node<S, B> {
         self.take_burst();
         self.do_what_is_due();
         self.on_burst_end();
+        self.read_for_parked();
         self.failure.take().map_or(Ok(()), Err)
     }
 

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use replog_host::{
     bus::{Bus, BusTrouble},
     metrics::{Buffer, NodeFigures},
+    parking::{PARKED_BYTES, PARKED_EVENTS},
 };
 use replog_shared::{Epoch, limits::REORDER_BUFFER_ENVELOPES, store::Store};
 
@@ -58,6 +59,7 @@ impl<S: Store, B: Bus> Node<S, B> {
             ("stale", counters.stale),
             ("foreign_log", counters.foreign),
             ("does_not_continue", counters.refused),
+            ("disk_behind", self.dropped),
         ];
         reasons.into_iter().collect()
     }
@@ -66,6 +68,8 @@ impl<S: Store, B: Bus> Node<S, B> {
         vec![
             Buffer::of_store(self.held.log()),
             Buffer::Items("commands", self.commands.len(), COMMANDS),
+            Buffer::Items("parked", self.parking.len(), PARKED_EVENTS),
+            Buffer::Bytes("parked", self.parking.bytes(), PARKED_BYTES),
             Buffer::Items("reorder", status.buffered_envelopes, REORDER_BUFFER_ENVELOPES),
             Buffer::Bytes("reorder", status.buffered_bytes, self.core.buffer_limit_bytes()),
         ]

@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 
-use super::Page;
+use super::{Gatherer, Lookup, OldLines, Page};
 use crate::{
     Digest, Lines, Mark, Order, PlacedMark,
     lines::{LineEnd, last_line},
@@ -81,6 +81,40 @@ impl LineChunks {
         LineChunks { list: vec![chunk], before, length, digest }
     }
 
+    /// Holds nothing yet: lines from `from` on that were read from a disk.
+    pub(super) fn of_old(from: Order) -> LineChunks {
+        LineChunks { list: vec![Chunk::new(from, 0)], length: from, ..LineChunks::default() }
+    }
+
+    /// Takes the next entry that was read: its line with those of the marks before it, and the digest through it. All
+    /// of them stay in one chunk.
+    pub(super) fn push_old(&mut self, lines: &[u8], digest: Digest) {
+        let Some(chunk) = self.list.last_mut() else { return };
+        chunk.bytes.extend_from_slice(lines);
+        chunk.ends.push(chunk.bytes.len() as u32);
+        chunk.digests.push(digest);
+        (self.length, self.digest) = (self.length.next(), digest);
+    }
+
+    /// Copies what is asked for.
+    pub(super) fn copy(&self, lookup: Lookup) -> OldLines {
+        let (from, to) = match lookup {
+            Lookup::Lines { from, to, .. } => (from, to.max(from.next())),
+            Lookup::Cut { at } => (Order::ZERO, at.next()),
+        };
+        let mut gatherer = Gatherer::new(lookup, from);
+        let mut at = from;
+        while let Some(chunk) = self.holding(at).filter(|_| at < to) {
+            let nth = at.since(chunk.from) as usize;
+            let lines = &chunk.bytes[chunk.start_of(at)..chunk.ends[nth] as usize];
+            if !gatherer.take(lines, chunk.digests[nth]) {
+                break;
+            }
+            at = at.next();
+        }
+        gatherer.done().unwrap_or_else(|| OldLines::new(from))
+    }
+
     /// The order of the first entry held; the log's length if none is. The marks at it are held too.
     pub fn first(&self) -> Order {
         self.list.first().map_or(self.length, |chunk| chunk.from)
@@ -133,6 +167,14 @@ impl LineChunks {
         let chunk = self.holding(order)?;
         let end = chunk.ends[order.since(chunk.from) as usize] as usize;
         Some(last_line(&chunk.bytes[chunk.start_of(order)..end]))
+    }
+
+    /// The lines of the marks before an entry; `None` if it is not held.
+    pub(super) fn marks_before(&self, order: Order) -> Option<&[u8]> {
+        let chunk = self.holding(order)?;
+        let start = chunk.start_of(order);
+        let lines = &chunk.bytes[start..chunk.ends[order.since(chunk.from) as usize] as usize];
+        Some(&lines[..lines.len() - last_line(lines).len()])
     }
 
     /// Bytes of the lines held of `from..to`.

@@ -117,6 +117,15 @@ impl IdIndex {
         self.slots.find(Self::spread(hash), same).map(Self::order_of)
     }
 
+    /// Shows the orders of all entries that may carry the id with this text.
+    pub fn candidates(&self, id: &[u8], show: &mut dyn FnMut(Order)) {
+        let none_is_it = |order| {
+            show(order);
+            false
+        };
+        self.find(id, none_is_it);
+    }
+
     /// Forgets every entry from `length` on.
     pub fn truncate(&mut self, length: Order) {
         self.slots.retain(|slot| Self::order_of(slot) < length);

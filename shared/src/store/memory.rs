@@ -5,8 +5,8 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use bytes::Bytes;
 
 use super::{
-    Chore, Cut, IdIndex, IdSeed, LineChunks, LogView, Page, ReadError, Reader, Store, StoreError,
-    StoreFigures, Ticket,
+    Chore, Cut, IdIndex, IdSeed, LineChunks, LogView, Lookup, OldLines, Page, ReadError, Reader, Store,
+    StoreError, StoreFigures, Ticket,
 };
 use crate::{Digest, Lines, MessageId, Order, Place, PlacedMark, entry::EntryLine, lines::Tip};
 
@@ -77,6 +77,12 @@ impl LogView for MemoryStore {
 
     fn entry(&self, order: Order) -> Option<Bytes> {
         read(&self.chunks).line(order).map(Bytes::copy_from_slice)
+    }
+
+    fn candidates(&self, id: &MessageId, show: &mut dyn FnMut(Order)) {
+        if let Some(ids) = &self.ids {
+            ids.candidates(id.as_str().as_bytes(), show);
+        }
     }
 
     fn size(&self, from: Order, to: Order) -> usize {
@@ -165,6 +171,10 @@ pub struct MemoryReader {
 impl Reader for MemoryReader {
     fn read(&self, from: Order, to: Order, bytes: usize) -> Result<Page, ReadError> {
         Ok(read(&self.chunks).page(from, to, bytes))
+    }
+
+    fn old(&self, lookup: Lookup) -> Result<OldLines, ReadError> {
+        Ok(read(&self.chunks).copy(lookup))
     }
 
     fn recent(&self, from: Order, to: Order, bytes: usize) -> Option<Page> {

@@ -6,7 +6,9 @@
 mod batches;
 mod chunks;
 mod id_index;
+mod lookup;
 mod memory;
+mod old_lines;
 mod span;
 
 use bytes::Bytes;
@@ -14,7 +16,9 @@ use bytes::Bytes;
 pub use batches::UnfinishedBatches;
 pub use chunks::LineChunks;
 pub use id_index::{IdHash, IdIndex, IdSeed};
+pub use lookup::{LookAhead, Lookup};
 pub use memory::MemoryStore;
+pub use old_lines::{Gatherer, OldLines, OldPages};
 pub use span::{Span, after_marks, before_marks};
 
 use crate::{
@@ -71,6 +75,20 @@ pub trait LogView {
     /// The largest `end` for which the lines of `from..end` have at most `bytes` bytes, but at least one
     /// entry; `from` if nothing is behind it. May be smaller where two pieces of the storage meet.
     fn fit(&self, from: Order, bytes: usize) -> Order;
+
+    /// The order from which on all lines are in memory; zero if all are. Never after [`LogView::durable`].
+    fn recent_from(&self) -> Order {
+        Order::ZERO
+    }
+
+    /// Whether what is asked of the entries of `from..to`, and of the marks before each, is answered without a disk: they
+    /// are in memory, or were lent by [`Store::lend`]. Orders beyond the end are.
+    fn has_at_hand(&self, from: Order, to: Order) -> bool {
+        from >= to.min(self.recent_from())
+    }
+
+    /// Shows the orders of all entries that may carry this id, without looking at them.
+    fn candidates(&self, _id: &MessageId, _show: &mut dyn FnMut(Order)) {}
 }
 
 /// A part of a log, as it is stored.
@@ -93,7 +111,13 @@ pub trait Reader: Clone + Send + Sync + 'static {
     /// The storage's own, as text: the bytes are damaged or cannot be read.
     fn read(&self, from: Order, to: Order, bytes: usize) -> Result<Page, ReadError>;
 
-    /// The same, if it is in memory: never waits for a storage. `None` where only [`Reader::read`] can tell.
+    /// Old lines, to be lent to the store. Fewer than are asked for, perhaps none, if a cut comes between.
+    ///
+    /// # Errors
+    /// As [`Reader::read`].
+    fn old(&self, lookup: Lookup) -> Result<OldLines, ReadError>;
+
+    /// The same as [`Reader::read`], if it is in memory: never waits for a storage. `None` where only [`Reader::read`] can tell.
     fn recent(&self, from: Order, to: Order, bytes: usize) -> Option<Page>;
 }
 
@@ -209,6 +233,22 @@ pub trait Store: LogView + Send + 'static {
 
     /// What an operator may want to know. Not for every turn of the node: it is put together when asked for.
     fn figures(&self) -> StoreFigures;
+
+    /// Answers from these, too, until [`Store::take_back`] or a cut. They were read of this log since it was last cut.
+    fn lend(&mut self, _pages: OldPages) {}
+
+    /// Gives back what was lent.
+    fn take_back(&mut self) -> OldPages {
+        OldPages::default()
+    }
+
+    /// As [`Reader::read`], from memory or from what was lent if it is there.
+    ///
+    /// # Errors
+    /// As [`Reader::read`].
+    fn page(&self, from: Order, to: Order, bytes: usize) -> Result<Page, ReadError> {
+        self.reader().read(from, to, bytes)
+    }
 
     /// Cuts everything after `place`, a place of this log. The view of the log is cut when it returns; the disk
     /// follows, and once the ticket is done the cut is durable. After a crash before that the log ends at `place` or

@@ -93,6 +93,43 @@ pub async fn stall(process: &Process, calls: &str) -> Faults {
     attach(process, injection(calls, "delay_enter=3600000000", &trace), trace).await
 }
 
+/// What the threads of a running process read of its files, from now on.
+#[derive(Debug)]
+pub struct Watch {
+    faults: Faults,
+    main_thread: u32,
+}
+
+/// Watches the reads of files of the running process.
+///
+/// # Panics
+/// strace is not installed, or may not trace the process.
+pub async fn watch(process: &Process) -> Watch {
+    let trace = trace_of(process);
+    let mut args: Vec<OsString> = ["-f", "-qq", "-y", "-e", READS, "-o"].map(OsString::from).into();
+    args.push(trace.as_os_str().to_owned());
+    Watch { faults: attach(process, args, trace).await, main_thread: process.id() }
+}
+
+/// All calls that read a file.
+const READS: &str = "trace=read,readv,pread64,preadv,preadv2";
+
+impl Watch {
+    /// Reads of files of this directory so far: by the thread in which the node works, and by others.
+    ///
+    /// # Panics
+    /// There is no trace.
+    pub fn reads(&self, directory: &Path) -> (Vec<String>, usize) {
+        let trace = fs::read_to_string(&self.faults.trace).expect("strace writes what it sees");
+        let main_thread = self.main_thread.to_string();
+        let in_directory = format!("<{}/", directory.display());
+        let reads = trace.lines().filter(|line| line.contains(&in_directory));
+        let (main, others): (Vec<&str>, Vec<&str>) =
+            reads.partition(|line| line.split_whitespace().next() == Some(&main_thread));
+        (main.into_iter().map(str::to_owned).collect(), others.len())
+    }
+}
+
 impl Fault {
     fn args(self, trace: &Path) -> Vec<OsString> {
         let Fault { calls, fate, nth } = self;

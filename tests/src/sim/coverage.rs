@@ -27,6 +27,10 @@ pub enum Path {
     SuffixCut,
     /// An envelope was refused because its bytes were damaged.
     DamageRefused,
+    /// An event waited for old lines to be read, …
+    Parked,
+    /// … and the log was cut meanwhile.
+    CutWhileParked,
     /// A write was answered with its w met.
     Met,
     /// Of a batch that was asked again, all was found in the log.
@@ -97,7 +101,7 @@ pub enum Path {
 
 impl Path {
     /// All of them.
-    pub const ALL: [Path; 45] = [
+    pub const ALL: [Path; 47] = [
         Path::GapFilled,
         Path::DuplicateDropped,
         Path::StaleEpochRefused,
@@ -110,6 +114,8 @@ impl Path {
         Path::Cleaned,
         Path::SuffixCut,
         Path::DamageRefused,
+        Path::Parked,
+        Path::CutWhileParked,
         Path::Met,
         Path::RetryFound,
         Path::Promoted,

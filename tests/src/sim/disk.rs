@@ -1,13 +1,15 @@
 //! A node's disk: its name, its identity and its log, of which a crash may keep only a part.
 
+use std::cell::Cell;
+
 use bytes::Bytes;
 use fastrand::Rng;
 use replog_shared::{
     Digest, Durability, Epoch, Identity, Lines, MessageId, NodeName, Order, Place, PlacedMark,
     lines::Tip,
     store::{
-        Chore, Cut, IdSeed, LogView, MemoryStore, Page, ReadError, Reader, Span, Store, StoreError,
-        StoreFigures, Ticket, UnfinishedBatches,
+        self, Chore, Cut, IdSeed, LogView, LookAhead, Lookup, MemoryStore, OldPages, Page, ReadError, Reader,
+        Span, Store, StoreError, StoreFigures, Ticket, UnfinishedBatches, digest_at_mark,
     },
 };
 
@@ -35,6 +37,14 @@ pub(super) struct SimStore {
     under_way: Option<Place>,
     /// For mutants: what is told to be durable, whether it is or not.
     lies: Lies,
+    /// Durable entries that stay in memory; none: all.
+    tail: Option<u64>,
+    /// Where the log ended when its process started: what is older is not in memory from the start.
+    opened_at: Order,
+    /// What was read for the event of the moment.
+    lent: OldPages,
+    /// An old line that was looked at although nobody had it read.
+    unread: Cell<Option<Order>>,
 }
 
 /// What a store tells of itself that is not so.
@@ -60,6 +70,10 @@ impl SimStore {
             unfinished: UnfinishedBatches::default(),
             under_way: None,
             lies: Lies::None,
+            tail: None,
+            opened_at: Order::ZERO,
+            lent: OldPages::default(),
+            unread: Cell::new(None),
         }
     }
 
@@ -89,8 +103,32 @@ impl SimStore {
         if let Ok(lines) = Lines::checked(bytes.clone(), self.log.tip()) {
             let _continues = self.log.append(&lines);
         }
-        self.unfinished = UnfinishedBatches::of(self.log.tip());
+        self.unfinished = self.unfinished_of(self.log.tip());
         (self.durable, self.synced) = (self.tip().place, self.tip().place);
+    }
+
+    /// Keeps no more than so many durable entries in memory from now on; none: all.
+    pub(super) fn keep_in_memory(&mut self, tail: Option<u64>) {
+        self.tail = tail;
+        self.opened_at = self.tip().place.length;
+    }
+
+    /// As [`replog_host::held::Held::missing`].
+    pub(super) fn missing(&self, look: impl FnOnce(&LookAhead<'_>)) -> Option<Lookup> {
+        let ahead = LookAhead::new(self);
+        look(&ahead);
+        ahead.missing()
+    }
+
+    /// An old line that was looked at although nobody had it read, since this was last asked.
+    pub(super) fn take_unread(&self) -> Option<Order> {
+        self.unread.take()
+    }
+
+    fn look_at(&self, from: Order, to: Order) {
+        if !self.has_at_hand(from, to) {
+            self.unread.set(Some(from));
+        }
     }
 
     pub(super) fn lie(&mut self, lies: Lies) {
@@ -100,6 +138,7 @@ impl SimStore {
     /// The lines of a part of the log.
     pub(super) fn part(&self, span: Span) -> Result<(Span, Page), ReadError> {
         let (from, to, bytes) = span.to_read();
+        self.look_at(from, to.max(from.next()));
         Ok(span.part_of(self, self.log.reader().read(from, to, bytes)?))
     }
 
@@ -193,7 +232,13 @@ impl SimStore {
     fn on_cut(&mut self) {
         let tip = self.log.tip().clone();
         self.runs.retain(|end| *end <= tip.place);
-        self.unfinished = UnfinishedBatches::of(&tip);
+        self.unfinished = self.unfinished_of(&tip);
+        self.lent.clear();
+    }
+
+    fn unfinished_of(&self, tip: &Tip) -> UnfinishedBatches {
+        let before = |batch| self.log.digest_at(store::before_marks(&self.log, batch));
+        UnfinishedBatches::of(tip, before)
     }
 
     /// The place behind so many lines.
@@ -238,23 +283,51 @@ impl LogView for SimStore {
     }
 
     fn digest_at(&self, place: Place) -> Option<Digest> {
+        let is_old = digest_at_mark(self.tip(), self.marks(), place)?.is_none()
+            && place.length != self.recent_from()
+            && self.unfinished.digest_before(place.length).is_none();
+        if let Some(before) = place.length.before().filter(|_| is_old) {
+            self.look_at(before, place.length);
+        }
         self.log.digest_at(place)
     }
 
     fn find(&self, id: &MessageId) -> Option<Order> {
+        self.log.candidates(id, &mut |order| self.look_at(order, order.next()));
         self.log.find(id)
     }
 
     fn entry(&self, order: Order) -> Option<Bytes> {
+        self.look_at(order, order.next());
         self.log.entry(order)
     }
 
     fn size(&self, from: Order, to: Order) -> usize {
+        self.look_at(from, to);
         self.log.size(from, to)
     }
 
     fn fit(&self, from: Order, bytes: usize) -> Order {
-        self.log.fit(from, bytes)
+        if from >= self.recent_from() {
+            return self.log.fit(from, bytes);
+        }
+        self.look_at(from, from.next());
+        self.lent.fit(from, bytes).unwrap_or_else(|| self.log.fit(from, bytes))
+    }
+
+    fn recent_from(&self) -> Order {
+        let Some(tail) = self.tail else { return Order::ZERO };
+        let durable = self.durable.length;
+        Order::new(durable.get().saturating_sub(tail)).max(self.opened_at).min(durable)
+    }
+
+    fn has_at_hand(&self, from: Order, to: Order) -> bool {
+        let until = to.min(self.recent_from());
+        from >= until || self.lent.cover(from, until)
+    }
+
+    fn candidates(&self, id: &MessageId, show: &mut dyn FnMut(Order)) {
+        self.log.candidates(id, show);
     }
 }
 
@@ -266,10 +339,12 @@ impl Store for SimStore {
     }
 
     fn append(&mut self, lines: &Lines) -> bool {
+        let start = self.tip().clone();
+        let ends_with_mark = self.marks().last().is_some_and(|last| last.at == start.place.length);
         let continues = self.log.append(lines);
         if continues {
             self.runs.push(lines.tip().place);
-            self.unfinished.on_run(lines.tip());
+            self.unfinished.on_run(lines, (!ends_with_mark).then_some(start.digest));
         }
         if self.level == Durability::Memory {
             self.seal();
@@ -279,10 +354,27 @@ impl Store for SimStore {
 
     /// Durable when it returns, with all that is left.
     fn truncate(&mut self, place: Place, cut: Cut) -> Result<Ticket, StoreError> {
+        if place != self.tip().place {
+            // A log on disk looks at the same.
+            let digest = self.digest_at(place).unwrap_or_default();
+            store::tip_of_cut(self, place, digest);
+            if store::before_marks(&self.log, place.length) != place {
+                // The marks that stay there.
+                self.look_at(place.length, place.length.next());
+            }
+        }
         let cut = self.log.truncate(place, cut);
         self.on_cut();
         self.seal();
         cut
+    }
+
+    fn lend(&mut self, pages: OldPages) {
+        self.lent = pages;
+    }
+
+    fn take_back(&mut self) -> OldPages {
+        std::mem::take(&mut self.lent)
     }
 
     /// The world moves what is durable between two turns of the node.

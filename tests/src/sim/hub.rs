@@ -52,6 +52,10 @@ impl Hub {
         let in_part = self.is(Mutant::BatchShownInPart);
         let shown = if in_part { store.durable().length } else { store.visible_through() };
         self.oracle.check_shown(node, shown);
+        // A mistake on purpose may have lost the way.
+        if let Some(order) = store.take_unread().filter(|_| self.mutant.is_none()) {
+            self.oracle.found(|| format!("n{node} looked at the old line at {order} without having it read"));
+        }
     }
 
     /// The disk has changed: the process may die here, before anything that follows.

@@ -1,13 +1,14 @@
 //! The real master core over its disk, driven as `replog_master::node` drives it.
 
 mod effects;
+mod parked;
 
 use std::{
     collections::{BTreeMap, BTreeSet, VecDeque},
     time::Duration,
 };
 
-use replog_host::bus::Incoming;
+use replog_host::{bus::Incoming, parking::Parking};
 use replog_master::{
     bus::{Event, Translator},
     core::{
@@ -28,7 +29,9 @@ use super::{
     disk::{Disk, Lies},
     hub::Hub,
     node::Birth,
+    reads::Reads,
 };
+use parked::Late;
 
 /// Turns in which nothing came and something stayed due: more than these and the node would spin.
 const MAX_IDLE_TURNS: u32 = 64;
@@ -61,6 +64,12 @@ pub(super) struct Master {
     started: u64,
     now: u64,
     inbox: VecDeque<Input>,
+    parking: Parking<Late>,
+    reads: Reads,
+    /// How often its log was cut.
+    cuts: u64,
+    /// The next step of its start waits for old lines.
+    deadline_waits: bool,
     idle_turns: u32,
     window_envelopes: usize,
     /// The admitted process of each secondary, and which admission that was.
@@ -84,6 +93,7 @@ impl Master {
     ) -> Master {
         let Birth { now, index, names, log, plan, incarnation, seed, .. } = birth;
         disk.store = disk.store.reopened(!hub.is(Mutant::IdIndexLost));
+        disk.store.keep_in_memory(plan.tail_of(index));
         disk.store.lie(match hub.mutant {
             Some(Mutant::PublishedBeforeSync) => Lies::All,
             Some(Mutant::MarkNotSynced) => Lies::Marks,
@@ -119,6 +129,10 @@ impl Master {
             started: now,
             now,
             inbox: VecDeque::new(),
+            parking: Parking::default(),
+            reads: Reads::default(),
+            cuts: 0,
+            deadline_waits: false,
             idle_turns: 0,
             window_envelopes: plan.push.window_envelopes,
             admitted: BTreeMap::new(),
@@ -137,8 +151,10 @@ impl Master {
 
     /// When it must be woken, in microseconds of the simulation.
     pub(super) fn wake_at(&self) -> Option<u64> {
-        let deadline = self.core.next_deadline()?;
-        Some((self.started + deadline.since_start().as_nanos().div_ceil(1_000) as u64).max(self.now))
+        let core = self.core.next_deadline().filter(|_| !self.deadline_waits);
+        let deadlines = core.into_iter().chain(self.parking.events().filter_map(Late::deadline));
+        let at = |deadline: Moment| self.started + deadline.since_start().as_nanos().div_ceil(1_000) as u64;
+        Some(deadlines.map(at).chain(self.reads.next_at()).min()?.max(self.now))
     }
 
     pub(super) fn leads(&self) -> bool {
@@ -176,6 +192,7 @@ impl Master {
         }
         self.core.on_stop(self.moment(), &self.disk.store);
         self.execute(hub);
+        self.give_up_parked(hub);
     }
 
     pub(super) fn into_disk(self) -> Disk {
@@ -196,6 +213,10 @@ impl Master {
     pub(super) fn turn(&mut self, now: u64, hub: &mut Hub) {
         self.now = now;
         let moment = self.moment();
+        self.take_up_parked(hub);
+        if hub.crashed {
+            return;
+        }
         while let Some(input) = self.inbox.pop_front() {
             self.on_input(moment, input, hub);
             self.execute(hub);
@@ -204,22 +225,21 @@ impl Master {
             }
         }
         if self.core.next_deadline().is_some_and(|deadline| deadline <= moment) {
-            self.core.on_deadline(moment, &self.disk.store);
-            self.execute(hub);
+            self.on_deadline(moment, hub);
         }
         self.core.on_wall_clock(self.wall_clock());
-        while self.core.on_leading(moment, &self.disk.store) {
-            self.execute(hub);
-        }
+        self.take_up_held(moment, hub);
         self.core.on_burst_end(moment, &self.disk.store);
         self.execute(hub);
+        self.reads.begin(now, &mut self.parking, self.cuts, &self.disk.store);
         hub.check_shown(self.index, &self.disk.store);
         self.has_led |= self.leads();
         self.check_idle(hub);
     }
 
     fn check_idle(&mut self, hub: &mut Hub) {
-        let due = self.core.next_deadline().is_some_and(|deadline| deadline <= self.moment());
+        let due = self.core.next_deadline().is_some_and(|deadline| deadline <= self.moment())
+            && !self.deadline_waits;
         self.idle_turns = if due { self.idle_turns + 1 } else { 0 };
         if self.idle_turns > MAX_IDLE_TURNS {
             hub.oracle.found(|| "the master spins: a deadline stays due and nothing is done".to_owned());
@@ -235,7 +255,7 @@ impl Master {
         }
     }
 
-    fn on_command(&mut self, now: Moment, command: Command, hub: &Hub) {
+    fn on_command(&mut self, now: Moment, command: Command, hub: &mut Hub) {
         let deadline = |timeout: Option<u64>| timeout.map(|timeout| now.plus(Duration::from_micros(timeout)));
         match command {
             Command::Append { wait, messages, w, expect, timeout } => {
@@ -243,23 +263,29 @@ impl Master {
                 let w =
                     if hub.is(Mutant::WriteConcernIgnored) { replog_shared::WriteConcern::ONE } else { w };
                 let append = client::append(messages, w, expect, deadline(timeout));
-                self.core.on_wall_clock(self.wall_clock());
-                self.core.on_append(now, WaitId(wait), append, &self.disk.store);
+                self.bring(now, Late::Append(WaitId(wait), append), hub);
             }
             Command::Wait { wait, order, w, timeout } => {
-                self.core.on_wait(WaitId(wait), order, w, deadline(timeout), &self.disk.store);
+                self.bring(
+                    now,
+                    Late::Wait { wait: WaitId(wait), order, w, deadline: deadline(timeout) },
+                    hub,
+                );
             }
             Command::Clean { wait, w } => {
                 let clean = client::append(Vec::new(), w, None, None);
                 self.core.on_clean(now, WaitId(wait), clean, &self.disk.store);
             }
-            Command::HangUp { wait } => self.core.on_hang_up(WaitId(wait)),
+            Command::HangUp { wait } => {
+                self.core.on_hang_up(WaitId(wait));
+                drop(self.parking.take_if(|late| late.wait() == Some(WaitId(wait))));
+            }
         }
     }
 
     fn on_packet(&mut self, now: Moment, packet: &Incoming, hub: &mut Hub) {
         match self.translator.read(packet) {
-            Ok(event) => self.on_event(now, event, hub),
+            Ok(event) => self.bring(now, Late::Packet(event), hub),
             Err(_) => hub.coverage.hit(Path::DamageRefused),
         }
     }

@@ -35,6 +35,7 @@ mod node;
 mod oracle;
 mod plan;
 mod queue;
+mod reads;
 mod secondary;
 mod story;
 mod world;

@@ -48,6 +48,8 @@ pub(super) struct Plan {
     pub(super) unconnected: u64,
     /// The most that a sync takes, in microseconds.
     pub(super) sync: u64,
+    /// Durable entries that a log on disk keeps in memory; none: all.
+    pub(super) tail: Option<u64>,
     /// How likely a process dies right after a step that changes its disk.
     pub(super) step_crashes: f64,
     /// How many of the crashes are power losses.
@@ -115,6 +117,11 @@ impl Plan {
     /// What an ack means on a node.
     pub(super) fn level_of(&self, node: usize) -> Durability {
         self.levels.get(node).copied().unwrap_or(self.level)
+    }
+
+    /// Durable entries that a node keeps in memory; none: all.
+    pub(super) fn tail_of(&self, node: usize) -> Option<u64> {
+        self.tail.filter(|_| self.level_of(node) != Durability::Memory)
     }
 
     /// Three or four nodes with disks, small windows, much at stake.
@@ -252,6 +259,9 @@ impl Plan {
             requests: (0..random.usize(4..48)).map(|_| random.u64(..chaos)).collect(),
             unconnected: if on(Kind::StartUnconnected) { random.u64(1_000..3_000_000) } else { 0 },
             sync: *pick(random, &[200, 2_000, 30_000]),
+            // Of the seed, and no draw.
+            tail: [None, None, Some(0), None, Some(3), None, None, Some(20)]
+                [push.resume_entries as usize % 8],
             step_crashes: if on(Kind::DieBetweenSteps) { random.f64() * 0.05 } else { 0.0 },
             power: if level == Durability::Memory && !mixed { 0.0 } else { random.f64() },
             automatic,

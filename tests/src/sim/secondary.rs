@@ -11,13 +11,13 @@ use std::{
 };
 
 use bytes::Bytes;
-use replog_host::bus::Incoming;
+use replog_host::{bus::Incoming, parking::Parking};
 use replog_secondary::core::{Faults, PullLimits, SecondaryCore, Settings, Status};
 use replog_shared::{
     Digest, Lines, Moment, NodeName, Order,
     entry::EntryLine,
     mark::Mark,
-    store::LogView,
+    store::{LogView, Lookup, Store as _},
     subjects::{Channel, Subjects},
     wire::{self, WireError},
 };
@@ -28,6 +28,7 @@ use super::{
     disk::{Disk, Lies},
     hub::Hub,
     node::Birth,
+    reads::Reads,
 };
 
 /// Deadlines done in one turn, as in the node.
@@ -39,6 +40,13 @@ pub(super) enum Input {
     Packet(Incoming),
     Up { max_payload: usize },
     Down,
+}
+
+/// What may look at old lines.
+#[derive(Debug)]
+enum Late {
+    JoinAnswer(wire::JoinAnswer),
+    Read(wire::Read, String),
 }
 
 /// One process.
@@ -53,6 +61,10 @@ pub(super) struct Secondary {
     started: u64,
     now: u64,
     inbox: VecDeque<Input>,
+    parking: Parking<Late>,
+    reads: Reads,
+    /// How often its log was cut.
+    cuts: u64,
     pull: PullLimits,
     /// Bytes of a page that a promoting master reads: few, so that a log has several.
     page_bytes: usize,
@@ -70,6 +82,7 @@ impl Secondary {
     pub(super) fn start(birth: Birth<'_>, faults: Faults, mut disk: Disk, hub: &mut Hub) -> Secondary {
         let Birth { now, index, names, log, plan, incarnation, seed } = birth;
         disk.store = disk.store.reopened(false);
+        disk.store.keep_in_memory(plan.tail_of(index));
         disk.store.lie(if hub.is(Mutant::AckedBeforeSync) { Lies::All } else { Lies::None });
         hub.oracle.on_start(index, disk.identity.whole, &disk.store);
         let settings = Settings {
@@ -93,6 +106,9 @@ impl Secondary {
             started: now,
             now,
             inbox: VecDeque::new(),
+            parking: Parking::default(),
+            reads: Reads::default(),
+            cuts: 0,
             pull: plan.pull,
             page_bytes: plan.push.envelope_bytes,
             highest: (Order::ZERO, Digest::EMPTY),
@@ -109,8 +125,8 @@ impl Secondary {
 
     /// When it must be woken, in microseconds of the simulation.
     pub(super) fn wake_at(&self) -> Option<u64> {
-        let deadline = self.core.next_deadline()?;
-        Some((self.started + deadline.since_start().as_nanos().div_ceil(1_000) as u64).max(self.now))
+        let at = |deadline: Moment| self.started + deadline.since_start().as_nanos().div_ceil(1_000) as u64;
+        Some(self.core.next_deadline().map(at).into_iter().chain(self.reads.next_at()).min()?.max(self.now))
     }
 
     pub(super) fn status(&self) -> Status {
@@ -146,6 +162,10 @@ impl Secondary {
     pub(super) fn turn(&mut self, now: u64, hub: &mut Hub) {
         self.now = now;
         let moment = self.moment();
+        self.take_up_parked(hub);
+        if hub.crashed {
+            return;
+        }
         while let Some(input) = self.inbox.pop_front() {
             match input {
                 Input::Packet(packet) => self.on_packet(moment, packet, hub),
@@ -160,6 +180,7 @@ impl Secondary {
         self.do_what_is_due(moment, hub);
         self.core.on_burst_end(moment, &self.disk.store);
         self.execute(hub);
+        self.reads.begin(now, &mut self.parking, self.cuts, &self.disk.store);
         hub.check_shown(self.index, &self.disk.store);
     }
 
@@ -206,7 +227,7 @@ impl Secondary {
             Some((Channel::Heartbeat, _)) => self.core.on_heartbeat(now, &wire::decode(payload)?, log),
             Some((Channel::Ask, _)) => self.core.on_ask(now, &wire::decode(payload)?, reply, log),
             Some((Channel::Promise, _)) => self.core.on_promise(now, wire::decode(payload)?, reply, log),
-            Some((Channel::Read, _)) => self.core.on_read(wire::decode(payload)?, reply),
+            Some((Channel::Read, _)) => self.bring(Late::Read(wire::decode(payload)?, reply), hub),
             Some((Channel::Entries, _)) => {
                 let (mut header, lines) = wire::decode_entries(payload)?;
                 header.request = None;
@@ -228,13 +249,62 @@ impl Secondary {
         let kind = subject.strip_prefix(&self.inbox_subject).unwrap_or_default();
         if kind.starts_with(".join.") {
             let answer: wire::JoinAnswer = wire::decode(payload)?;
-            self.told_length = answer.length;
-            self.core.on_join_answer(now, answer, &self.disk.store);
+            self.bring(Late::JoinAnswer(answer), hub);
         } else if kind.starts_with(".fetch.") {
             let (header, lines) = wire::decode_entries(payload)?;
             self.on_entries(now, header, lines, Mutant::FetchedAppendedBlindly, hub);
         }
         Ok(())
+    }
+
+    /// As the node does.
+    fn bring(&mut self, late: Late, hub: &mut Hub) {
+        if let Some(lookup) = self.missing(&late) {
+            let index = self.index;
+            hub.story.tell(|| format!("n{index} reads {lookup:?} before it takes {late:?}"));
+            hub.coverage.hit(Path::Parked);
+            if self.parking.park(late, 1, lookup).is_err() {
+                hub.oracle.found(|| "more waits for reads than ever comes".to_owned());
+            }
+        } else {
+            self.take_late(late, hub);
+        }
+    }
+
+    fn missing(&self, late: &Late) -> Option<Lookup> {
+        self.disk.store.missing(|log| match late {
+            Late::JoinAnswer(answer) => self.core.look_ahead_join_answer(answer, log),
+            Late::Read(read, _) => self.core.look_ahead_read(read, self.page_bytes, log),
+        })
+    }
+
+    fn take_late(&mut self, late: Late, hub: &mut Hub) {
+        let now = self.moment();
+        match late {
+            Late::JoinAnswer(answer) => {
+                self.told_length = answer.length;
+                self.core.on_join_answer(now, answer, &self.disk.store);
+            }
+            Late::Read(read, reply) => self.core.on_read(read, reply),
+        }
+        self.execute(hub);
+    }
+
+    fn take_up_parked(&mut self, hub: &mut Hub) {
+        while let Some((turn, lines)) = self.reads.next_done(self.now) {
+            let Some(mut parked) = self.parking.on_read(turn, lines, self.cuts) else { continue };
+            self.disk.store.lend(std::mem::take(&mut parked.pages));
+            if let Some(lookup) = self.missing(&parked.event) {
+                parked.pages = self.disk.store.take_back();
+                self.parking.go_on(parked, lookup);
+            } else {
+                self.take_late(parked.event, hub);
+                drop(self.disk.store.take_back());
+            }
+            if hub.crashed {
+                return;
+            }
+        }
     }
 
     fn on_entries(

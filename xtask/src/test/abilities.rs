@@ -34,6 +34,7 @@ const NEEDS: [(&str, Probe); 11] = [
     ("process_openapi_generator", has_openapi_generator),
     ("process_python_clients", has_python_clients),
     ("process_schemathesis", has_schemathesis),
+    ("process_cold_reads", may_trace),
     ("process_slow_disk", may_trace),
     ("process_sync_errors", may_trace),
 ];

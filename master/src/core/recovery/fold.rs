@@ -34,7 +34,7 @@ impl MasterCore {
 /// The place before the last mark of a log that ends at `tip`, if that mark may be replaced: it is a start, no
 /// entry stands behind it, and another mark stands before it. So a log never loses the mark with which its
 /// reign began, and whoever leads a log has one.
-fn before_fold(marks: &[PlacedMark], tip: Place) -> Option<Place> {
+pub(super) fn before_fold(marks: &[PlacedMark], tip: Place) -> Option<Place> {
     let (last, before) = marks.split_last()?;
     let holds_nothing = last.at == tip.length || mutant::is(Mutant::EntriesFolded);
     let is_start = last.mark.kind == MarkKind::Start && !before.is_empty() || mutant::is(Mutant::TurnFolded);

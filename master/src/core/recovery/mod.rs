@@ -22,7 +22,9 @@ mod report;
 use std::{collections::BTreeMap, time::Duration};
 
 use replog_shared::{
-    Epoch, Incarnation, LogId, MarkKind, Moment, NodeName, Order, Outline, Place, store::LogView, wire,
+    Epoch, Incarnation, LogId, MarkKind, Moment, NodeName, Order, Outline, Place, outline,
+    store::{LogView, LookAhead},
+    wire,
 };
 
 use super::{
@@ -32,6 +34,7 @@ use super::{
 };
 use asking::Asking;
 use decision::{Decision, Situation};
+use fold::before_fold;
 use promotion::Promotion;
 
 pub use decision::StartTerms;
@@ -337,6 +340,21 @@ impl MasterCore {
         self.phase = Phase::Recovering(Box::new(recovery));
         if self.bus_is_up {
             self.on_recovery_bus_up(now);
+        }
+    }
+
+    /// What the next step of a start may look at, once `state` has come, too: the end of the log, which it may give up, and
+    /// where it parts from the logs of others.
+    pub(super) fn look_ahead_cuts(&self, state: Option<&wire::State>, log: &LookAhead<'_>) {
+        let Phase::Recovering(recovery) = &self.phase else { return };
+        let tip = log.tip();
+        before_fold(log.marks(), tip.place).into_iter().for_each(|place| log.cut(place));
+        tip.batch.into_iter().for_each(|batch| log.cut(Place::new(batch, tip.place.marks)));
+        if let Step::Promoting(promotion) = &recovery.step {
+            let own = Outline::of(log.marks(), tip.place, usize::MAX);
+            let others = promotion.promised().chain(state);
+            let forks = others.filter_map(|other| outline::fork(&own, &other.outline));
+            forks.filter(|fork| *fork != tip.place).for_each(|fork| log.cut(fork));
         }
     }
 

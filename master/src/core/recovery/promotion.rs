@@ -7,7 +7,7 @@ use replog_shared::{
     Epoch, Lines, LogId, MarkKind, Moment, NodeName, OrderRange, Outline, Place,
     limits::PULL_PENDING_BYTES,
     lines, mark, outline,
-    store::{Cut, LogView, tip_of_cut},
+    store::{Cut, LogView, LookAhead, tip_of_cut},
     wire,
 };
 
@@ -70,6 +70,11 @@ impl Promotion {
     /// Reached: whole, and fenced with the rank that it told.
     fn reached(&self) -> impl Iterator<Item = &NodeName> {
         self.promised.values().filter(|state| state.whole).map(|state| &state.sender.node)
+    }
+
+    /// What they held when they promised.
+    pub(super) fn promised(&self) -> impl Iterator<Item = &wire::State> {
+        self.promised.values()
     }
 
     fn is_complete(&self) -> bool {
@@ -278,6 +283,20 @@ impl MasterCore {
             let place = lines.tip().place;
             self.effect(Effect::Append(lines));
             self.read_on_unless_behind(now, place, log.pending_bytes() + bytes.len());
+        }
+    }
+
+    /// Of [`MasterCore::on_read_answer`]: where the log may be cut, if this is the last page.
+    pub fn look_ahead_read_answer(&self, header: &wire::EntriesHeader, log: &LookAhead<'_>) {
+        let Some(Fetch { best, began_at, .. }) =
+            self.promotion().and_then(|promotion| promotion.fetch.as_ref())
+        else {
+            return;
+        };
+        let tip = log.tip();
+        if header.from.plus(header.count) >= best.outline.length {
+            log.cut(*began_at);
+            tip.batch.into_iter().for_each(|batch| log.cut(Place::new(batch, tip.place.marks)));
         }
     }
 

@@ -189,6 +189,8 @@ impl Master {
         if let Err(error) = self.disk.store.truncate(place, store::Cut::Quarantine) {
             return hub.oracle.found(|| format!("n{index}: {error}"));
         }
+        self.cuts += 1;
+        hub.coverage.add(Path::CutWhileParked, u64::from(!self.parking.is_empty()));
         self.sent_once.clear();
         self.admitted.clear();
         hub.oracle.on_truncate(index, &self.disk.store, cut);
@@ -198,7 +200,7 @@ impl Master {
         }
     }
 
-    fn answer(&mut self, wait: WaitId, outcome: &WriteOutcome, hub: &mut Hub) {
+    pub(super) fn answer(&mut self, wait: WaitId, outcome: &WriteOutcome, hub: &mut Hub) {
         let index = self.index;
         hub.story.tell(|| format!("n{index} answers request {}: {outcome:?}", wait.0));
         // The epoch is that of the log: the core may be about to open the next one.

@@ -90,6 +90,8 @@ impl Secondary {
         if let Err(error) = self.disk.store.truncate(place, store::Cut::Quarantine) {
             return hub.oracle.found(|| format!("n{index}: {error}"));
         }
+        self.cuts += 1;
+        hub.coverage.add(Path::CutWhileParked, u64::from(!self.parking.is_empty()));
         let fence = self.status().fence;
         let gave_way = std::mem::take(&mut self.gives_way);
         let cut = if gave_way { Cut::GaveWay } else { Cut::Followed(fence.as_ref()) };
