@@ -1,10 +1,9 @@
 //! File descriptors. A process has one limit of them for all that it opens: connections, the files of its log, and its
 //! way to NATS.
 
-use replog_shared::MessageId;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
-use crate::edge::EdgeLimits;
+use crate::{edge::EdgeLimits, message_ids};
 
 /// Kept from the connections of a node, for everything else that it opens: some 20 while it is quiet, and a few for each
 /// page that is read of a disk, for a segment that is changed, and for a way to NATS that is made anew.
@@ -33,7 +32,7 @@ pub fn fit(limits: &mut EdgeLimits, nodes: u64) {
 /// Draws an id that nobody gets. Where a static program does not find the system call for chance, the first draw opens a
 /// file and keeps it: later, in a shortage of descriptors, it would fail, and with it the append that wanted an id.
 fn open_chance() {
-    let _nobodys = MessageId::generate();
+    let _nobodys = message_ids::generate();
 }
 
 /// How many connections each node may have.

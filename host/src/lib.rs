@@ -10,6 +10,7 @@ pub mod edge;
 pub mod held;
 pub mod history;
 mod limits;
+pub mod message_ids;
 pub mod metrics;
 pub mod openapi;
 pub mod outbox;

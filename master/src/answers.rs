@@ -5,10 +5,9 @@ use std::time::Duration;
 use replog_host::edge::Problem;
 use replog_shared::{Applied, Code, EpochNumber, MessageId, NodeName, Order, json, store::ReadError};
 
-use crate::{
-    core::events::{Holders, Interruption, NotLeading, Refusal, Shortage, WriteOutcome, Written},
-    nodes::Nodes,
-    requests::Form,
+use crate::{nodes::Nodes, requests::Form};
+use replog_core::master::events::{
+    Holders, Interruption, NotLeading, Refusal, Shortage, WriteOutcome, Written,
 };
 
 /// When a refused client may come back.

@@ -23,12 +23,12 @@ use tracing::info;
 use crate::{
     bus::Translator,
     config::Config,
-    core::{CoreConfig, MasterCore, PushLimits},
     door::Door,
     http::{Context, router},
     node::{Node, NodeFailure},
     nodes::Nodes,
 };
+use replog_core::master::{CoreConfig, MasterCore, PushLimits};
 
 /// A master that runs. Dropping it stops it without anybody waiting for the end.
 #[derive(Debug)]

@@ -6,11 +6,11 @@ use tracing::debug;
 
 use crate::{
     answers::{About, appended, batch_appended, gone, met},
-    core::events::{WriteOutcome, Written},
     node::Handle,
     nodes::Nodes,
     requests::{Form, Request},
 };
+use replog_core::master::events::{WriteOutcome, Written};
 
 /// An append that the node was given, of which the answer is awaited.
 pub(crate) struct Started {

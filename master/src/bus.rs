@@ -11,7 +11,7 @@ use replog_shared::{
     wire::{self, WireError},
 };
 
-use crate::core::MasterCore;
+use replog_core::master::MasterCore;
 
 /// What arrived.
 #[derive(Debug)]

@@ -15,7 +15,7 @@ use replog_shared::{
     limits::{HEARTBEAT_INTERVAL, MAX_SECONDARIES, RECOVERY_WAIT},
 };
 
-use crate::core::StartTerms;
+use replog_core::master::StartTerms;
 
 /// How long a start may wait for silent nodes, in milliseconds. Appends are held as long, so no longer than a
 /// client waits.

@@ -1,6 +1,6 @@
 //! The master: takes messages over HTTP, gives each its place in the total order, and replicates it.
 //!
-//! The path of a write: [`http`] → [`node`] → [`core`] → the store → [`bus`] → acks → [`core`] → [`http`].
+//! The path of a write: [`http`] → [`node`] → the core → the store → [`bus`] → acks → the core → [`http`].
 //!
 //! | module | is |
 //! | --- | --- |
@@ -8,8 +8,7 @@
 //! | [`app`] | wires everything: [`app::start`] |
 //! | [`http`] | requests in, answers out |
 //! | `door` | the same for appends over NATS |
-//! | [`node`] | the one task that owns the core and executes its effects |
-//! | [`core`] | decides, without IO |
+//! | [`node`] | the one task that owns the core, [`replog_core::master`], and executes its effects |
 //! | [`bus`] | envelopes in, envelopes out |
 //! | [`nodes`] | who the nodes are |
 //! | `requests`, `append`, `answers` | what clients send, checked; from there to what they are told |
@@ -20,7 +19,6 @@ pub mod app;
 mod append;
 pub mod bus;
 pub mod config;
-pub mod core;
 mod door;
 pub mod http;
 pub mod node;

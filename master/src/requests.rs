@@ -3,10 +3,13 @@
 use std::{borrow::Cow, time::Duration};
 
 use http::Uri;
-use replog_host::edge::{
-    Problem,
-    json::{JsonBody, present},
-    query::{Params, QueryParams, number_in, whole_number},
+use replog_host::{
+    edge::{
+        Problem,
+        json::{JsonBody, present},
+        query::{Params, QueryParams, number_in, whole_number},
+    },
+    message_ids,
 };
 use replog_shared::{
     Message, MessageError, MessageId, Order, WriteConcern,
@@ -16,7 +19,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::core::events::{Append, NewMessage};
+use replog_core::master::events::{Append, NewMessage};
 
 /// The body of `POST /messages`.
 #[derive(Deserialize, JsonSchema)]
@@ -178,7 +181,7 @@ pub(crate) fn new_message(
     let message = Message::from_json(body.slice(message.get()))
         .map_err(|error| Problem::invalid_field(message_field, format!("The {error}.")))
         .map_err(|problem| problem.allowing(|field| allowed(field, nodes)))?;
-    let id = id.map_or_else(|| Ok(MessageId::generate()), MessageId::new).map_err(|_| {
+    let id = id.map_or_else(|| Ok(message_ids::generate()), MessageId::new).map_err(|_| {
         let detail = format!("`{id_field}` must be a string of 1 to {MAX_ID_CHARS} characters.");
         Problem::invalid_field(id_field, detail).allowing(|field| allowed(field, nodes))
     })?;

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use bytes::Bytes;
+use replog_core::master::{CoreConfig, MasterCore, PushLimits, StartTerms};
 use replog_host::{
     bus::InProcessHub,
     held::HeldFailure,
@@ -11,7 +12,6 @@ use replog_host::{
 };
 use replog_master::{
     bus::Translator,
-    core::{CoreConfig, MasterCore, PushLimits, StartTerms},
     node::{Node, NodeFailure},
 };
 use replog_shared::{

@@ -23,10 +23,10 @@ use tracing::info;
 use crate::{
     bus::Translator,
     config::Config,
-    core::{PullLimits, SecondaryCore, Settings},
     http::{Context, router},
     node::Node,
 };
+use replog_core::secondary::{PullLimits, SecondaryCore, Settings};
 
 /// A secondary that runs. Dropping it stops it without anybody waiting for the end.
 #[derive(Debug)]

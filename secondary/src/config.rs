@@ -12,7 +12,7 @@ use replog_host::{
 };
 use replog_shared::{LogName, NodeName, limits::HEARTBEAT_INTERVAL};
 
-use crate::core::Faults;
+use replog_core::secondary::Faults;
 
 /// The longest delay that can be injected, in milliseconds: an hour.
 pub const MAX_FAULT_DELAY_MS: u64 = 3_600_000;

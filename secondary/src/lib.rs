@@ -1,13 +1,12 @@
 //! The node that holds a replica of the log.
 //!
-//! `main → app → { http, bus, node } → core → shared`: [`core`] decides without IO, `node` is the one task
+//! `main → app → { http, bus, node } → core → shared`: [`replog_core::secondary`] decides without IO, `node` is the one task
 //! that owns it, [`bus`] and `http` translate, `telemetry` tells what
 //! was counted. [`app::start`] runs a node on any bus, [`app::run`] on NATS.
 
 pub mod app;
 pub mod bus;
 pub mod config;
-pub mod core;
 mod http;
 mod node;
 mod telemetry;

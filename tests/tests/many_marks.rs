@@ -6,11 +6,11 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use replog_master::core::{
+use replog_core::master::{
     CoreConfig, Effect as Told, MasterCore, PushLimits, StartTerms,
     events::{Append, NewMessage, NotLeading, WaitId},
 };
-use replog_secondary::core::{Effect as Said, Faults, PullLimits, ReadAnswer, SecondaryCore, Settings};
+use replog_core::secondary::{Effect as Said, Faults, PullLimits, ReadAnswer, SecondaryCore, Settings};
 use replog_shared::{
     Durability, Identity, Incarnation, Message, MessageId, Moment, NodeName, Order, WriteConcern,
     limits::{ENVELOPE_OVERHEAD_BYTES, OUTLINE_MARKS},

@@ -18,7 +18,8 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tracing::{debug, error};
 
 use super::limits::{MAX_LONG_WAITS, SHORT_WAIT};
-use crate::{append::Started, core::events::NotLeading, node::Handle, nodes::Nodes, requests};
+use crate::{append::Started, node::Handle, nodes::Nodes, requests};
+use replog_core::master::events::NotLeading;
 
 /// What all requests need.
 pub(super) struct Server<R> {

@@ -14,10 +14,8 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::items;
-use crate::{
-    core::events::NewMessage,
-    requests::{AnyMessage, Form, Request, allowed, new_message, parse, request},
-};
+use crate::requests::{AnyMessage, Form, Request, allowed, new_message, parse, request};
+use replog_core::master::events::NewMessage;
 
 /// The body of `POST /messages/batch`.
 #[derive(Deserialize, JsonSchema)]

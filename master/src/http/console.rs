@@ -10,7 +10,7 @@ use schemars::JsonSchema;
 use serde::Serialize;
 
 use super::{Context, State, health::HealthAnswer};
-use crate::core::events;
+use replog_core::master::events;
 
 /// Writes that wait and are shown; of more, their number.
 const SHOWN_WRITES: usize = 50;

@@ -5,7 +5,8 @@ use replog_host::edge::{Problem, json::JsonBody, ndjson::LinesBody, query};
 use replog_shared::Order;
 
 use super::batches;
-use crate::{core::events::Append, requests};
+use crate::requests;
+use replog_core::master::events::Append;
 
 /// The body of `POST /messages`, on a master of so many nodes.
 ///

@@ -14,9 +14,9 @@ use serde::Serialize;
 use super::{Context, State};
 use crate::{
     answers::words,
-    core::events::NotLeading,
     node::{HealthReport, SecondaryReport},
 };
+use replog_core::master::events::NotLeading;
 
 const OK: &str = "ok";
 const DEGRADED: &str = "degraded";

@@ -8,10 +8,8 @@ use tokio::time::Instant;
 use tracing::warn;
 
 use super::{Node, Waiter, handle::Command, limits::SWEEP_INTERVAL, parked::Late};
-use crate::{
-    core::events::{Append, Refusal, Shortage, WaitId, WriteOutcome},
-    telemetry::Arrival,
-};
+use crate::telemetry::Arrival;
+use replog_core::master::events::{Append, Refusal, Shortage, WaitId, WriteOutcome};
 
 /// The time of day; 1970 on a machine whose clock stands before it.
 pub(super) fn wall_clock() -> WallTime {

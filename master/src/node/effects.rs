@@ -15,12 +15,10 @@ use replog_shared::{
 use tracing::{debug, warn};
 
 use super::{Node, NodeFailure, notices};
-use crate::{
-    bus::Translator,
-    core::{
-        Effect, ReadAnswer,
-        events::{NotLeading, Notice, WaitId, WriteOutcome},
-    },
+use crate::bus::Translator;
+use replog_core::master::{
+    Effect, ReadAnswer,
+    events::{NotLeading, Notice, WaitId, WriteOutcome},
 };
 
 /// What this node says to others.

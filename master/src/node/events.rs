@@ -5,7 +5,8 @@ use replog_shared::{Moment, store::Store, wire};
 use tracing::warn;
 
 use super::{Node, parked::Late};
-use crate::{bus::Event, core::AckOutcome};
+use crate::bus::Event;
+use replog_core::master::AckOutcome;
 
 impl<S: Store, B: Bus> Node<S, B> {
     pub(super) fn on_bus(&mut self, event: BusEvent) {

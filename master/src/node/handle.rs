@@ -14,10 +14,8 @@ use tokio::{
 };
 
 use super::HealthReport;
-use crate::{
-    core::events::{Append, WriteOutcome},
-    telemetry::MasterFigures,
-};
+use crate::telemetry::MasterFigures;
+use replog_core::master::events::{Append, WriteOutcome};
 
 /// What a handle asks of the node.
 #[derive(Debug)]

@@ -37,9 +37,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     bus::{RefusedCounts, Translator},
-    core::{Effect, MasterCore, events::WriteOutcome},
     telemetry::{Arrival, Telemetry},
 };
+use replog_core::master::{Effect, MasterCore, events::WriteOutcome};
 
 use effects::Said;
 use handle::Command;

@@ -3,7 +3,7 @@
 use replog_shared::NodeName;
 use tracing::{debug, error, info, warn};
 
-use crate::core::events::{NotLeading, Notice};
+use replog_core::master::events::{NotLeading, Notice};
 
 /// Logs a notice: error where someone must act, warn where something is degraded, info where a state changed.
 pub(super) fn log(notice: &Notice) {

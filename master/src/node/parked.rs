@@ -11,10 +11,8 @@ use replog_shared::{
 use tracing::warn;
 
 use super::Node;
-use crate::{
-    bus::Event,
-    core::events::{Append, Refusal, WaitId, WriteOutcome},
-};
+use crate::bus::Event;
+use replog_core::master::events::{Append, Refusal, WaitId, WriteOutcome};
 
 /// What may look at old parts of the log.
 #[derive(Debug)]

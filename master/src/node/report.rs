@@ -14,12 +14,10 @@ use replog_shared::{
 };
 
 use super::{Node, limits::COMMANDS};
-use crate::{
-    core::{
-        SecondaryView,
-        events::{NotLeading, WaitingWrite},
-    },
-    telemetry::MasterFigures,
+use crate::telemetry::MasterFigures;
+use replog_core::master::{
+    SecondaryView,
+    events::{NotLeading, WaitingWrite},
 };
 
 /// The node at one moment.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque, vec_deque};
 use replog_shared::{Code, Histogram, Lines, Moment, Order};
 
 use super::Arrival;
-use crate::core::events::{WriteOutcome, Written};
+use replog_core::master::events::{WriteOutcome, Written};
 
 /// How an append ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,10 +6,8 @@ use replog_host::metrics::{Exposition, NodeFigures, NodeLabels};
 use replog_shared::{Code, Histogram, Moment, Order};
 
 use super::{Telemetry, appends::AppendFigures};
-use crate::{
-    core::events::NotLeading,
-    node::{HealthReport, SecondaryReport},
-};
+use crate::node::{HealthReport, SecondaryReport};
+use replog_core::master::events::NotLeading;
 
 /// The state of a master that leads; any other state is the code of why it does not.
 const LEADING: &str = "leading";

@@ -27,7 +27,7 @@ use replog_shared::{
     trace::{Trace, TraceParent},
 };
 
-use crate::core::events::WriteOutcome;
+use replog_core::master::events::WriteOutcome;
 
 use appends::{AppendFigures, Undurable};
 use timeline::Timeline;

@@ -4,7 +4,7 @@ use replog_host::spans::{Span, SpanKind};
 use replog_shared::Order;
 
 use super::{Arrival, appends::Outcome};
-use crate::core::events::{WriteOutcome, Written};
+use replog_core::master::events::{WriteOutcome, Written};
 
 /// An append, from its arrival until its caller was answered.
 pub(super) fn answered(arrival: Arrival, outcome: &WriteOutcome) -> Span {

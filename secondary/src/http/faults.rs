@@ -14,7 +14,8 @@ use serde::{Deserialize, Serialize};
 use replog_shared::{Code, store::Reader};
 
 use super::Context;
-use crate::{config::MAX_FAULT_DELAY_MS, core::Faults};
+use crate::config::MAX_FAULT_DELAY_MS;
+use replog_core::secondary::Faults;
 
 /// Faults as JSON; what a request leaves out is none.
 #[derive(Clone, Copy, Debug, Default, Deserialize, Serialize, JsonSchema)]

@@ -17,10 +17,8 @@ use serde::Serialize;
 use replog_shared::store::Reader;
 
 use super::Context;
-use crate::{
-    core::{Counters, Status},
-    node::HealthReport,
-};
+use crate::node::HealthReport;
+use replog_core::secondary::{Counters, Status};
 
 /// The answer of `GET /health`.
 #[derive(Debug, Serialize, JsonSchema)]

@@ -12,10 +12,8 @@ use replog_shared::{
 use tracing::debug;
 
 use super::{Node, notices};
-use crate::{
-    bus,
-    core::{Effect, ReadAnswer},
-};
+use crate::bus;
+use replog_core::secondary::{Effect, ReadAnswer};
 
 impl<S: Store, B: Bus> Node<S, B> {
     /// Executes what the core decided, in order. What it decided over a log that could not be read is no

@@ -8,7 +8,8 @@ use replog_host::{
 use tokio::sync::{oneshot, watch};
 
 use super::HealthReport;
-use crate::{core::Faults, telemetry::SecondaryFigures};
+use crate::telemetry::SecondaryFigures;
+use replog_core::secondary::Faults;
 
 /// What a handle asks of the node.
 #[derive(Debug)]

@@ -39,9 +39,9 @@ use tokio_util::sync::CancellationToken;
 
 use crate::{
     bus::{Event, Translator},
-    core::SecondaryCore,
     telemetry::Telemetry,
 };
+use replog_core::secondary::SecondaryCore;
 
 use handle::{Command, Facts};
 use limits::{BURST, COMMANDS};

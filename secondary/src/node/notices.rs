@@ -3,7 +3,7 @@
 use replog_shared::{NodeName, wire::Verdict};
 use tracing::{error, info, warn};
 
-use crate::core::Notice;
+use replog_core::secondary::Notice;
 
 /// Logs a notice: error where someone must act, warn where something is degraded, info where a state changed.
 pub(super) fn log(notice: &Notice) {

@@ -10,7 +10,8 @@ use replog_host::{
 use replog_shared::{Epoch, limits::REORDER_BUFFER_ENVELOPES, store::Store};
 
 use super::{Node, limits::COMMANDS};
-use crate::{core::Status, telemetry::SecondaryFigures};
+use crate::telemetry::SecondaryFigures;
+use replog_core::secondary::Status;
 
 /// The node at one moment.
 #[derive(Clone, Debug)]

@@ -5,7 +5,7 @@ use std::fmt;
 use replog_host::metrics::{Exposition, NodeFigures, NodeLabels};
 use replog_shared::wire::SecondaryState;
 
-use crate::core::{Counters, Status};
+use replog_core::secondary::{Counters, Status};
 
 const STATES: [&str; 5] = ["joining", "syncing", "streaming", "diverged", "foreign"];
 

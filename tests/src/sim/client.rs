@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use fastrand::Rng;
-use replog_master::core::events::{Append, Interruption, NewMessage, Refusal, WaitId, WriteOutcome, Written};
+use replog_core::master::events::{Append, Interruption, NewMessage, Refusal, WaitId, WriteOutcome, Written};
 use replog_shared::{Message, MessageId, Moment, Order, WriteConcern};
 
 use super::{

@@ -8,14 +8,12 @@ use std::{
     time::Duration,
 };
 
-use replog_host::{bus::Incoming, parking::Parking};
-use replog_master::{
-    bus::{Event, Translator},
-    core::{
-        AckOutcome, CoreConfig, Effect, MasterCore, StartTerms,
-        events::{NotLeading, WaitId},
-    },
+use replog_core::master::{
+    AckOutcome, CoreConfig, Effect, MasterCore, StartTerms,
+    events::{NotLeading, WaitId},
 };
+use replog_host::{bus::Incoming, parking::Parking};
+use replog_master::bus::{Event, Translator};
 use replog_shared::{
     Incarnation, Moment, NodeName, Order, WallTime,
     store::LogView,

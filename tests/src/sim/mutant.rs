@@ -2,8 +2,8 @@
 //!
 //! Those that can be made where a node meets its core are made there; the others are switches in the cores.
 
-use replog_master::core::mutant as master;
-use replog_secondary::core::mutant as secondary;
+use replog_core::master::mutant as master;
+use replog_core::secondary::mutant as secondary;
 
 use super::Focus;
 

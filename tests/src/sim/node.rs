@@ -1,9 +1,9 @@
 //! A machine of the simulation: its name, its disk, and the process that runs on it.
 
 use fastrand::Rng;
+use replog_core::master::StartTerms;
+use replog_core::secondary::Faults;
 use replog_host::bus::{Incoming, Outgoing};
-use replog_master::core::StartTerms;
-use replog_secondary::core::Faults;
 use replog_shared::{Incarnation, LogName, NodeName};
 
 use super::{

@@ -3,8 +3,8 @@
 use std::time::Duration;
 
 use fastrand::Rng;
-use replog_master::core::PushLimits;
-use replog_secondary::core::{Faults, PullLimits};
+use replog_core::master::PushLimits;
+use replog_core::secondary::{Faults, PullLimits};
 use replog_shared::{
     Durability,
     limits::{ENVELOPE_OVERHEAD_BYTES, OUTLINE_MARKS},

@@ -11,8 +11,8 @@ use std::{
 };
 
 use bytes::Bytes;
+use replog_core::secondary::{Faults, PullLimits, SecondaryCore, Settings, Status};
 use replog_host::{bus::Incoming, parking::Parking};
-use replog_secondary::core::{Faults, PullLimits, SecondaryCore, Settings, Status};
 use replog_shared::{
     Digest, Lines, Moment, NodeName, Order,
     entry::EntryLine,

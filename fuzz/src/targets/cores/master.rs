@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
-use replog_master::core::{
+use replog_core::master::{
     AckOutcome, CoreConfig, Effect, MasterCore, PushLimits, StartTerms,
     events::{Append, NewMessage, WaitId, WriteOutcome},
 };

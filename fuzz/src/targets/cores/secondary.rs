@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use replog_secondary::core::{Effect, Faults, PullLimits, SecondaryCore, Settings};
+use replog_core::secondary::{Effect, Faults, PullLimits, SecondaryCore, Settings};
 use replog_shared::{
     Durability, Epoch, Identity, Incarnation, Lines, Moment,
     limits::OUTLINE_MARKS,

@@ -1,8 +1,9 @@
 //! The bodies of appends, held to a twin that asks serde_json.
 
 use bytes::Bytes;
+use replog_core::master::events::Append;
 use replog_host::edge::{Problem, json::JsonBody};
-use replog_master::{core::events::Append, http::fuzzing};
+use replog_master::http::fuzzing;
 
 use super::twin;
 

@@ -12,10 +12,8 @@ use super::{
     console::Snapshot,
     health::HealthAnswer,
 };
-use crate::{
-    core::events::NotLeading,
-    requests::{AppendBody, CleanBody, WaitQuery},
-};
+use crate::requests::{AppendBody, CleanBody, WaitQuery};
+use replog_core::master::events::NotLeading;
 
 const ABOUT: &str = "Takes appends, gives each message its place in one total order, and replicates it to the secondaries. \
     A caller is answered once `w` nodes hold what it appended.\n\nRefusals are problem documents (RFC 9457). Unknown and \

@@ -2,14 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use replog_host::bus::Outgoing;
-use replog_master::{
-    bus::Translator,
-    core::{
-        Effect, ReadAnswer,
-        events::{NotLeading, Notice, WaitId, WriteOutcome},
-    },
+use replog_core::master::{
+    Effect, ReadAnswer,
+    events::{NotLeading, Notice, WaitId, WriteOutcome},
 };
+use replog_host::bus::Outgoing;
+use replog_master::bus::Translator;
 use replog_shared::{
     Lines, MarkKind, Place,
     store::{self, LogView, Span, Store},

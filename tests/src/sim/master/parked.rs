@@ -1,10 +1,8 @@
 //! What waits until old lines were read, as in the node.
 
+use replog_core::master::events::{Append, Refusal, WaitId, WriteOutcome};
 use replog_host::parking::Parked;
-use replog_master::{
-    bus::Event,
-    core::events::{Append, Refusal, WaitId, WriteOutcome},
-};
+use replog_master::bus::Event;
 use replog_shared::{Moment, Order, WriteConcern, store::Lookup, store::Store as _};
 
 use super::Master;

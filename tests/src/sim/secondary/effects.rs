@@ -1,8 +1,8 @@
 //! What a secondary's core wants done.
 
 use bytes::Bytes;
+use replog_core::secondary::{Effect, Notice, ReadAnswer};
 use replog_host::bus::Outgoing;
-use replog_secondary::core::{Effect, Notice, ReadAnswer};
 use replog_shared::{
     Lines, MarkKind, Place,
     store::{self, LogView, Span, Store},

@@ -1,6 +1,6 @@
 //! What is checked, and what people do, once the faults are over.
 
-use replog_master::core::{StartTerms, events::NotLeading};
+use replog_core::master::{StartTerms, events::NotLeading};
 use replog_shared::{Order, limits::OUTLINE_MARKS, store::LogView as _, wire::SecondaryState};
 
 use super::World;

@@ -1,6 +1,6 @@
 //! Who is started as what while the faults go on: an operator, or a timer at each secondary.
 
-use replog_master::core::events::NotLeading;
+use replog_core::master::events::NotLeading;
 
 use super::World;
 use crate::sim::{

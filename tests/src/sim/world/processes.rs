@@ -1,8 +1,8 @@
 //! Starts and deaths, turns, packets, syncs.
 
+use replog_core::master::StartTerms;
+use replog_core::secondary::Faults;
 use replog_host::bus::{Incoming, Outgoing};
-use replog_master::core::StartTerms;
-use replog_secondary::core::Faults;
 use replog_shared::{Durability, Incarnation, NodeName};
 
 use super::World;

@@ -6,7 +6,7 @@ use replog_shared::{
     store::{Cut, LogView, tip_of_cut},
 };
 
-use crate::core::{
+use crate::master::{
     Effect, MasterCore,
     mutant::{self, Mutant},
 };

@@ -12,7 +12,7 @@ use replog_shared::{
 };
 
 use super::{Step, choice::Choice, keep_higher};
-use crate::core::{
+use crate::master::{
     Effect, MasterCore, Phase,
     events::{NotLeading, Notice},
     mutant::{self, Mutant},
@@ -314,7 +314,7 @@ impl MasterCore {
     }
 
     /// The disk has come further: a takeover that waited for it reads on.
-    pub(in crate::core) fn read_on_behind_disk(&mut self, now: Moment, log: &dyn LogView) {
+    pub(in crate::master) fn read_on_behind_disk(&mut self, now: Moment, log: &dyn LogView) {
         if self.promotion().is_some_and(|promotion| promotion.waits_for_disk) {
             self.read_on_unless_behind(now, log.tip().place, log.pending_bytes());
         }

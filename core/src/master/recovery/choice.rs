@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use replog_shared::{Place, mark, outline, wire::State};
 
-use crate::core::mutant::{self, Mutant};
+use crate::master::mutant::{self, Mutant};
 
 /// The log that wins a promotion, among those that take part in it.
 pub(super) struct Choice<'a> {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use replog_shared::{Epoch, LogId, NodeName, wire::State};
 
 use super::choice::{Choice, is_explained};
-use crate::core::mutant::{self, Mutant};
+use crate::master::mutant::{self, Mutant};
 
 /// The end of a reason to give up before anybody was fenced.
 pub(super) const NOTHING_WAS_CHANGED: &str = "; nothing was changed";

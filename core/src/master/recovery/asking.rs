@@ -7,7 +7,7 @@ use std::{
 
 use replog_shared::{Incarnation, Moment, NodeName, wire};
 
-use crate::core::mutant::{self, Mutant};
+use crate::master::mutant::{self, Mutant};
 
 /// Questions whose answers are taken. They go out every 100 ms, so these are those of the last seconds: what takes
 /// longer tells of a node as it was.
