@@ -45,7 +45,7 @@ fn reopened(dir: &Path) -> Held<DiskStore> {
         entry::encode(&mut bytes, head, &MessageId::new(&format!("id{order}")).unwrap(), &message);
         ends.push(bytes.len());
     }
-    held.append(&Lines::of_entries(bytes.into(), ends, held.log().tip())).unwrap();
+    held.append(&Lines::of_entries(bytes.into(), ends, WallTime::from_ms(7), held.log().tip())).unwrap();
     held.close().unwrap();
     open(dir)
 }
