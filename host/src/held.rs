@@ -223,8 +223,15 @@ impl<S: Store> Held<S> {
         self.store.take_back()
     }
 
-    /// Shows readers what is durable, as of this log and epoch; of a batch all or nothing.
-    pub fn show(&self, log_id: Option<LogId>, epoch: Option<&Epoch>) {
+    /// The epoch of the last mark that is durable; none before the first.
+    pub fn durable_epoch(&self) -> Option<&Epoch> {
+        let last = (self.store.durable().marks as usize).checked_sub(1)?;
+        self.store.marks().get(last).map(|placed| &placed.mark.epoch)
+    }
+
+    /// Shows readers what is durable, in the epoch of what is durable; of a batch all or nothing.
+    pub fn show(&self, log_id: Option<LogId>) {
+        let epoch = self.durable_epoch();
         let length = self.store.visible_through();
         let marks = self.store.marks();
         let marks = &marks[..marks.len().min(self.store.durable().marks as usize)];

@@ -315,8 +315,13 @@ fn refused(about: &About, refusal: Refusal) -> Problem {
             );
             conflict(about, nth, &id, order, detail)
         }
-        Refusal::UnexpectedOrder { length } => {
-            let detail = format!("The next order is {length}, not the expected one.");
+        Refusal::UnexpectedOrder { length, durable } => {
+            let mut detail = format!("The next order is {length}, not the expected one.");
+            if durable < length {
+                detail += &format!(
+                    " The entries from order {durable} on are not durable yet: should they get lost, it is lower."
+                );
+            }
             Problem::new(Code::UnexpectedOrder, detail).with("length", length.get())
         }
         Refusal::TooLarge { nth, id, limit } => {

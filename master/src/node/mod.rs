@@ -241,7 +241,7 @@ impl<S: Store, B: Bus> Node<S, B> {
     }
 
     fn show(&self, now: Moment) {
-        self.held.show(self.core.log_id(), self.held.log().tip().epoch.as_ref());
+        self.held.show(self.core.log_id());
         let state = Readiness {
             bus_is_up: self.core.bus_is_up(),
             leading: self.core.reigns(self.held.log()),
@@ -251,3 +251,6 @@ impl<S: Store, B: Bus> Node<S, B> {
         self.readiness.send_if_modified(|readiness| std::mem::replace(readiness, state) != state);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -272,7 +272,8 @@ fn an_expected_order_is_checked_after_the_id() {
     let retry = told.append_all(expecting("a", 0));
     let late = told.append_all(expecting("b", 0));
     assert!(told.met(first).is_some() && told.met(retry).unwrap().duplicate);
-    let refused = WriteOutcome::Refused(Refusal::UnexpectedOrder { length: Order::new(1) });
+    let refused =
+        WriteOutcome::Refused(Refusal::UnexpectedOrder { length: Order::new(1), durable: Order::new(1) });
     assert_eq!(told.outcome(late), Some(&refused));
 }
 
