@@ -42,7 +42,8 @@ pub struct Running {
 
 impl Running {
     /// Stops it: takes no new connections, tells every waiting caller, lets running answers finish, sends
-    /// what is queued, makes the log durable. Takes less than 10 s.
+    /// what is queued, makes the log durable. Takes less than 10 s, and up to
+    /// 5 s more where clients do not take their answers.
     ///
     /// # Errors
     /// The log could not be made durable.

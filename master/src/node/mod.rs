@@ -141,10 +141,10 @@ impl<S: Store, B: Bus> Node<S, B> {
     }
 
     /// Runs until `stop`; then tells every waiting caller, sends what is queued, makes the log durable and
-    /// returns.
+    /// returns, in less than 10 s.
     ///
     /// # Errors
-    /// The node cannot go on, and has stopped at once. Callers that wait are not told what became of their
+    /// The node cannot go on, or not even stop well, and has stopped at once. Callers that wait are not told what became of their
     /// writes, since nobody knows.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), NodeFailure> {
         let sleep = sleep_until(self.started);
@@ -183,16 +183,25 @@ impl<S: Store, B: Bus> Node<S, B> {
         self.failure.take().map_or(Ok(()), Err)
     }
 
-    /// Answers speak of what is durable: first the log, then the callers.
+    /// Answers speak of what is durable: first the log, then the callers. A disk that stands still is not waited for
+    /// longer than callers wait.
     async fn shut_down(mut self) -> Result<(), NodeFailure> {
-        self.held.settle().await?;
+        let settled = self.held.settle().await?;
         let now = self.now();
         self.release(now);
         self.core.on_stop(now, self.held.log());
         self.execute(now);
         self.give_up_parked(now);
+        self.give_up_waiters();
         self.bus.close().await;
-        Ok(self.held.close()?)
+        Ok(self.held.end(settled).await?)
+    }
+
+    /// Lets go who was not told anything yet: nobody knows what became of what they asked for.
+    fn give_up_waiters(&mut self) {
+        self.commands.close();
+        while self.commands.try_recv().is_ok() {}
+        self.waiters.clear();
     }
 
     fn now(&self) -> Moment {

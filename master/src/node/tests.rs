@@ -1,4 +1,4 @@
-//! A node over a disk that stands still: what it says while it works.
+//! A node over a disk that stands still: what it says while it works, and how it stops.
 
 use std::{
     sync::{
@@ -20,13 +20,16 @@ use replog_shared::{
     lines::Tip,
     store::{Chore, Cut, IdSeed, LogView, MemoryStore, StoreError, StoreFigures, Ticket},
 };
-use tokio::{sync::Notify, task::JoinHandle};
+use tokio::{sync::Notify, task::JoinHandle, time::timeout};
 
 use super::*;
 use crate::core::{
     CoreConfig, PushLimits, StartTerms,
-    events::{Append, NewMessage, Refusal},
+    events::{Append, Interruption, NewMessage, Refusal},
 };
+
+/// Longer than a node may take to stop.
+const STOP_LIMIT: Duration = Duration::from_secs(10);
 
 /// In memory; it becomes durable only while it does not stand still.
 struct SlowStore {
@@ -129,7 +132,8 @@ impl Store for SlowStore {
 struct Running {
     handle: Handle<<MemoryStore as Store>::Reader>,
     stands_still: Arc<AtomicBool>,
-    _node: JoinHandle<Result<(), NodeFailure>>,
+    stop: CancellationToken,
+    node: JoinHandle<Result<(), NodeFailure>>,
 }
 
 impl Running {
@@ -167,8 +171,9 @@ impl Running {
         let translator = Translator::new(log, &name);
         let bus = InProcessHub::new().connect(translator.subscriptions(), translator.inbox());
         let (node, handle) = Node::new(core, storage, bus, translator, Spans::default());
-        let _node = tokio::spawn(node.run(CancellationToken::new()));
-        Running { handle, stands_still, _node }
+        let stop = CancellationToken::new();
+        let node = tokio::spawn(node.run(stop.clone()));
+        Running { handle, stands_still, stop, node }
     }
 
     async fn append(&self, id: &str, w: u64) -> Asked<WriteOutcome> {
@@ -182,6 +187,25 @@ impl Running {
         let append = Append { messages, w, expect_order, deadline: None };
         self.handle.append(append, None, None, true).await.unwrap()
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_node_whose_disk_stands_still_stops_in_time_and_says_nothing_of_what_is_not_durable() {
+    let running = Running::leading().await;
+    let durable = running.append("durable", 2).await;
+    running.handle.health(0).await.unwrap();
+    running.stands_still.store(true, SeqCst);
+    let not_durable = running.append("not durable", 1).await;
+    running.handle.health(0).await.unwrap();
+    running.stop.cancel();
+    let stopped = timeout(STOP_LIMIT, running.node).await.expect("it stops").unwrap();
+    assert!(matches!(stopped, Err(NodeFailure::Held(HeldFailure::StandsStill { .. }))), "{stopped:?}");
+    let told = durable.answer().await.unwrap();
+    assert!(
+        matches!(told, WriteOutcome::Interrupted { by: Interruption::Stopping, .. }),
+        "what is durable is told: {told:?}"
+    );
+    assert!(not_durable.answer().await.is_err(), "of the other nobody knows");
 }
 
 #[tokio::test(start_paused = true)]

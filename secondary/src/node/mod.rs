@@ -120,10 +120,14 @@ impl<S: Store, B: Bus> Node<S, B> {
         while let Some(wake) = self.wake(&stop).await {
             self.turn(wake)?;
         }
-        self.held.settle().await?;
+        self.shut_down().await
+    }
+
+    async fn shut_down(mut self) -> Result<(), HeldFailure> {
+        let settled = self.held.settle().await?;
         self.release();
         self.bus.close().await;
-        self.held.close()
+        self.held.end(settled).await
     }
 
     /// Waits for something to happen; none: the node is to stop.
