@@ -9,7 +9,7 @@ use replog_host::{
     console::Snapshots,
     descriptors,
     edge::{self, Waits},
-    held::HeldFailure,
+    held::{Held, HeldFailure},
     reload::Reload,
     spans::Spans,
     storage::{DiskTerms, Storage, StorageOptions},
@@ -81,27 +81,37 @@ pub fn translator(config: &Config) -> Translator {
 /// Needs a tokio runtime, of any flavour, with time and IO.
 ///
 /// # Errors
-/// The HTTP address cannot be listened on, or the log cannot be opened.
+/// The HTTP address cannot be listened on, or the log cannot be opened. The log of a node that was stopped well is left
+/// as it was.
 pub async fn start(config: Config, bus: impl Bus) -> anyhow::Result<Running> {
+    let spans = Spans::to_any(config.collector.as_ref(), "replog-secondary", &config.log, &config.name)?;
     let StorageOptions { durability, data_dir } = config.storage.clone();
     let Some(dir) = data_dir else {
-        return start_over(config, Storage::in_memory(false), bus).await;
+        return start_over(config, Storage::in_memory(false), bus, spans).await;
     };
     let node = config.name.clone();
     // What is damaged here the master has, too: it is fetched again.
     let terms = DiskTerms { durability, with_ids: false, mode: OpenMode::CutAtDamage };
     let opened = tokio::task::spawn_blocking(move || Storage::on_disk(&dir, &node, terms));
     let storage = opened.await.context("the log could not be opened")??;
-    start_over(config, storage, bus).await
+    start_over(config, storage, bus, spans).await
 }
 
-async fn start_over<S: Store>(config: Config, storage: Storage<S>, bus: impl Bus) -> anyhow::Result<Running> {
-    let listener = TcpListener::bind(&config.listen).await;
-    let listener = listener.with_context(|| format!("cannot listen on {}", config.listen))?;
-    let addr = listener.local_addr().context("the listening socket has no address")?;
+async fn start_over<S: Store>(
+    config: Config,
+    storage: Storage<S>,
+    bus: impl Bus,
+    spans: Spans,
+) -> anyhow::Result<Running> {
+    let (listener, addr) = match listen(&config.listen).await {
+        Ok(listening) => listening,
+        Err(refusal) => {
+            Held::new(storage).leave().await;
+            return Err(refusal);
+        }
+    };
     let (stop_edge, stop_node) = (CancellationToken::new(), CancellationToken::new());
     let core = core(&config, storage.identity.clone());
-    let spans = Spans::to_any(config.collector.as_ref(), "replog-secondary", &config.log, &config.name)?;
     let (node, handle) = Node::new(core, storage, bus, translator(&config), spans.clone());
     let durability = config.storage.durability;
     let waits = Waits::new(&config.edge.limits);
@@ -122,6 +132,13 @@ async fn start_over<S: Store>(config: Config, storage: Storage<S>, bus: impl Bus
     let node = tokio::spawn(node.run(stop_node.clone()));
     let (stop_edge, stop_node) = (stop_edge.drop_guard(), stop_node.drop_guard());
     Ok(Running { addr, edge, node, stop_edge, stop_node, spans })
+}
+
+async fn listen(address: &str) -> anyhow::Result<(TcpListener, SocketAddr)> {
+    let listener = TcpListener::bind(address).await;
+    let listener = listener.with_context(|| format!("cannot listen on {address}"))?;
+    let addr = listener.local_addr().context("the listening socket has no address")?;
+    Ok((listener, addr))
 }
 
 fn core(config: &Config, identity: Identity) -> SecondaryCore {

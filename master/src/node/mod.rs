@@ -144,14 +144,33 @@ impl<S: Store, B: Bus> Node<S, B> {
     /// returns, in less than 10 s.
     ///
     /// # Errors
-    /// The node cannot go on, or not even stop well, and has stopped at once. Callers that wait are not told what became of their
-    /// writes, since nobody knows.
+    /// The node cannot go on, or not even stop well, and has stopped at once. Callers that wait are not told what became
+    /// of their writes, since nobody knows.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), NodeFailure> {
+        match self.serve(stop).await {
+            Ok(()) => self.shut_down().await,
+            Err(refused @ (NodeFailure::NotPromoted(_) | NodeFailure::DryRun(_))) => {
+                self.leave().await;
+                Err(refused)
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Stops a node that has not led: its directory is left as after a clean stop, so that the next start still knows
+    /// where the log ended.
+    pub(crate) async fn leave(self) {
+        self.bus.close().await;
+        self.held.leave().await;
+    }
+
+    /// Runs until `stop`.
+    async fn serve(&mut self, stop: CancellationToken) -> Result<(), NodeFailure> {
         let sleep = sleep_until(self.started);
         tokio::pin!(sleep);
         loop {
             let wake = tokio::select! {
-                () = stop.cancelled() => break,
+                () = stop.cancelled() => return Ok(()),
                 Some(command) = self.commands.recv() => Wake::Command(command),
                 event = self.bus.next() => Wake::Bus(event),
                 () = self.held.news().notified() => Wake::News,
@@ -164,7 +183,6 @@ impl<S: Store, B: Bus> Node<S, B> {
                 sleep.as_mut().reset(due);
             }
         }
-        self.shut_down().await
     }
 
     /// Takes in what woke this node, and all else that is there.
