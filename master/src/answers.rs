@@ -298,7 +298,7 @@ fn refused(about: &About, refusal: Refusal) -> Problem {
             let id_text = id.as_str();
             let detail = if same_value {
                 format!(
-                    "The id {id_text:?} holds the same value in other words, at order {order}: it differs in the order of members, the spelling of a number, or escapes. The value is in the log, and there is nothing left to append; GET /messages/{order} shows it."
+                    "The id {id_text:?} holds the same value in other words, at order {order}: it differs in the order of members, the spelling of a number, or escapes. The value is in the log, and only this text of it is not: there is nothing left to append; GET /messages/{order} shows it."
                 )
             } else {
                 format!(
