@@ -216,7 +216,9 @@ fn core_config(config: &Config) -> CoreConfig {
 /// # Errors
 /// What keeps it from starting.
 pub async fn run(mut config: Config) -> anyhow::Result<()> {
-    descriptors::fit(&mut config.edge.limits, 1);
+    if let Some(fewer) = descriptors::fit(&mut config.edge.limits, 1) {
+        fewer.warn();
+    }
     let reload = Reload::new(config.edge.clone());
     let translator = translator(&config);
     let bus =

@@ -159,7 +159,9 @@ fn core(config: &Config, identity: Identity) -> SecondaryCore {
 /// # Errors
 /// What keeps it from starting, or a defect that ended it.
 pub async fn run(mut config: Config) -> anyhow::Result<()> {
-    descriptors::fit(&mut config.edge.limits, 1);
+    if let Some(fewer) = descriptors::fit(&mut config.edge.limits, 1) {
+        fewer.warn();
+    }
     let reload = Reload::new(config.edge.clone());
     let translator = translator(&config);
     let bus =
