@@ -13,7 +13,7 @@ use replog_host::{
     held::Held,
     reload::Reload,
     spans::Spans,
-    storage::{DiskTerms, Storage, StorageOptions},
+    storage::{DiskTerms, Storage},
     tail::Tails,
 };
 use replog_shared::{
@@ -90,12 +90,11 @@ pub fn translator(config: &Config) -> Translator {
 /// stopped well is left as it was.
 pub async fn start(config: Config, bus: impl Bus) -> anyhow::Result<Running> {
     let spans = Spans::to_any(config.collector.as_ref(), "replog-master", &config.log, &config.name)?;
-    let StorageOptions { durability, data_dir } = config.storage.clone();
-    let Some(dir) = data_dir else {
+    let Some(dir) = config.storage.directory() else {
         return start_over(config, Storage::in_memory(true), bus, spans).await;
     };
     let node = config.name.clone();
-    let terms = DiskTerms { durability, with_ids: true, mode: OpenMode::Strict };
+    let terms = DiskTerms { durability: config.storage.durability, with_ids: true, mode: OpenMode::Strict };
     let opened = tokio::task::spawn_blocking(move || Storage::on_disk(&dir, &node, terms));
     let storage = opened.await.context("the log could not be opened")?;
     let storage = storage.map_err(|error| with_repair(error, &config))?;

@@ -12,7 +12,7 @@ use replog_host::{
     held::{Held, HeldFailure},
     reload::Reload,
     spans::Spans,
-    storage::{DiskTerms, Storage, StorageOptions},
+    storage::{DiskTerms, Storage},
     tail::Tails,
 };
 use replog_shared::{Identity, Incarnation, limits::OUTLINE_MARKS, store::Store};
@@ -85,12 +85,12 @@ pub fn translator(config: &Config) -> Translator {
 /// as it was.
 pub async fn start(config: Config, bus: impl Bus) -> anyhow::Result<Running> {
     let spans = Spans::to_any(config.collector.as_ref(), "replog-secondary", &config.log, &config.name)?;
-    let StorageOptions { durability, data_dir } = config.storage.clone();
-    let Some(dir) = data_dir else {
+    let Some(dir) = config.storage.directory() else {
         return start_over(config, Storage::in_memory(false), bus, spans).await;
     };
     let node = config.name.clone();
     // What is damaged here the master has, too: it is fetched again.
+    let durability = config.storage.durability;
     let terms = DiskTerms { durability, with_ids: false, mode: OpenMode::CutAtDamage };
     let opened = tokio::task::spawn_blocking(move || Storage::on_disk(&dir, &node, terms));
     let storage = opened.await.context("the log could not be opened")??;
