@@ -4,7 +4,7 @@ use std::{io::Write as _, net::SocketAddr};
 
 use anyhow::Context as _;
 use futures_util::future::OptionFuture;
-use replog_disk::{OpenError, OpenMode, OpenNodeError};
+use replog_disk::{NodeFileError, OpenError, OpenMode, OpenNodeError};
 use replog_host::{
     bus::{Bus, NatsBus},
     console::Snapshots,
@@ -105,9 +105,10 @@ pub async fn start(config: Config, bus: impl Bus) -> anyhow::Result<Running> {
     start_over(config, storage, bus, spans).await
 }
 
-/// Adds what repairs a damaged log: the secondaries have it.
+/// Adds what repairs a damaged log or `node.json`: the secondaries have it.
 fn with_repair(error: anyhow::Error, config: &Config) -> anyhow::Error {
-    let is_damaged = matches!(error.downcast_ref(), Some(OpenNodeError::Log(OpenError::Damaged(_))));
+    let is_damaged = matches!(error.downcast_ref(), Some(OpenNodeError::Log(OpenError::Damaged(_))))
+        || matches!(error.downcast_ref(), Some(NodeFileError::Damaged { .. }));
     match &config.storage.data_dir {
         Some(dir) if is_damaged && !config.secondaries.is_empty() => {
             let dir = dir.display();

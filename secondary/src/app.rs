@@ -1,9 +1,9 @@
 //! From a checked configuration to a running node, and back to nothing.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, path::Path};
 
 use anyhow::Context as _;
-use replog_disk::OpenMode;
+use replog_disk::{NodeFileError, OpenMode};
 use replog_host::{
     bus::{Bus, NatsBus},
     console::Snapshots,
@@ -92,9 +92,24 @@ pub async fn start(config: Config, bus: impl Bus) -> anyhow::Result<Running> {
     // What is damaged here the master has, too: it is fetched again.
     let durability = config.storage.durability;
     let terms = DiskTerms { durability, with_ids: false, mode: OpenMode::CutAtDamage };
-    let opened = tokio::task::spawn_blocking(move || Storage::on_disk(&dir, &node, terms));
-    let storage = opened.await.context("the log could not be opened")??;
+    let at = dir.clone();
+    let opened = tokio::task::spawn_blocking(move || Storage::on_disk(&at, &node, terms));
+    let storage = opened.await.context("the log could not be opened")?;
+    let storage = storage.map_err(|error| with_repair(error, &dir))?;
     start_over(config, storage, bus, spans).await
+}
+
+/// Adds what repairs a damaged `node.json`: the master has all that this node held.
+fn with_repair(error: anyhow::Error, dir: &Path) -> anyhow::Error {
+    match error.downcast_ref() {
+        Some(NodeFileError::Damaged { .. }) => {
+            let dir = dir.display();
+            anyhow::anyhow!(
+                "{error:#}: `mv {dir} {dir}.damaged`, then start this node as before: it fetches everything anew"
+            )
+        }
+        _ => error,
+    }
 }
 
 async fn start_over<S: Store>(
