@@ -24,7 +24,7 @@ pub(super) struct Skipped {
 type Probe = fn() -> Result<()>;
 
 /// Binaries with processes, and what they need.
-const NEEDS: [(&str, Probe); 11] = [
+const NEEDS: [(&str, Probe); 12] = [
     ("process_console", has_browser),
     ("process_console_states", has_browser),
     ("process_docs", has_browser),
