@@ -14,7 +14,7 @@ use uuid::Uuid;
 use crate::{
     Target,
     client::{self, Client, within},
-    failure::Failure,
+    failure::{Failure, followed_by},
     output,
 };
 
@@ -168,7 +168,9 @@ fn print_json(body: &[u8]) -> io::Result<()> {
 fn with_advice(failure: Failure, id: &str) -> Failure {
     match failure {
         Failure::NotInTime(problem) => Failure::NotInTime(Box::new(problem.with_place(id))),
-        Failure::Unknown(reason) => Failure::Unknown(format!("{reason}; to send it again, add --id {id}")),
+        Failure::Unknown(reason) => {
+            Failure::Unknown(followed_by(&reason, format_args!("to send it again, add --id {id}")))
+        }
         failure => failure,
     }
 }

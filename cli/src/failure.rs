@@ -207,8 +207,14 @@ impl Problem {
     /// Adds where the entry with this `id` is.
     pub(crate) fn with_place(self, id: &str) -> Self {
         let place = self.order.map(|order| format!(" at order {order}")).unwrap_or_default();
-        Self { detail: Some(format!("{self}; it is in the log{place}, id {id}")), ..self }
+        let detail = followed_by(&self.to_string(), format_args!("it is in the log{place}, id {id}"));
+        Self { detail: Some(detail), ..self }
     }
+}
+
+/// One sentence of a node's and what this program adds: a full stop between them ends what goes on.
+pub(crate) fn followed_by(sentence: &str, more: fmt::Arguments<'_>) -> String {
+    format!("{}; {more}", sentence.trim_end_matches('.'))
 }
 
 impl fmt::Display for Problem {
@@ -224,6 +230,17 @@ mod tests {
 
     fn code(status: u16, body: &str) -> u8 {
         Failure::of_append(StatusCode::from_u16(status).unwrap(), body.as_bytes()).exit_code()
+    }
+
+    #[test]
+    fn what_is_added_goes_on_where_the_nodes_sentence_ends() {
+        let detail = r#"{"detail": "It keeps replicating; GET /messages/7?w=3 waits for it.", "order": 7}"#;
+        let placed = Problem::parse(detail.as_bytes()).with_place("a").to_string();
+        assert_eq!(
+            placed,
+            "It keeps replicating; GET /messages/7?w=3 waits for it; it is in the log at order 7, id a"
+        );
+        assert_eq!(followed_by("no answer", format_args!("again")), "no answer; again");
     }
 
     #[test]

@@ -74,7 +74,7 @@ pub enum NodeFileError {
         found: u32,
     },
     /// It is no node file any more. Nothing can be guessed: a forgotten promise could break others' logs.
-    #[error("{} is damaged: {reason}", path.display())]
+    #[error("{} is damaged, and what it said cannot be guessed ({reason}): restore all of the directory from a copy if there is no other node", path.display())]
     Damaged {
         /// The file.
         path: PathBuf,

@@ -10,23 +10,43 @@ use crate::{edge::EdgeLimits, message_ids};
 const RESERVE: u64 = 64;
 
 /// Raises the process's limit as far as it may, and keeps the connections of each of its `nodes` nodes within it, so that
-/// the log never lacks a descriptor because clients have all of them. Says so if they are fewer than was asked for.
-pub fn fit(limits: &mut EdgeLimits, nodes: u64) {
+/// the log never lacks a descriptor because clients have all of them. What that left of what was asked for is to be said.
+pub fn fit(limits: &mut EdgeLimits, nodes: u64) -> Option<Fewer> {
     open_chance();
-    let limit = raised();
-    let (most, wanted) = (share(limit, nodes), limits.max_connections);
+    let open_files = raised();
+    let (most, wanted) = (share(open_files, nodes), limits.max_connections);
     if wanted as u64 <= most {
-        return;
+        return None;
     }
-    tracing::warn!(
-        connections = most,
-        wanted,
-        open_files = limit,
-        "takes fewer connections than --max-connections says: this process may open no more files (ulimit -n, or LimitNOFILE of systemd)"
-    );
     limits.max_connections = usize::try_from(most).unwrap_or(wanted);
     // Whoever follows the log never has all of them.
     limits.max_tails = limits.max_tails.min(limits.max_connections / 2);
+    Some(Fewer { connections: limits.max_connections, wanted, open_files })
+}
+
+/// Each node takes fewer connections than was asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub struct Fewer {
+    /// It takes so many.
+    pub connections: usize,
+    /// It was asked for so many.
+    pub wanted: usize,
+    /// The process may open so many files.
+    pub open_files: u64,
+}
+
+impl Fewer {
+    /// Tells the operator of a node that has the flag.
+    pub fn warn(self) {
+        let Fewer { connections, wanted, open_files } = self;
+        tracing::warn!(
+            connections,
+            wanted,
+            open_files,
+            "takes fewer connections than --max-connections says: this process may open no more files (ulimit -n, or LimitNOFILE of systemd)"
+        );
+    }
 }
 
 /// Draws an id that nobody gets. Where a static program does not find the system call for chance, the first draw opens a
@@ -67,7 +87,7 @@ mod tests {
     #[test]
     fn what_fits_stays_as_it_was_asked_for() {
         let mut limits = EdgeLimits { max_connections: 1, ..EdgeLimits::default() };
-        fit(&mut limits, 1);
+        assert_eq!(fit(&mut limits, 1), None);
         assert_eq!(limits.max_connections, 1);
     }
 }

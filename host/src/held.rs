@@ -1,16 +1,21 @@
 //! What a node holds while it runs, and what it shows of it.
 
-use std::sync::Arc;
+use std::{sync::Arc, time::Duration};
 
 use replog_shared::{
     Epoch, Identity, Lines, LogId, Order, Place,
     store::{Cut, LookAhead, Lookup, OldPages, Page, Span, Store, StoreError, Ticket},
 };
-use tokio::sync::{Notify, watch};
+use tokio::{
+    sync::{Notify, watch},
+    task::spawn_blocking,
+    time::{Instant, timeout, timeout_at},
+};
 use tracing::error;
 
 use crate::{
     history::History,
+    limits::{SETTLE_WAIT, STOP_WAIT},
     pages::Shown,
     parking::{Parked, Parking},
     reads::{ColdReads, Reads},
@@ -33,9 +38,31 @@ pub enum HeldFailure {
         /// Bytes of its lines.
         bytes: usize,
     },
+    /// It was to stop, and its disk does not answer.
+    #[error(
+        "stops without its disk, which has not answered for {} s: what was not durable may be lost, and none of it was acknowledged. See the kernel's log (dmesg) for the disk; once it answers, start this node as before: that start takes this stop for a crash",
+        waited.as_secs()
+    )]
+    StandsStill {
+        /// For how long it was waited for.
+        waited: Duration,
+    },
     /// That it stopped well could not be noted.
     #[error("that this node stopped well cannot be noted: {0}")]
     Identity(String),
+}
+
+/// What became of all that a node was about to make durable when it was to stop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Settled {
+    /// It is durable. Until then the log is to be closed.
+    Durable {
+        /// When a node that stops waits no longer.
+        close_by: Instant,
+    },
+    /// The storage does not answer, so nobody knows.
+    StandsStill,
 }
 
 /// A node's log and identity, and what its readers are shown of the log. The node's task owns it.
@@ -118,12 +145,20 @@ impl<S: Store> Held<S> {
         (self.store.done() < self.last).then_some(self.last)
     }
 
-    /// Waits until all saves, cuts and appends so far are durable: for a node that stops, and then says what became of
-    /// them.
+    /// Waits until all saves, cuts and appends so far are durable, at most `SETTLE_WAIT`: for a node that stops, and
+    /// then says what became of them, and [`Held::end`]s.
     ///
     /// # Errors
     /// The storage failed.
-    pub async fn settle(&mut self) -> Result<(), HeldFailure> {
+    pub async fn settle(&mut self) -> Result<Settled, HeldFailure> {
+        let close_by = Instant::now() + STOP_WAIT;
+        match timeout(SETTLE_WAIT, self.settled()).await {
+            Ok(settled) => settled.map(|()| Settled::Durable { close_by }),
+            Err(_) => Ok(Settled::StandsStill),
+        }
+    }
+
+    async fn settled(&mut self) -> Result<(), HeldFailure> {
         loop {
             let news = self.news.clone();
             let notified = news.notified();
@@ -223,8 +258,15 @@ impl<S: Store> Held<S> {
         self.store.take_back()
     }
 
-    /// Shows readers what is durable, as of this log and epoch; of a batch all or nothing.
-    pub fn show(&self, log_id: Option<LogId>, epoch: Option<&Epoch>) {
+    /// The epoch of the last mark that is durable; none before the first.
+    pub fn durable_epoch(&self) -> Option<&Epoch> {
+        let last = (self.store.durable().marks as usize).checked_sub(1)?;
+        self.store.marks().get(last).map(|placed| &placed.mark.epoch)
+    }
+
+    /// Shows readers what is durable, in the epoch of what is durable; of a batch all or nothing.
+    pub fn show(&self, log_id: Option<LogId>) {
+        let epoch = self.durable_epoch();
         let length = self.store.visible_through();
         let marks = self.store.marks();
         let marks = &marks[..marks.len().min(self.store.durable().marks as usize)];
@@ -241,6 +283,37 @@ impl<S: Store> Held<S> {
             }
             changed
         });
+    }
+
+    /// Closes what was opened for a start that comes to no run, as [`Held::close`]. Why it does not run is what its
+    /// operator must hear: a close that fails is only logged.
+    pub async fn leave(self) {
+        if let Err(failure) = self.close_by(Instant::now() + STOP_WAIT).await {
+            error!(%failure, "could not close the log: the next start takes this one for a crash");
+        }
+    }
+
+    /// Closes what could be settled, and leaves a storage that stands still to itself.
+    ///
+    /// # Errors
+    /// As [`Held::close`]; or the storage stands still.
+    pub async fn end(self, settled: Settled) -> Result<(), HeldFailure> {
+        match settled {
+            Settled::Durable { close_by } => self.close_by(close_by).await,
+            Settled::StandsStill => {
+                self.store.abandon();
+                Err(HeldFailure::StandsStill { waited: SETTLE_WAIT })
+            }
+        }
+    }
+
+    /// As [`Held::close`], by a thread that may wait for the disk, and is waited for until then.
+    async fn close_by(self, by: Instant) -> Result<(), HeldFailure> {
+        match timeout_at(by, spawn_blocking(move || self.close())).await {
+            Ok(Ok(closed)) => closed,
+            Ok(Err(panicked)) => Err(HeldFailure::Identity(panicked.to_string())),
+            Err(_) => Err(HeldFailure::StandsStill { waited: STOP_WAIT }),
+        }
     }
 
     /// Makes everything durable and notes that the node stopped well.

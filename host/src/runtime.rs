@@ -9,5 +9,8 @@ use std::future::Future;
 /// What `main` returns; or the operating system has no resources for a runtime.
 pub fn block_on(main: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    runtime.block_on(main)
+    let ended = runtime.block_on(main);
+    // A thread that waits for a disk is waited for no longer than its node did.
+    runtime.shutdown_background();
+    ended
 }

@@ -23,13 +23,28 @@ use tokio::sync::Notify;
 pub struct StorageOptions {
     /// What holding an entry means.
     pub durability: Durability,
-    /// The node's directory; none with [`Durability::Memory`].
+    /// The node's directory. With [`Durability::Memory`] it is not used.
     pub data_dir: Option<PathBuf>,
 }
 
 impl StorageOptions {
     /// In memory: nothing outlives the process.
     pub const MEMORY: StorageOptions = StorageOptions { durability: Durability::Memory, data_dir: None };
+
+    /// The directory to open; none: the log is kept in memory. Warns if one was named all the same: it is not refused, as
+    /// an image or a compose file names one whatever the durability is.
+    pub fn directory(&self) -> Option<PathBuf> {
+        if self.durability != Durability::Memory {
+            return self.data_dir.clone();
+        }
+        if let Some(dir) = &self.data_dir {
+            tracing::warn!(
+                data_dir = %dir.display(),
+                "--durability memory keeps nothing in --data-dir, and what is there stays as it is: leave out --data-dir, or keep the log there by --durability disk"
+            );
+        }
+        None
+    }
 }
 
 /// What an opened node has.
@@ -172,6 +187,13 @@ mod tests {
         held.save(&Identity { log_id, whole: true, ..Identity::default() });
         held.append(&Lines::of_mark(mark, held.log().tip())).unwrap();
         held.close().unwrap();
+    }
+
+    #[test]
+    fn a_directory_is_not_opened_for_a_log_in_memory() {
+        let named = |durability| StorageOptions { durability, data_dir: Some("/data".into()) };
+        assert_eq!(named(Durability::Memory).directory(), None);
+        assert_eq!(named(Durability::Os).directory(), Some("/data".into()));
     }
 
     fn cut_short(dir: &Path) {

@@ -297,7 +297,7 @@ fn refused(about: &About, refusal: Refusal) -> Problem {
             let id_text = id.as_str();
             let detail = if same_value {
                 format!(
-                    "The id {id_text:?} holds the same value in other words, at order {order}: it differs in the order of members, the spelling of a number, or escapes. The value is in the log, and there is nothing left to append; GET /messages/{order} shows it."
+                    "The id {id_text:?} holds the same value in other words, at order {order}: it differs in the order of members, the spelling of a number, or escapes. The value is in the log, and only this text of it is not: there is nothing left to append; GET /messages/{order} shows it."
                 )
             } else {
                 format!(
@@ -314,8 +314,13 @@ fn refused(about: &About, refusal: Refusal) -> Problem {
             );
             conflict(about, nth, &id, order, detail)
         }
-        Refusal::UnexpectedOrder { length } => {
-            let detail = format!("The next order is {length}, not the expected one.");
+        Refusal::UnexpectedOrder { length, durable } => {
+            let mut detail = format!("The next order is {length}, not the expected one.");
+            if durable < length {
+                detail += &format!(
+                    " The entries from order {durable} on are not durable yet: should they get lost, it is lower."
+                );
+            }
             Problem::new(Code::UnexpectedOrder, detail).with("length", length.get())
         }
         Refusal::TooLarge { nth, id, limit } => {

@@ -4,18 +4,24 @@ use std::{io::Write as _, net::SocketAddr};
 
 use anyhow::Context as _;
 use futures_util::future::OptionFuture;
-use replog_disk::{OpenError, OpenMode, OpenNodeError};
+use replog_disk::{NodeFileError, OpenError, OpenMode, OpenNodeError};
 use replog_host::{
     bus::{Bus, NatsBus},
     console::Snapshots,
     descriptors,
     edge::{self, Waits},
+    held::Held,
     reload::Reload,
     spans::Spans,
-    storage::{DiskTerms, Storage, StorageOptions},
+    storage::{DiskTerms, Storage},
     tail::Tails,
 };
-use replog_shared::{Identity, Incarnation, Moment, limits::OUTLINE_MARKS, store::Store, subjects::Subjects};
+use replog_shared::{
+    Identity, Incarnation, Moment,
+    limits::OUTLINE_MARKS,
+    store::{Reader, Store},
+    subjects::Subjects,
+};
 use tokio::{net::TcpListener, task::JoinHandle};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::info;
@@ -25,7 +31,7 @@ use crate::{
     config::Config,
     door::Door,
     http::{Context, router},
-    node::{Node, NodeFailure},
+    node::{Handle, Node, NodeFailure},
     nodes::Nodes,
 };
 use replog_core::master::{CoreConfig, MasterCore, PushLimits};
@@ -80,24 +86,29 @@ pub fn translator(config: &Config) -> Translator {
 /// Starts a master over a bus that was connected with the subscriptions of [`translator`].
 ///
 /// # Errors
-/// The HTTP address cannot be listened on, the log cannot be opened, or another node reigns.
+/// The HTTP address cannot be listened on, the log cannot be opened, or another node reigns. The log of a node that was
+/// stopped well is left as it was.
 pub async fn start(config: Config, bus: impl Bus) -> anyhow::Result<Running> {
-    let StorageOptions { durability, data_dir } = config.storage.clone();
-    let Some(dir) = data_dir else {
-        return start_over(config, Storage::in_memory(true), bus).await;
+    let spans = Spans::to_any(config.collector.as_ref(), "replog-master", &config.log, &config.name)?;
+    let Some(dir) = config.storage.directory() else {
+        return start_over(config, Storage::in_memory(true), bus, spans).await;
     };
     let node = config.name.clone();
-    let terms = DiskTerms { durability, with_ids: true, mode: OpenMode::Strict };
+    let terms = DiskTerms { durability: config.storage.durability, with_ids: true, mode: OpenMode::Strict };
     let opened = tokio::task::spawn_blocking(move || Storage::on_disk(&dir, &node, terms));
     let storage = opened.await.context("the log could not be opened")?;
     let storage = storage.map_err(|error| with_repair(error, &config))?;
-    refuse_under_another_reign(&config, &storage.identity)?;
-    start_over(config, storage, bus).await
+    if let Err(refusal) = refuse_under_another_reign(&config, &storage.identity) {
+        Held::new(storage).leave().await;
+        return Err(refusal);
+    }
+    start_over(config, storage, bus, spans).await
 }
 
-/// Adds what repairs a damaged log: the secondaries have it.
+/// Adds what repairs a damaged log or `node.json`: the secondaries have it.
 fn with_repair(error: anyhow::Error, config: &Config) -> anyhow::Error {
-    let is_damaged = matches!(error.downcast_ref(), Some(OpenNodeError::Log(OpenError::Damaged(_))));
+    let is_damaged = matches!(error.downcast_ref(), Some(OpenNodeError::Log(OpenError::Damaged(_))))
+        || matches!(error.downcast_ref(), Some(NodeFileError::Damaged { .. }));
     match &config.storage.data_dir {
         Some(dir) if is_damaged && !config.secondaries.is_empty() => {
             let dir = dir.display();
@@ -120,20 +131,25 @@ fn refuse_under_another_reign(config: &Config, identity: &Identity) -> anyhow::R
     }
 }
 
-async fn start_over<S: Store>(config: Config, storage: Storage<S>, bus: impl Bus) -> anyhow::Result<Running> {
-    let listener = TcpListener::bind(&config.listen).await;
-    let listener = listener.with_context(|| format!("cannot listen on {}", config.listen))?;
-    let addr = listener.local_addr().context("the listening socket has no address")?;
+async fn start_over<S: Store>(
+    config: Config,
+    storage: Storage<S>,
+    bus: impl Bus,
+    spans: Spans,
+) -> anyhow::Result<Running> {
     let identity = storage.identity.clone();
     let core = MasterCore::new(core_config(&config), identity, Moment::default(), fastrand::u64(..));
-    let spans = Spans::to_any(config.collector.as_ref(), "replog-master", &config.log, &config.name)?;
     let (node, handle) = Node::new(core, storage, bus, translator(&config), spans.clone());
     let stop = CancellationToken::new();
     let stopped = CancellationToken::new();
     let nodes = Nodes { name: config.name.clone(), secondaries: config.secondaries.clone() };
-    let door = match config.nats_append {
-        true => Some(Door::new(&config, nodes.clone(), handle.clone()).await?),
-        false => None,
+    let ((listener, addr), door) = match entrances(&config, &nodes, &handle).await {
+        Ok(entrances) => entrances,
+        Err(refusal) => {
+            drop(handle);
+            node.leave().await;
+            return Err(refusal);
+        }
     };
     let waits = Waits::new(&config.edge.limits);
     let context = Context {
@@ -159,6 +175,27 @@ async fn start_over<S: Store>(config: Config, storage: Storage<S>, bus: impl Bus
     Ok(Running { addr, stop, stopped, node, edge, door, spans })
 }
 
+/// By which appends come in: HTTP, and NATS if the operator wants it.
+async fn entrances<R: Reader>(
+    config: &Config,
+    nodes: &Nodes,
+    handle: &Handle<R>,
+) -> anyhow::Result<((TcpListener, SocketAddr), Option<Door<R>>)> {
+    let http = listen(&config.listen).await?;
+    let door = match config.nats_append {
+        true => Some(Door::new(config, nodes.clone(), handle.clone()).await?),
+        false => None,
+    };
+    Ok((http, door))
+}
+
+async fn listen(address: &str) -> anyhow::Result<(TcpListener, SocketAddr)> {
+    let listener = TcpListener::bind(address).await;
+    let listener = listener.with_context(|| format!("cannot listen on {address}"))?;
+    let addr = listener.local_addr().context("the listening socket has no address")?;
+    Ok((listener, addr))
+}
+
 fn core_config(config: &Config) -> CoreConfig {
     CoreConfig {
         node: config.name.clone(),
@@ -179,7 +216,9 @@ fn core_config(config: &Config) -> CoreConfig {
 /// # Errors
 /// What keeps it from starting.
 pub async fn run(mut config: Config) -> anyhow::Result<()> {
-    descriptors::fit(&mut config.edge.limits, 1);
+    if let Some(fewer) = descriptors::fit(&mut config.edge.limits, 1) {
+        fewer.warn();
+    }
     let reload = Reload::new(config.edge.clone());
     let translator = translator(&config);
     let bus =

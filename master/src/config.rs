@@ -69,7 +69,7 @@ struct StartArgs {
     /// With --promote: only tell what the promotion would do, and change nothing
     #[arg(long, requires = "promote")]
     dry_run: bool,
-    /// Whole nodes that a promotion must reach, this one included: all if not given
+    /// Whole nodes that a promotion must reach, this one included: all if not given; 0 where no node is whole any more
     #[arg(long, value_name = "P", allow_negative_numbers = true)]
     reach: Option<String>,
     /// This node's log is an old copy: it must promote itself and does not count as whole
@@ -289,6 +289,13 @@ mod tests {
         assert!(check(&[], &[]) && check(&[], &["--nats-append"]) && !check(&[], &["--nats-append=false"]));
         assert!(!check(&with_tokens, &[]) && check(&with_tokens, &["--nats-append=true"]));
         std::fs::remove_file(tokens).unwrap();
+    }
+
+    #[test]
+    fn a_promotion_may_have_to_reach_no_whole_node_where_none_is_left() {
+        let reach = |reach| check(&["--promote", "--reach", reach]).map(|config| config.start.reach);
+        assert_eq!((reach("0").unwrap(), reach("1").unwrap()), (Some(0), Some(1)));
+        assert!(reach("2").unwrap_err().to_string().contains("--reach"), "there is one node");
     }
 
     #[test]

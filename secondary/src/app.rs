@@ -1,18 +1,18 @@
 //! From a checked configuration to a running node, and back to nothing.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, path::Path};
 
 use anyhow::Context as _;
-use replog_disk::OpenMode;
+use replog_disk::{NodeFileError, OpenMode};
 use replog_host::{
     bus::{Bus, NatsBus},
     console::Snapshots,
     descriptors,
     edge::{self, Waits},
-    held::HeldFailure,
+    held::{Held, HeldFailure},
     reload::Reload,
     spans::Spans,
-    storage::{DiskTerms, Storage, StorageOptions},
+    storage::{DiskTerms, Storage},
     tail::Tails,
 };
 use replog_shared::{Identity, Incarnation, limits::OUTLINE_MARKS, store::Store};
@@ -42,7 +42,8 @@ pub struct Running {
 
 impl Running {
     /// Stops it: takes no new connections, tells every waiting caller, lets running answers finish, sends
-    /// what is queued, makes the log durable. Takes less than 10 s.
+    /// what is queued, makes the log durable. Takes less than 10 s, and up to
+    /// 5 s more where clients do not take their answers.
     ///
     /// # Errors
     /// The log could not be made durable.
@@ -80,27 +81,52 @@ pub fn translator(config: &Config) -> Translator {
 /// Needs a tokio runtime, of any flavour, with time and IO.
 ///
 /// # Errors
-/// The HTTP address cannot be listened on, or the log cannot be opened.
+/// The HTTP address cannot be listened on, or the log cannot be opened. The log of a node that was stopped well is left
+/// as it was.
 pub async fn start(config: Config, bus: impl Bus) -> anyhow::Result<Running> {
-    let StorageOptions { durability, data_dir } = config.storage.clone();
-    let Some(dir) = data_dir else {
-        return start_over(config, Storage::in_memory(false), bus).await;
+    let spans = Spans::to_any(config.collector.as_ref(), "replog-secondary", &config.log, &config.name)?;
+    let Some(dir) = config.storage.directory() else {
+        return start_over(config, Storage::in_memory(false), bus, spans).await;
     };
     let node = config.name.clone();
     // What is damaged here the master has, too: it is fetched again.
+    let durability = config.storage.durability;
     let terms = DiskTerms { durability, with_ids: false, mode: OpenMode::CutAtDamage };
-    let opened = tokio::task::spawn_blocking(move || Storage::on_disk(&dir, &node, terms));
-    let storage = opened.await.context("the log could not be opened")??;
-    start_over(config, storage, bus).await
+    let at = dir.clone();
+    let opened = tokio::task::spawn_blocking(move || Storage::on_disk(&at, &node, terms));
+    let storage = opened.await.context("the log could not be opened")?;
+    let storage = storage.map_err(|error| with_repair(error, &dir))?;
+    start_over(config, storage, bus, spans).await
 }
 
-async fn start_over<S: Store>(config: Config, storage: Storage<S>, bus: impl Bus) -> anyhow::Result<Running> {
-    let listener = TcpListener::bind(&config.listen).await;
-    let listener = listener.with_context(|| format!("cannot listen on {}", config.listen))?;
-    let addr = listener.local_addr().context("the listening socket has no address")?;
+/// Adds what repairs a damaged `node.json`: the master has all that this node held.
+fn with_repair(error: anyhow::Error, dir: &Path) -> anyhow::Error {
+    match error.downcast_ref() {
+        Some(NodeFileError::Damaged { .. }) => {
+            let dir = dir.display();
+            anyhow::anyhow!(
+                "{error:#}: `mv {dir} {dir}.damaged`, then start this node as before: it fetches everything anew"
+            )
+        }
+        _ => error,
+    }
+}
+
+async fn start_over<S: Store>(
+    config: Config,
+    storage: Storage<S>,
+    bus: impl Bus,
+    spans: Spans,
+) -> anyhow::Result<Running> {
+    let (listener, addr) = match listen(&config.listen).await {
+        Ok(listening) => listening,
+        Err(refusal) => {
+            Held::new(storage).leave().await;
+            return Err(refusal);
+        }
+    };
     let (stop_edge, stop_node) = (CancellationToken::new(), CancellationToken::new());
     let core = core(&config, storage.identity.clone());
-    let spans = Spans::to_any(config.collector.as_ref(), "replog-secondary", &config.log, &config.name)?;
     let (node, handle) = Node::new(core, storage, bus, translator(&config), spans.clone());
     let durability = config.storage.durability;
     let waits = Waits::new(&config.edge.limits);
@@ -123,6 +149,13 @@ async fn start_over<S: Store>(config: Config, storage: Storage<S>, bus: impl Bus
     Ok(Running { addr, edge, node, stop_edge, stop_node, spans })
 }
 
+async fn listen(address: &str) -> anyhow::Result<(TcpListener, SocketAddr)> {
+    let listener = TcpListener::bind(address).await;
+    let listener = listener.with_context(|| format!("cannot listen on {address}"))?;
+    let addr = listener.local_addr().context("the listening socket has no address")?;
+    Ok((listener, addr))
+}
+
 fn core(config: &Config, identity: Identity) -> SecondaryCore {
     let settings = Settings {
         name: config.name.clone(),
@@ -141,7 +174,9 @@ fn core(config: &Config, identity: Identity) -> SecondaryCore {
 /// # Errors
 /// What keeps it from starting, or a defect that ended it.
 pub async fn run(mut config: Config) -> anyhow::Result<()> {
-    descriptors::fit(&mut config.edge.limits, 1);
+    if let Some(fewer) = descriptors::fit(&mut config.edge.limits, 1) {
+        fewer.warn();
+    }
     let reload = Reload::new(config.edge.clone());
     let translator = translator(&config);
     let bus =

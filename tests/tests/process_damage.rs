@@ -283,6 +283,8 @@ async fn a_secondary_with_any_byte_damaged_shows_nothing_wrong_and_has_the_whole
             cluster.secondary(1).process.gives_up(SOON).await;
             let log = cluster.secondary(1).process.log().split_off(said);
             assert!(log.contains("node.json"), "{case}: {log}");
+            let advice = "then start this node as before: it fetches everything anew";
+            assert_eq!(log.contains("is damaged"), log.contains(advice), "{case}: {log}");
         } else {
             let client = cluster.reader(1);
             eventually(&format!("the secondary has the whole log: {case}"), SOON, async || {

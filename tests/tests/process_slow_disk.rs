@@ -4,7 +4,9 @@
 
 use std::fs;
 
-use replog_tests::harness::{Client, Cluster, Options, Process, SOON, strace::stall, wait_until};
+use replog_tests::harness::{
+    Client, Cluster, Options, Process, SOON, disk::node_json, strace::stall, wait_until,
+};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
@@ -22,6 +24,13 @@ fn resident_bytes(process: &Process) -> u64 {
     let status = fs::read_to_string(format!("/proc/{}/status", process.id())).unwrap();
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
+}
+
+/// Whether the process has ended and is kept only by a thread in a call that does not come back: strace, as a kernel
+/// that waits for a disk, does not let go of it before.
+fn has_ended(process: &Process) -> bool {
+    let status = fs::read_to_string(format!("/proc/{}/status", process.id())).unwrap();
+    status.lines().any(|line| line.starts_with("State:") && line.contains('Z'))
 }
 
 /// Bytes that wait to become durable on a node.
@@ -163,4 +172,42 @@ async fn a_master_whose_disk_stands_still_answers_and_refuses_more_than_it_can_h
         client.append(json!({"message": "after", "id": "after", "w": 3})).await.status == 200
     })
     .await;
+}
+
+/// A master with an append under way, and a secondary that only has to close its log.
+#[tokio::test]
+async fn a_node_whose_disk_stands_still_ends_in_time_when_asked_to_and_claims_nothing() {
+    let mut cluster = Cluster::start(Options::on_disk()).await;
+    let client = cluster.client();
+    client.append_range(0..10, 3).await;
+    cluster.equal_logs(SOON).await;
+    let faults =
+        [stall(&cluster.master.process, SYNCS).await, stall(&cluster.secondary(1).process, SYNCS).await];
+    let late = json!({"message": "late", "id": "late", "w": 1});
+    let (writer, body) = (client.clone(), late.clone());
+    let waiting = tokio::spawn(async move { writer.append(body).await });
+    wait_until("the append is on its way to the disk", SOON, async || pending_bytes(&client).await > 0.0)
+        .await;
+    for process in [&cluster.master.process, &cluster.secondaries[0].process] {
+        process.terminate();
+    }
+    let told = waiting.await.unwrap();
+    told.expect_problem(503, "stopping", "unknown");
+    for process in [&cluster.master.process, &cluster.secondaries[0].process] {
+        wait_until("it has ended but for the call that stands still", SOON, async || has_ended(process))
+            .await;
+        let log = process.log();
+        assert!(log.contains("stops without its disk") && log.contains("start this node as before"), "{log}");
+    }
+    drop(faults);
+    for process in [&mut cluster.master.process, &mut cluster.secondaries[0].process] {
+        process.gives_up(SOON).await;
+    }
+    for name in ["master", "secondary1"] {
+        assert_eq!(node_json(&cluster.directory(name))["clean_stop"], false, "{name}");
+    }
+    cluster.secondary(1).start().await;
+    cluster.master.start().await;
+    assert_eq!(client.append(late).await.status, 200, "whether it was written or not");
+    assert_eq!(cluster.equal_logs(SOON).await.len(), 11);
 }

@@ -10,7 +10,7 @@ use std::{
 use clap::Args;
 use replog_host::{
     bus::{InProcessHub, NatsBus, NatsOptions},
-    descriptors,
+    descriptors::{self, Fewer},
     edge::EdgeLimits,
 };
 use replog_shared::{LogName, NodeName, subjects::Subjects};
@@ -86,7 +86,11 @@ impl Dev {
         let address = |nth: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, self.port + nth));
         let names = self.names()?;
         let mut limits = EdgeLimits::default();
-        descriptors::fit(&mut limits, names.len() as u64 + 1);
+        if let Some(Fewer { connections, .. }) = descriptors::fit(&mut limits, names.len() as u64 + 1) {
+            output::say(format_args!(
+                "each node takes {connections} connections, as this process may open no more files; `ulimit -n` raises that"
+            ));
+        }
         let mut secondaries = Vec::new();
         for (name, nth) in names.iter().zip(1..) {
             secondaries

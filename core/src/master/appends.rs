@@ -122,8 +122,8 @@ impl MasterCore {
         if !matches!(self.phase, Phase::Leading(_)) {
             return self.refuse_while_not_leading(wait);
         }
-        let length = log.tip().place.length;
-        if order >= length {
+        if order >= log.tip().place.length {
+            let length = log.durable().length;
             return self.answer(wait, WriteOutcome::Refused(Refusal::NoSuchOrder { length }));
         }
         let through = self.held_with(order, w, log);
@@ -150,7 +150,7 @@ impl MasterCore {
         }
         let first = log.tip().place.length;
         if append.expect_order.is_some_and(|expected| expected != first) {
-            return Err(Refusal::UnexpectedOrder { length: first });
+            return Err(Refusal::UnexpectedOrder { length: first, durable: log.durable().length });
         }
         self.check_majority(now)?;
         let lines = self.encode(&append.messages, epoch, log)?;

@@ -172,8 +172,10 @@ pub enum Refusal {
     },
     /// The next order is another one than the caller expects.
     UnexpectedOrder {
-        /// How long the log is: the next order.
+        /// How long the log is, durable or not: the next order.
         length: Order,
+        /// How far it is durable.
+        durable: Order,
     },
     /// The entry does not fit into one envelope.
     TooLarge {
@@ -205,7 +207,7 @@ pub enum Refusal {
     NotLookedUp,
     /// No entry has this order.
     NoSuchOrder {
-        /// How long the log is.
+        /// How far the log is durable.
         length: Order,
     },
     /// This node does not lead.

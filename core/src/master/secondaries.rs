@@ -186,6 +186,12 @@ impl MasterCore {
         let node = join.sender.node.clone();
         let refused =
             |core: &mut Self, reason| core.notice(Notice::JoinRefused { node: node.clone(), reason });
+        if node == self.config.node {
+            if self.strangers.on_join(now, &node) {
+                refused(self, "it is another process of this node's own name: stop one of the two");
+            }
+            return Verdict::NameInUse;
+        }
         let Some(index) = self.index_of(&join.sender.node) else {
             if self.strangers.on_join(now, &node) {
                 let configured = self.config.secondaries.clone();

@@ -135,6 +135,17 @@ impl Pipe {
             state.failure = Some(StoreError::Failed { reason: reason.to_string() });
         }
         drop(state);
+        self.wake_all();
+    }
+
+    /// Nothing is written any more, as nobody wants it to be.
+    pub(super) fn abandon(&self) {
+        let abandoned = || StoreError::Failed { reason: "its node has ended".to_owned() };
+        self.lock().failure.get_or_insert_with(abandoned);
+        self.wake_all();
+    }
+
+    fn wake_all(&self) {
         for waiting in [&self.to_writer, &self.to_syncer, &self.to_waiting] {
             waiting.notify_all();
         }

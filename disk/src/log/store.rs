@@ -346,6 +346,12 @@ impl Store for DiskStore {
         self.stop_threads();
         sealed
     }
+
+    fn abandon(mut self) {
+        self.shared.pipe.abandon();
+        // Not joined: they end when the disk answers, or with the process.
+        self.threads.clear();
+    }
 }
 
 impl Drop for DiskStore {

@@ -123,7 +123,7 @@ impl CommonArgs {
 
     fn storage(&self, problems: &mut Problems) -> Option<StorageOptions> {
         let durability = problems.check("durability", self.durability.parse())?;
-        let data_dir = self.data_dir.clone().filter(|_| durability != Durability::Memory);
+        let data_dir = self.data_dir.clone();
         if durability != Durability::Memory && data_dir.is_none() {
             let detail = format!(
                 "is missing: durability {durability} needs a directory of this node's own; --durability memory needs none, and loses this node's copy at a restart"

@@ -11,5 +11,6 @@ pub(super) const MAX_LONG_WAITS: usize = MAX_SERVICE_REQUESTS / 2;
 /// What a request waits at the most when so many others wait for longer. Twice what `nats req` waits by itself.
 pub(super) const SHORT_WAIT: Duration = Duration::from_secs(10);
 
-/// How long a door that closes for good waits for the answers: the node has told all of them by then, or nobody will.
-pub(super) const LAST_ANSWERS: Duration = Duration::from_secs(1);
+/// How long a door that closes for good waits for the answers: longer than a node that stops waits for its disk, so that it
+/// has told all of them by then.
+pub(super) const LAST_ANSWERS: Duration = Duration::from_secs(5);

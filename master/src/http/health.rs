@@ -15,6 +15,7 @@ use super::{Context, State};
 use crate::{
     answers::words,
     node::{HealthReport, SecondaryReport},
+    nodes::Nodes,
 };
 use replog_core::master::events::NotLeading;
 
@@ -154,17 +155,23 @@ fn status<R>(report: &HealthReport, context: &Context<R>) -> (&'static str, Opti
         || report.rival.as_ref().map(|rival| format!("another master, {rival}, leads a log of this name"));
     let trouble = trouble.or_else(rival).or_else(|| report.outdated.clone());
     let trouble = trouble.or_else(|| trouble_of_secondaries(&report.secondaries));
-    match in_one([trouble, strangers(&report.strangers, &context.nodes.secondaries)]) {
+    match in_one([trouble, strangers(&report.strangers, &context.nodes)]) {
         Some(reason) => (DEGRADED, Some(reason)),
         None => (OK, None),
     }
 }
 
-fn strangers(strangers: &[NodeName], configured: &[NodeName]) -> Option<String> {
-    let names = |names: &[NodeName]| names.iter().map(NodeName::as_str).collect::<Vec<_>>().join(", ");
-    let (strangers, configured) = (names(strangers), names(configured));
-    (!strangers.is_empty())
-        .then(|| format!("{strangers} asks to join and is not configured (configured: {configured})"))
+fn strangers(strangers: &[NodeName], nodes: &Nodes) -> Option<String> {
+    let (own, others): (Vec<&str>, Vec<&str>) =
+        strangers.iter().map(NodeName::as_str).partition(|name| *name == nodes.name.as_str());
+    let own = own.first().map(|name| {
+        format!("another process of this node's own name, {name}, asks to join: stop one of the two")
+    });
+    let configured = nodes.secondaries.iter().map(NodeName::as_str).collect::<Vec<_>>().join(", ");
+    let others = (!others.is_empty()).then(|| {
+        format!("{} asks to join and is not configured (configured: {configured})", others.join(", "))
+    });
+    in_one([own, others])
 }
 
 fn in_one(reasons: [Option<String>; 2]) -> Option<String> {
@@ -219,4 +226,21 @@ pub(super) async fn readyz<R: Reader>(Extract(context): State<R>, Query(()): Que
         (false, _) => Some("NATS is not connected"),
         (true, false) => Some("this master does not lead yet"),
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_second_process_of_this_nodes_name_is_not_called_one_to_be_configured() {
+        let name = |text: &str| text.parse().unwrap();
+        let nodes = Nodes { name: name("secondary1"), secondaries: vec![name("master")] };
+        assert_eq!(strangers(&[], &nodes), None);
+        let own = "another process of this node's own name, secondary1, asks to join: stop one of the two";
+        assert_eq!(strangers(&[name("secondary1")], &nodes).as_deref(), Some(own));
+        let other = "secondry2 asks to join and is not configured (configured: master)";
+        let both = strangers(&[name("secondary1"), name("secondry2")], &nodes);
+        assert_eq!(both, Some(format!("{own}; {other}")));
+    }
 }

@@ -141,17 +141,36 @@ impl<S: Store, B: Bus> Node<S, B> {
     }
 
     /// Runs until `stop`; then tells every waiting caller, sends what is queued, makes the log durable and
-    /// returns.
+    /// returns, in less than 10 s.
     ///
     /// # Errors
-    /// The node cannot go on, and has stopped at once. Callers that wait are not told what became of their
-    /// writes, since nobody knows.
+    /// The node cannot go on, or not even stop well, and has stopped at once. Callers that wait are not told what became
+    /// of their writes, since nobody knows.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), NodeFailure> {
+        match self.serve(stop).await {
+            Ok(()) => self.shut_down().await,
+            Err(refused @ (NodeFailure::NotPromoted(_) | NodeFailure::DryRun(_))) => {
+                self.leave().await;
+                Err(refused)
+            }
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// Stops a node that has not led: its directory is left as after a clean stop, so that the next start still knows
+    /// where the log ended.
+    pub(crate) async fn leave(self) {
+        self.bus.close().await;
+        self.held.leave().await;
+    }
+
+    /// Runs until `stop`.
+    async fn serve(&mut self, stop: CancellationToken) -> Result<(), NodeFailure> {
         let sleep = sleep_until(self.started);
         tokio::pin!(sleep);
         loop {
             let wake = tokio::select! {
-                () = stop.cancelled() => break,
+                () = stop.cancelled() => return Ok(()),
                 Some(command) = self.commands.recv() => Wake::Command(command),
                 event = self.bus.next() => Wake::Bus(event),
                 () = self.held.news().notified() => Wake::News,
@@ -164,7 +183,6 @@ impl<S: Store, B: Bus> Node<S, B> {
                 sleep.as_mut().reset(due);
             }
         }
-        self.shut_down().await
     }
 
     /// Takes in what woke this node, and all else that is there.
@@ -183,16 +201,25 @@ impl<S: Store, B: Bus> Node<S, B> {
         self.failure.take().map_or(Ok(()), Err)
     }
 
-    /// Answers speak of what is durable: first the log, then the callers.
+    /// Answers speak of what is durable: first the log, then the callers. A disk that stands still is not waited for
+    /// longer than callers wait.
     async fn shut_down(mut self) -> Result<(), NodeFailure> {
-        self.held.settle().await?;
+        let settled = self.held.settle().await?;
         let now = self.now();
         self.release(now);
         self.core.on_stop(now, self.held.log());
         self.execute(now);
         self.give_up_parked(now);
+        self.give_up_waiters();
         self.bus.close().await;
-        Ok(self.held.close()?)
+        Ok(self.held.end(settled).await?)
+    }
+
+    /// Lets go who was not told anything yet: nobody knows what became of what they asked for.
+    fn give_up_waiters(&mut self) {
+        self.commands.close();
+        while self.commands.try_recv().is_ok() {}
+        self.waiters.clear();
     }
 
     fn now(&self) -> Moment {
@@ -241,7 +268,7 @@ impl<S: Store, B: Bus> Node<S, B> {
     }
 
     fn show(&self, now: Moment) {
-        self.held.show(self.core.log_id(), self.held.log().tip().epoch.as_ref());
+        self.held.show(self.core.log_id());
         let state = Readiness {
             bus_is_up: self.core.bus_is_up(),
             leading: self.core.reigns(self.held.log()),
@@ -251,3 +278,6 @@ impl<S: Store, B: Bus> Node<S, B> {
         self.readiness.send_if_modified(|readiness| std::mem::replace(readiness, state) != state);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -29,9 +29,9 @@ pub struct HealthReport {
     pub log_id: Option<LogId>,
     /// The epoch in which it leads.
     pub epoch: Option<EpochNumber>,
-    /// How long the log is.
+    /// How far the log is durable.
     pub length: Order,
-    /// Its digest.
+    /// Its digest there.
     pub digest: Digest,
     /// Writes whose w is not met yet.
     pub pending_writes: usize,
@@ -90,13 +90,15 @@ impl From<SecondaryView<'_>> for SecondaryReport {
 
 impl<S: Store, B: Bus> Node<S, B> {
     pub(super) fn health(&self, now: Moment, waiting: usize) -> HealthReport {
-        let tip = self.held.log().tip();
+        let log = self.held.log();
+        let durable = log.durable();
         HealthReport {
             not_leading: self.core.not_leading(),
             log_id: self.core.log_id(),
             epoch: self.core.epoch().map(Epoch::number),
-            length: tip.place.length,
-            digest: tip.digest,
+            length: durable.length,
+            // None only of a log that cannot be read, and then the node stops.
+            digest: log.digest_at(durable).unwrap_or_default(),
             pending_writes: self.core.pending_writes(),
             waiting: self.core.waiting_writes(now, waiting, self.held.log()),
             bus_is_up: self.core.bus_is_up(),

@@ -89,6 +89,9 @@ async fn the_same_value_in_other_words_is_not_sent_away_with_a_new_id() {
         assert_eq!((&problem["order"], &problem["same_value"]), (&json!(nth), &json!(true)), "{problem}");
         let detail = problem["detail"].as_str().unwrap_or_default();
         assert!(detail.contains("the same value in other words") && !detail.contains("new id"), "{detail}");
+        // Of the text that was sent; the words say what is there.
+        assert_eq!(problem["applied"], false);
+        assert!(detail.contains("The value is in the log, and only this text of it is not"), "{detail}");
         // The step that it names.
         assert_eq!(master.get(&format!("/messages/{nth}")).await.body["id"], nth.to_string());
     }

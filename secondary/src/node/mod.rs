@@ -120,10 +120,14 @@ impl<S: Store, B: Bus> Node<S, B> {
         while let Some(wake) = self.wake(&stop).await {
             self.turn(wake)?;
         }
-        self.held.settle().await?;
+        self.shut_down().await
+    }
+
+    async fn shut_down(mut self) -> Result<(), HeldFailure> {
+        let settled = self.held.settle().await?;
         self.release();
         self.bus.close().await;
-        self.held.close()
+        self.held.end(settled).await
     }
 
     /// Waits for something to happen; none: the node is to stop.
@@ -187,9 +191,7 @@ impl<S: Store, B: Bus> Node<S, B> {
 
     /// Tells readers how far the log reaches now, and what else HTTP must know.
     fn show(&self) {
-        let log = self.held.log();
-        let last = (log.durable().marks as usize).checked_sub(1).and_then(|last| log.marks().get(last));
-        self.held.show(self.core.log_id(), last.map(|placed| &placed.mark.epoch));
+        self.held.show(self.core.log_id());
         let (bus_is_up, master_http) = (self.bus_is_up, self.core.master_http());
         self.facts.send_if_modified(|facts| {
             let changed = facts.bus_is_up != bus_is_up || facts.master_http.as_deref() != master_http;

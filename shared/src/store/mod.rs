@@ -273,6 +273,14 @@ pub trait Store: LogView + Send + 'static {
     fn close(self) -> Result<(), StoreError>
     where
         Self: Sized;
+
+    /// Drops the store without waiting for its storage, which may stand still: what it was given and is not durable may
+    /// be written or not. For a process that ends now.
+    fn abandon(self)
+    where
+        Self: Sized,
+    {
+    }
 }
 
 /// The end of `log` once it is cut at `place`, one of its places, where its digest is `digest`.

@@ -274,7 +274,8 @@ fn an_expected_order_is_checked_after_the_id() {
     let retry = told.append_all(expecting("a", 0));
     let late = told.append_all(expecting("b", 0));
     assert!(told.met(first).is_some() && told.met(retry).unwrap().duplicate);
-    let refused = WriteOutcome::Refused(Refusal::UnexpectedOrder { length: Order::new(1) });
+    let refused =
+        WriteOutcome::Refused(Refusal::UnexpectedOrder { length: Order::new(1), durable: Order::new(1) });
     assert_eq!(told.outcome(late), Some(&refused));
 }
 
@@ -355,6 +356,19 @@ fn a_node_that_is_not_configured_is_told_who_is_and_noted_once() {
     assert_eq!(told.core.strangers(told.now), [node]);
     told.pass(60_000);
     assert_eq!(told.core.strangers(told.now), []);
+}
+
+/// As a copy of a secondary that was promoted meets, while the living one works on.
+#[test]
+fn a_node_of_the_masters_own_name_is_called_a_second_process_and_noted_once() {
+    let mut told = Told::leading();
+    let own = told.core.config.node.clone();
+    for _ in 0..3 {
+        assert_eq!(told.join(own.as_str(), 1), Verdict::NameInUse);
+    }
+    let is_told = |effect: &&Effect| matches!(effect, Effect::Notice(Notice::JoinRefused { node, reason }) if *node == own && reason.contains("stop one of the two"));
+    assert_eq!(told.sent.iter().filter(is_told).count(), 1);
+    assert_eq!(told.core.strangers(told.now), [own]);
 }
 
 #[test]
