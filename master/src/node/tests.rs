@@ -23,7 +23,7 @@ use replog_shared::{
 use tokio::{sync::Notify, task::JoinHandle, time::timeout};
 
 use super::*;
-use crate::core::{
+use replog_core::master::{
     CoreConfig, PushLimits, StartTerms,
     events::{Append, Interruption, NewMessage, Refusal},
 };
