@@ -1,53 +1,9 @@
 //! A takeover is paced by the disk that it fills.
 
-use replog_shared::{PlacedMark, limits::PULL_PENDING_BYTES, lines::Tip};
+use replog_shared::limits::PULL_PENDING_BYTES;
 
 use super::*;
-
-/// A log of which so many bytes wait to become durable.
-struct Behind<'a>(&'a MemoryStore, usize);
-
-impl LogView for Behind<'_> {
-    fn tip(&self) -> &Tip {
-        self.0.tip()
-    }
-
-    fn durable(&self) -> Place {
-        self.0.durable()
-    }
-
-    fn pending_bytes(&self) -> usize {
-        self.1
-    }
-
-    fn visible_through(&self) -> Order {
-        self.0.visible_through()
-    }
-
-    fn marks(&self) -> &[PlacedMark] {
-        self.0.marks()
-    }
-
-    fn digest_at(&self, place: Place) -> Option<Digest> {
-        self.0.digest_at(place)
-    }
-
-    fn find(&self, id: &MessageId) -> Option<Order> {
-        self.0.find(id)
-    }
-
-    fn entry(&self, order: Order) -> Option<Bytes> {
-        self.0.entry(order)
-    }
-
-    fn size(&self, from: Order, to: Order) -> usize {
-        self.0.size(from, to)
-    }
-
-    fn fit(&self, from: Order, bytes: usize) -> Order {
-        self.0.fit(from, bytes)
-    }
-}
+use crate::behind::Behind;
 
 const FULL: usize = PULL_PENDING_BYTES;
 
