@@ -178,3 +178,11 @@ fn the_code_of_a_rule_is_where_the_document_says() {
         }
     }
 }
+
+#[test]
+fn as_many_mistakes_are_built_in_as_the_guarantees_say() {
+    let mutants = read(&root().join("tests/src/sim/mutant.rs"));
+    let listed = mutants.lines().filter(|line| line.starts_with("    ") && line.contains(": Site::")).count();
+    let told = format!("{listed} mistakes built in on purpose");
+    assert!(read(&root().join("docs/GUARANTEES.md")).contains(&told), "it should say: {told}");
+}
