@@ -8,7 +8,8 @@
 //! Events go in, effects come out. No clock, no socket, no thread, no chance but the seeded one that a core was given:
 //! the same events give the same effects.
 
-#[cfg(test)]
-mod behind;
 pub mod master;
 pub mod secondary;
+
+#[cfg(test)]
+mod behind;
