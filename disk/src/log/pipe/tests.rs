@@ -1,9 +1,9 @@
 use std::path::Path;
 
-use replog_shared::Order;
+use replog_shared::{Digest, Order, store::Cut};
 
 use super::*;
-use crate::files::simulated::SimulatedFiles;
+use crate::{files::simulated::SimulatedFiles, log::cut::CutAt};
 
 fn written(write: u64) -> Written {
     let file = SimulatedFiles::new(1).process().create(Path::new("/file")).unwrap();
@@ -30,6 +30,25 @@ fn a_write_is_durable_when_it_is_synced_and_never_two_threads_sync() {
     pipe.on_synced(&written(1), Duration::ZERO);
     assert_eq!(pipe.reached().map(|reached| reached.durable), Ok(Place::new(Order::new(1), 0)));
     assert_eq!(pipe.next_sync().unwrap().write, 2);
+}
+
+#[test]
+fn a_cut_that_is_done_makes_nothing_durable_that_a_later_cut_takes_away() {
+    let place = |length| Place::new(Order::new(length), 0);
+    let pipe = Pipe::new(Durability::Disk, place(9), || {});
+    let durable = || pipe.reached().map(|reached| reached.durable);
+    let cut = |length| {
+        let at = CutAt::new(place(length), Digest::EMPTY, Order::new(9), &[]);
+        pipe.give(Errand::Cut(at, Cut::Drop))
+    };
+    let [first, second, third] = [cut(7), cut(2), cut(4)];
+    assert_eq!(durable(), Ok(place(2)));
+    pipe.on_done(first);
+    assert_eq!(durable(), Ok(place(2)), "the next cut is still to come");
+    pipe.on_done(second);
+    assert_eq!(durable(), Ok(place(2)));
+    pipe.on_done(third);
+    assert_eq!(durable(), Ok(place(4)));
 }
 
 #[test]
