@@ -97,11 +97,15 @@ pub enum Path {
     GaveWay,
     /// … and a leading master stepped back from one.
     LedLogGaveWay,
+    /// A packet waited for a save or a cut, …
+    WaitedForDisk,
+    /// … and a process died before a save was done.
+    SaveLost,
 }
 
 impl Path {
     /// All of them.
-    pub const ALL: [Path; 47] = [
+    pub const ALL: [Path; 49] = [
         Path::GapFilled,
         Path::DuplicateDropped,
         Path::StaleEpochRefused,
@@ -149,6 +153,8 @@ impl Path {
         Path::FlagRefused,
         Path::GaveWay,
         Path::LedLogGaveWay,
+        Path::WaitedForDisk,
+        Path::SaveLost,
     ];
 }
 

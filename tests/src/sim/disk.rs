@@ -13,7 +13,11 @@ use replog_shared::{
     },
 };
 
-use super::plan::pick;
+use super::{
+    oracle::Saved,
+    plan::pick,
+    work::{Before, Image, Open, Undone, Work},
+};
 
 /// Before the first letter of a simulated message that is not empty, within its line.
 const MESSAGE: &[u8] = b"\"message\":\"";
@@ -103,7 +107,7 @@ impl SimStore {
         if let Ok(lines) = Lines::checked(bytes.clone(), self.log.tip()) {
             let _continues = self.log.append(&lines);
         }
-        self.unfinished = self.unfinished_of(self.log.tip());
+        self.unfinished = UnfinishedBatches::of(self.log.tip(), |batch| self.digest_before(batch));
         (self.durable, self.synced) = (self.tip().place, self.tip().place);
     }
 
@@ -190,6 +194,26 @@ impl SimStore {
         self.seal();
     }
 
+    /// The log as it stands.
+    fn image(&self) -> Image {
+        Image { lines: self.lines(), durable: self.durable, synced: self.synced, runs: self.runs.clone() }
+    }
+
+    /// The log is as it was.
+    fn restore(&mut self, image: Image) {
+        self.cut(Place::START);
+        self.fill(&image.lines);
+        (self.durable, self.synced, self.runs) = (image.durable, image.synced, image.runs);
+    }
+
+    /// A cut is done, and all through this place is synced.
+    fn on_cut_done(&mut self, through: Place) {
+        self.durable = self.durable.max(through);
+        self.synced = self.synced.max(through);
+        self.runs.retain(|end| *end > self.synced);
+        self.unfinished.forget_before(self.durable.length);
+    }
+
     /// Changes a message of an entry, and so every digest from there on. False where there is none to change.
     pub(super) fn flip(&mut self, random: &mut Rng) -> bool {
         let lines = self.lines();
@@ -201,9 +225,10 @@ impl SimStore {
         let mut bytes = lines.to_vec();
         bytes[pick(random, &begins) + MESSAGE.len()] ^= 1;
         let (durable, synced) = (self.durable, self.synced);
+        let unfinished = std::mem::take(&mut self.unfinished);
         self.cut(Place::START);
         self.fill(&bytes.into());
-        (self.durable, self.synced) = (durable, synced);
+        (self.durable, self.synced, self.unfinished) = (durable, synced, unfinished);
         true
     }
 
@@ -232,13 +257,14 @@ impl SimStore {
     fn on_cut(&mut self) {
         let tip = self.log.tip().clone();
         self.runs.retain(|end| *end <= tip.place);
-        self.unfinished = self.unfinished_of(&tip);
+        let before = tip.batch.and_then(|batch| self.digest_before(batch));
+        self.unfinished.cut(&tip, |_| before);
         self.lent.clear();
     }
 
-    fn unfinished_of(&self, tip: &Tip) -> UnfinishedBatches {
-        let before = |batch| self.log.digest_at(store::before_marks(&self.log, batch));
-        UnfinishedBatches::of(tip, before)
+    /// The digest through the entry before a batch.
+    fn digest_before(&self, batch: Order) -> Option<Digest> {
+        self.log.digest_at(store::before_marks(&self.log, batch))
     }
 
     /// The place behind so many lines.
@@ -352,7 +378,7 @@ impl Store for SimStore {
         continues
     }
 
-    /// Durable when it returns, with all that is left.
+    /// The view of the log is cut when it returns. Its disk is told of it: see [`Disk::truncate`].
     fn truncate(&mut self, place: Place, cut: Cut) -> Result<Ticket, StoreError> {
         if place != self.tip().place {
             // A log on disk looks at the same.
@@ -365,7 +391,12 @@ impl Store for SimStore {
         }
         let cut = self.log.truncate(place, cut);
         self.on_cut();
-        self.seal();
+        let tip = self.tip().place;
+        (self.durable, self.synced) = (self.durable.min(tip), self.synced.min(tip));
+        self.under_way = None;
+        if self.level == Durability::Memory {
+            self.seal();
+        }
         cut
     }
 
@@ -415,17 +446,86 @@ pub(super) struct Disk {
     pub(super) given_up_by_clean: Option<Epoch>,
     /// For mutants: a saved fence is not on the disk.
     pub(super) forgets_fence: bool,
+    /// Saves and cuts that are not done.
+    work: Work,
+    /// Something is being done.
+    busy: bool,
 }
 
 impl Disk {
     /// An empty one.
     pub(super) fn new(name: NodeName, level: Durability) -> Disk {
-        let (identity, store) = (Identity::default(), SimStore::new(level));
-        Disk { name, identity, store, given_up_by_clean: None, forgets_fence: false }
+        Disk::of(name, Identity::default(), SimStore::new(level))
     }
 
-    /// Replaces the identity, atomically and durably. `cleans`: because the log is about to be emptied.
-    pub(super) fn save(&mut self, identity: Identity, cleans: bool) {
+    fn of(name: NodeName, identity: Identity, store: SimStore) -> Disk {
+        let work = Work::default();
+        Disk { name, identity, store, given_up_by_clean: None, forgets_fence: false, work, busy: false }
+    }
+
+    /// The last save or cut, while it is not done.
+    pub(super) fn open(&self) -> Option<Ticket> {
+        self.work.last_open()
+    }
+
+    /// The last save or cut that is done.
+    pub(super) const fn done(&self) -> Ticket {
+        self.work.done()
+    }
+
+    /// Begins what is to be done next; false if there is nothing, or something is being done.
+    pub(super) fn begin_work(&mut self) -> bool {
+        let begins = !self.busy && (self.open().is_some() || self.store.begin_sync());
+        self.busy |= begins;
+        begins
+    }
+
+    /// What was being done is done. `background`: see [`SimStore::end_sync`].
+    pub(super) fn end_work(&mut self, background: bool) {
+        self.busy = false;
+        if self.store.under_way.is_some() {
+            self.store.end_sync(background);
+        } else {
+            self.finish_next();
+        }
+    }
+
+    fn finish_next(&mut self) {
+        if let Some(Open { before: Before::Cut { at, .. }, .. }) = self.work.finish() {
+            let through = self.work.on_synced(at);
+            self.store.on_cut_done(through);
+        }
+    }
+
+    /// All is done: a process that is stopped in good order waits for it.
+    pub(super) fn settle(&mut self) {
+        while self.open().is_some() {
+            self.finish_next();
+        }
+        self.busy = false;
+        self.store.seal();
+    }
+
+    /// In memory it is done at once.
+    fn give(&mut self, end: Place, before: Before) {
+        if self.store.level != Durability::Memory {
+            self.work.give(Open { end, before });
+        }
+    }
+
+    /// Cuts the log, some time after what was given before is done. `damaged`: a line of it is.
+    pub(super) fn truncate(&mut self, place: Place, damaged: bool) -> Result<(), StoreError> {
+        let (end, log) = (self.store.tip().place, self.store.image());
+        self.store.truncate(place, Cut::Quarantine)?;
+        self.give(end, Before::Cut { at: place, log, damaged });
+        Ok(())
+    }
+
+    /// Replaces the identity, atomically, some time after what was given before is done. `cleans`: because the log is
+    /// about to be emptied. `judged`: what the oracle made of the one before.
+    pub(super) fn save(&mut self, identity: Identity, cleans: bool, judged: Saved) {
+        let (saved, given_up_by_clean) = (self.identity.clone(), self.given_up_by_clean.clone());
+        self.give(self.store.tip().place, Before::Save { identity: saved, given_up_by_clean, judged });
         if identity.whole || self.identity.whole {
             let given_up = cleans && !identity.whole;
             self.given_up_by_clean = identity.fence.clone().filter(|_| given_up);
@@ -438,6 +538,37 @@ impl Disk {
         let of_reign =
             |given_up: &Epoch| self.identity.fence.as_ref().is_some_and(|it| it.same_reign(given_up));
         !self.identity.whole && self.given_up_by_clean.as_ref().is_some_and(of_reign)
+    }
+
+    /// The process has died, and of what was to be done any number of the first was.
+    pub(super) fn lose_work(&mut self, random: &mut Rng) -> Undone {
+        self.busy = false;
+        if self.work.len() > 0 {
+            (0..random.usize(0..=self.work.len())).for_each(|_| self.finish_next());
+        }
+        let work = std::mem::take(&mut self.work);
+        self.undo(&work)
+    }
+
+    /// What stands on the disk while all this is not done.
+    fn undo(&mut self, work: &Work) -> Undone {
+        let mut undone = Undone::default();
+        for open in work.iter().rev() {
+            match open.before.clone() {
+                Before::Save { identity, given_up_by_clean, judged } => {
+                    (self.identity, self.given_up_by_clean) = (identity, given_up_by_clean);
+                    undone.saved = Some(judged);
+                }
+                Before::Cut { log, damaged, .. } => {
+                    self.store.restore(log);
+                    undone.damaged |= damaged;
+                }
+            }
+        }
+        if let Some(first) = work.iter().next().filter(|first| first.end < self.store.tip().place) {
+            self.store.cut(first.end);
+        }
+        undone
     }
 
     /// What a crash leaves.
@@ -472,13 +603,15 @@ impl Disk {
         }
     }
 
+    /// What somebody who copies the directory finds.
     pub(super) fn copy(&self) -> Disk {
-        Disk {
-            name: self.name.clone(),
-            identity: self.identity.clone(),
-            store: self.store.copy(),
-            given_up_by_clean: self.given_up_by_clean.clone(),
-            forgets_fence: self.forgets_fence,
-        }
+        let mut store = SimStore::new(self.store.level);
+        store.restore(self.store.image());
+        let mut copy = Disk::of(self.name.clone(), self.identity.clone(), store);
+        copy.given_up_by_clean.clone_from(&self.given_up_by_clean);
+        copy.forgets_fence = self.forgets_fence;
+        copy.undo(&self.work);
+        copy.store = copy.store.copy();
+        copy
     }
 }

@@ -185,7 +185,7 @@ impl Master {
     pub(super) fn stop(&mut self, now: u64, hub: &mut Hub) {
         self.now = now;
         if !hub.is(Mutant::AnswersBeforeSeal) {
-            self.disk.store.seal();
+            self.disk.settle();
             hub.oracle.on_durable(self.index, self.disk.store.held());
         }
         self.core.on_stop(self.moment(), &self.disk.store);

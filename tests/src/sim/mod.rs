@@ -13,7 +13,7 @@
 //! | `world`, `queue` | the clock, the events, the two phases, the operator |
 //! | `hub` | what nodes and clients share while an event is handled |
 //! | `network` | what becomes of an envelope |
-//! | `disk` | what becomes of a log and an identity when their process ends |
+//! | `disk`, `work` | what becomes of a log and an identity when their process ends; saves and cuts that take their time |
 //! | `node` | a machine: its disk, and what runs on it |
 //! | `master`, `secondary` | the real cores, their effects executed as their nodes do |
 //! | `client` | what is asked, and what may be answered |
@@ -38,6 +38,7 @@ mod queue;
 mod reads;
 mod secondary;
 mod story;
+mod work;
 mod world;
 
 use std::{fmt, time::Duration};

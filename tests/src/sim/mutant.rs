@@ -87,6 +87,8 @@ mutants! {
     CutAtLength: Site::Boundary,
     /// A node shows what is durable of a batch before it holds all of it.
     BatchShownInPart: Site::Boundary,
+    /// A node says what follows from a save or a cut before that is done.
+    SaidBeforeSaved: Site::Boundary,
     /// A damaged log is repaired before it is saved that its node is whole no more.
     RepairedBeforeSaved: Site::Boundary,
     /// A node starts over another node's directory.

@@ -1,13 +1,15 @@
 //! A machine of the simulation: its name, its disk, and the process that runs on it.
 
 use fastrand::Rng;
-use replog_core::master::StartTerms;
-use replog_core::secondary::Faults;
-use replog_host::bus::{Incoming, Outgoing};
-use replog_shared::{Incarnation, LogName, NodeName};
+use replog_core::{master::StartTerms, secondary::Faults};
+use replog_host::{
+    bus::{Incoming, Outgoing},
+    outbox::Outbox,
+};
+use replog_shared::{Incarnation, LogName, NodeName, store::Ticket};
 
 use super::{
-    disk::{Disk, SimStore},
+    disk::Disk,
     hub::Hub,
     master::{self, Master},
     plan::Plan,
@@ -109,10 +111,10 @@ impl Process {
         }
     }
 
-    pub(super) const fn store_mut(&mut self) -> &mut SimStore {
+    pub(super) const fn disk_mut(&mut self) -> &mut Disk {
         match self {
-            Process::Master(master) => &mut master.disk_mut().store,
-            Process::Secondary(secondary) => &mut secondary.disk_mut().store,
+            Process::Master(master) => master.disk_mut(),
+            Process::Secondary(secondary) => secondary.disk_mut(),
         }
     }
 
@@ -134,6 +136,8 @@ pub(super) struct Slot {
     pub(super) restarts: u32,
     pub(super) role: Role,
     pub(super) process: Option<Process>,
+    /// What the process says once its disk has done what it follows from.
+    pub(super) outbox: Outbox<Outgoing>,
     /// The disk, while no process has it.
     disk: Option<Disk>,
     /// An older copy of the disk.
@@ -156,6 +160,7 @@ impl Slot {
             restarts: 0,
             role,
             process: None,
+            outbox: Outbox::default(),
             disk: Some(disk),
             copy: None,
             starts: 0,
@@ -179,6 +184,7 @@ impl Slot {
 
     /// Its disk, to be put into a process, or back by [`Slot::insert`]. The process, if one runs, is gone.
     pub(super) fn take_disk(&mut self) -> Disk {
+        self.outbox = Outbox::default();
         let process = self.process.take().map(Process::into_disk);
         process.or_else(|| self.disk.take()).unwrap_or_else(|| unreachable!("a machine without a disk"))
     }
@@ -244,5 +250,5 @@ impl Fate {
     }
 }
 
-/// A packet that a node sent.
-pub(super) type Sent = Vec<Outgoing>;
+/// Packets that a node sent, each with the save or cut that it has to wait for.
+pub(super) type Sent = Vec<(Option<Ticket>, Outgoing)>;

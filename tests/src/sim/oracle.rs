@@ -12,11 +12,12 @@ mod writes;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use replog_shared::{Digest, Epoch, Identity, LogId, MarkKind, NodeName, Order, Place};
+use replog_shared::{Digest, Epoch, Identity, LogId, MarkKind, NodeName, Order, Place, store::Ticket};
 
 use super::{
     disk::{SimStore, line_of},
     mirror::{Key, Mirror},
+    work::Undone,
 };
 
 pub(super) use answers::Answer;
@@ -40,6 +41,15 @@ struct History {
     promisers: u8,
     /// The nodes that a disaster made forget that they promised it, one bit each.
     forgotten_by: u8,
+}
+
+/// What a node saved, as far as it is judged.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Saved {
+    log_id: Option<LogId>,
+    promised: Option<Epoch>,
+    ranked: usize,
+    whole: bool,
 }
 
 /// A node, over all its processes.
@@ -66,6 +76,11 @@ struct Node {
 }
 
 impl Node {
+    fn saved(&self) -> Saved {
+        let Node { log_id, promised, ranked, whole, .. } = self;
+        Saved { log_id: *log_id, promised: promised.clone(), ranked: *ranked, whole: *whole }
+    }
+
     /// Whether what it saved as its fence is no promise: it followed a log of which nothing is left.
     fn has_only_followed(&self) -> bool {
         let is_first_reign = self.promised.as_ref().is_some_and(|promised| promised.reign <= 1);
@@ -97,6 +112,8 @@ struct Acked {
     dead: bool,
     /// Nodes that held it when they saved that they are about to empty their log: one bit a node.
     given_up_by: u8,
+    /// The node that answers, and the save or cut that its answer waits for.
+    waits: Option<(usize, Ticket)>,
 }
 
 /// What a client wrote, as the oracle knows it.
@@ -157,6 +174,16 @@ impl Oracle {
     /// Whether two logs may differ in a way that nothing in them explains.
     pub(super) const fn may_diverge(&self) -> bool {
         self.void || self.torn
+    }
+
+    /// Whether a node whose directory was replaced forgot an epoch that it had asked `promiser` to promise, and has not
+    /// come as far again.
+    pub(super) fn has_forgotten_reign(&self, node: usize, promiser: &NodeName) -> bool {
+        let own = self.nodes[node].promised.as_ref();
+        let promisers = self.names.iter().zip(&self.nodes).filter(|(name, _)| *name == promiser);
+        let mut promised = promisers.filter_map(|(_, promiser)| promiser.promised.as_ref());
+        self.forgetful >> node & 1 == 1
+            && promised.any(|epoch| epoch.owner == self.names[node] && Some(epoch) > own)
     }
 
     /// A process starts over this disk.
@@ -242,8 +269,39 @@ impl Oracle {
         this.durable = through;
     }
 
-    /// A node saves what it must never forget.
-    pub(super) fn on_save(&mut self, node: usize, identity: &Identity) {
+    /// A crash came before some saves and cuts were done. Nobody was told of what they were to save.
+    pub(super) fn on_undone(&mut self, node: usize, undone: Undone) {
+        let this = &mut self.nodes[node];
+        this.damaged |= undone.damaged;
+        let Some(Saved { log_id, promised, ranked, whole }) = undone.saved else { return };
+        let fence = promised.clone();
+        (this.log_id, this.promised, this.ranked, this.whole) = (log_id, promised, ranked, whole);
+        let is_taken_back = |(epoch, history): &(&Epoch, &History)| {
+            Some(*epoch) > fence.as_ref()
+                && epoch.owner != self.names[node]
+                && history.kind == MarkKind::Promotion
+                && (history.promisers & !self.forgetful) >> node & 1 == 1
+        };
+        if let Some(epoch) = self.histories.iter().find(is_taken_back).map(|(epoch, _)| epoch.clone()) {
+            self.found(|| format!("fencing: a crash took back that node {node} had promised {epoch}"));
+        }
+        // An epoch of its own that it had opened above its fence began nowhere but in its memory.
+        let owner = &self.names[node];
+        let own = self.histories.iter_mut().filter(|(epoch, _)| epoch.owner == *owner);
+        for (_, history) in own.filter(|(epoch, _)| Some(*epoch) > fence.as_ref()) {
+            history.promisers &= !(1 << node);
+            history.forgotten_by |= 1 << node;
+        }
+    }
+
+    /// A node saves what it must never forget. Returns what is saved until that is done.
+    pub(super) fn on_save(&mut self, node: usize, identity: &Identity) -> Saved {
+        let before = self.nodes[node].saved();
+        self.judge_save(node, identity);
+        before
+    }
+
+    fn judge_save(&mut self, node: usize, identity: &Identity) {
         let this = &mut self.nodes[node];
         this.log_id = identity.log_id;
         this.was_whole |= identity.whole;

@@ -50,6 +50,8 @@ pub(super) struct Plan {
     pub(super) sync: u64,
     /// Durable entries that a log on disk keeps in memory; none: all.
     pub(super) tail: Option<u64>,
+    /// The most that a save or a cut takes, in microseconds.
+    pub(super) save: u64,
     /// How likely a process dies right after a step that changes its disk.
     pub(super) step_crashes: f64,
     /// How many of the crashes are power losses.
@@ -262,6 +264,7 @@ impl Plan {
             // Of the seed, and no draw.
             tail: [None, None, Some(0), None, Some(3), None, None, Some(20)]
                 [push.resume_entries as usize % 8],
+            save: *pick(random, &[200, 2_000, 30_000, 300_000]),
             step_crashes: if on(Kind::DieBetweenSteps) { random.f64() * 0.05 } else { 0.0 },
             power: if level == Durability::Memory && !mixed { 0.0 } else { random.f64() },
             automatic,

@@ -10,7 +10,7 @@ use replog_host::bus::Outgoing;
 use replog_master::bus::Translator;
 use replog_shared::{
     Lines, MarkKind, Place,
-    store::{self, LogView, Span, Store},
+    store::{LogView, Span, Store},
     wire::{self, Verdict},
 };
 
@@ -73,11 +73,11 @@ impl Master {
     fn execute_one(&mut self, effect: Effect, hub: &mut Hub) {
         match effect {
             Effect::Save(identity) => {
-                hub.oracle.on_save(self.index, &identity);
-                self.disk.save(identity, self.cleans);
+                let before = hub.oracle.on_save(self.index, &identity);
+                self.disk.save(identity, self.cleans, before);
                 hub.may_crash();
             }
-            Effect::State { reply, state } => hub.sent.push(Translator::state(reply, &state)),
+            Effect::State { reply, state } => self.send(Translator::state(reply, &state), hub),
             Effect::ReadAnswer(answer) => self.answer_read(answer, hub),
             Effect::Append(lines) => self.append(&lines, hub),
             Effect::Truncate(..) => {}
@@ -86,21 +86,26 @@ impl Master {
             Effect::JoinAnswer { reply, answer } => {
                 let older = answer.verdict == Verdict::OlderMarks;
                 hub.coverage.add(Path::OlderMarksWanted, older.into());
-                hub.sent.push(self.translator.join_answer(reply, &answer));
+                self.send(self.translator.join_answer(reply, &answer), hub);
             }
-            Effect::Heartbeat(heartbeat) => hub.sent.push(self.translator.heartbeat(&heartbeat)),
+            Effect::Heartbeat(heartbeat) => self.send(self.translator.heartbeat(&heartbeat), hub),
             Effect::Ask(ask) => {
                 if !std::mem::replace(&mut self.asked_once, true) || !hub.is(Mutant::RetryGivesUp) {
-                    hub.sent.push(self.translator.ask(&ask));
+                    self.send(self.translator.ask(&ask), hub);
                 }
             }
             Effect::Promise(node, mut promise) => {
                 promise.forced &= !self.automatic;
-                hub.sent.push(self.translator.promise(&node, &promise));
+                self.send(self.translator.promise(&node, &promise), hub);
             }
-            Effect::Read(node, read) => hub.sent.push(self.translator.read_range(&node, &read)),
+            Effect::Read(node, read) => self.send(self.translator.read_range(&node, &read), hub),
             Effect::Notice(notice) => self.on_notice(&notice, hub),
         }
+    }
+
+    /// Says something once the saves and cuts before it are done.
+    fn send(&self, packet: Outgoing, hub: &mut Hub) {
+        hub.sent.push((self.disk.open(), packet));
     }
 
     fn on_notice(&self, notice: &Notice, hub: &mut Hub) {
@@ -114,7 +119,11 @@ impl Master {
             Notice::Stopped(NotLeading::Fenced { .. }) if self.has_led => {
                 hub.coverage.hit(Path::DeposedMasterTold);
             }
-            Notice::Stopped(NotLeading::Diverged { .. }) => self.check_disaster(notice, hub),
+            Notice::Stopped(NotLeading::Diverged { node })
+                if !hub.oracle.has_forgotten_reign(index, node) =>
+            {
+                self.check_disaster(notice, hub);
+            }
             Notice::Stopped(NotLeading::NotPromoted { .. }) => hub.coverage.hit(Path::PromotionAbandoned),
             _ => {}
         }
@@ -184,7 +193,7 @@ impl Master {
     fn truncate(&mut self, place: Place, cut: Cut<'_>, hub: &mut Hub) {
         let index = self.index;
         hub.story.tell(|| format!("n{index} (master) cuts its log at {} ({cut:?})", place.length));
-        if let Err(error) = self.disk.store.truncate(place, store::Cut::Quarantine) {
+        if let Err(error) = self.disk.truncate(place, hub.oracle.is_damaged(index)) {
             return hub.oracle.found(|| format!("n{index}: {error}"));
         }
         self.cuts += 1;
@@ -218,7 +227,8 @@ impl Master {
             }
             _ => Vec::new(),
         };
-        let told = Told(Answer { node: index, epoch, admitted, holders });
+        let waits_for = self.disk.open().filter(|_| !hub.is(Mutant::SaidBeforeSaved));
+        let told = Told(Answer { node: index, epoch, admitted, holders, waits_for });
         hub.clients.on_answer(wait, outcome, Some(&told), &mut hub.oracle, &mut hub.coverage);
     }
 
@@ -233,7 +243,7 @@ impl Master {
         };
         let header = wire::EntriesHeader::of(sender, epoch, span, &page, durable.length, Some(request));
         let payload = wire::encode_entries(&header, &page.bytes);
-        hub.sent.push(Outgoing { subject: reply, reply: None, payload });
+        self.send(Outgoing { subject: reply, reply: None, payload }, hub);
     }
 
     fn send_entries(&mut self, secondary: usize, push: Span, answer: Option<(u64, String)>, hub: &mut Hub) {
@@ -254,7 +264,7 @@ impl Master {
         hub.story.tell(|| {
             format!("n{} {kind} {}..{to} to n{}", self.index, push.from.length, self.peers[secondary])
         });
-        hub.sent.push(self.translator.entries(&header, &page.bytes, reply));
+        self.send(self.translator.entries(&header, &page.bytes, reply), hub);
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::ops::Bound;
 
-use replog_shared::{Epoch, MarkKind, NodeName, wire};
+use replog_shared::{Epoch, MarkKind, NodeName, store::Ticket, wire};
 
 use super::{Acked, History, Oracle};
 
@@ -16,6 +16,8 @@ pub(in crate::sim) struct Answer {
     pub(in crate::sim) admitted: Vec<Option<u64>>,
     /// The nodes that it names as holders, besides itself.
     pub(in crate::sim) holders: Vec<usize>,
+    /// The save or cut that it waits for; none: the caller hears it at once.
+    pub(in crate::sim) waits_for: Option<Ticket>,
 }
 
 impl Oracle {
@@ -128,8 +130,17 @@ impl Oracle {
                 format!("zombie: {order} was answered with {w} holders in {old} although {epoch} had reached {reached} nodes")
             });
         }
-        let epoch = answer.epoch.clone();
-        self.acked.push(Acked { order, index, digest, w, epoch, log_id, dead, given_up_by: 0 });
+        let (epoch, waits) = (answer.epoch.clone(), answer.waits_for.map(|ticket| (answer.node, ticket)));
+        self.acked.push(Acked { order, index, digest, w, epoch, log_id, dead, given_up_by: 0, waits });
+    }
+
+    /// A node's process has ended, and all through `done` was saved and cut: its callers never hear the answers that
+    /// waited for more.
+    pub(in crate::sim) fn on_silenced(&mut self, node: usize, done: Ticket) {
+        self.acked.retain_mut(|acked| {
+            let waited_for = acked.waits.take_if(|(master, _)| *master == node);
+            waited_for.is_none_or(|(_, ticket)| ticket <= done)
+        });
     }
 
     /// An epoch keeps what was answered before it: a start or a clean all of it, a promotion that reached p

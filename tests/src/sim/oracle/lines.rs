@@ -153,6 +153,7 @@ impl Oracle {
                 }
             }
         }
+        self.check_promised(&epoch, &reached);
         self.check_one_promise_a_reign(&epoch, &history);
         self.check_kept(node, &epoch, &history, &reached);
         self.histories.insert(epoch, history);
@@ -162,6 +163,19 @@ impl Oracle {
     fn promisers(&self, opener: usize, reached: &[NodeName]) -> u8 {
         let promised = |node: &usize| *node == opener || reached.contains(&self.names[*node]);
         (0..self.nodes.len()).filter(promised).map(|node| 1 << node).sum()
+    }
+
+    /// Who counts as reached has promised, and no crash can take that back.
+    fn check_promised(&mut self, epoch: &Epoch, reached: &[NodeName]) {
+        let is_unsaved = |node: &usize| {
+            let promised = self.nodes[*node].promised.as_ref();
+            reached.contains(&self.names[*node]) && self.forgetful >> node & 1 == 0 && promised < Some(epoch)
+        };
+        if let Some(node) = (0..self.nodes.len()).find(is_unsaved) {
+            self.found(|| {
+                format!("fencing: {epoch} was opened over a promise that node {node} has not saved")
+            });
+        }
     }
 
     /// Two promotions whose promisers overlap never open one reign.

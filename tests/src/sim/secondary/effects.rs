@@ -5,7 +5,7 @@ use replog_core::secondary::{Effect, Notice, ReadAnswer};
 use replog_host::bus::Outgoing;
 use replog_shared::{
     Lines, MarkKind, Place,
-    store::{self, LogView, Span, Store},
+    store::{LogView, Span, Store},
     wire,
 };
 
@@ -46,8 +46,8 @@ impl Secondary {
     fn execute_one(&mut self, effect: Effect, hub: &mut Hub) {
         match effect {
             Effect::Save(identity) => {
-                hub.oracle.on_save(self.index, &identity);
-                self.disk.save(identity, false);
+                let before = hub.oracle.on_save(self.index, &identity);
+                self.disk.save(identity, false, before);
                 hub.may_crash();
             }
             Effect::Append(lines) => self.append(&lines, hub),
@@ -70,7 +70,7 @@ impl Secondary {
                 self.request(subject, "fetch", fetch.request, wire::encode(&fetch), hub);
             }
             Effect::Ack(ack) => self.send_ack(ack, hub),
-            Effect::State { reply, state } => hub.sent.push(answer(reply, wire::encode(&state))),
+            Effect::State { reply, state } => self.send(answer(reply, wire::encode(&state)), hub),
             Effect::ReadAnswer(answer) => self.answer_read(answer, hub),
             Effect::Notice(notice) => self.on_notice(&notice, hub),
         }
@@ -87,7 +87,7 @@ impl Secondary {
         {
             hub.coverage.hit(Path::SuffixCutAfterPromotion);
         }
-        if let Err(error) = self.disk.store.truncate(place, store::Cut::Quarantine) {
+        if let Err(error) = self.disk.truncate(place, hub.oracle.is_damaged(index)) {
             return hub.oracle.found(|| format!("n{index}: {error}"));
         }
         self.cuts += 1;
@@ -97,6 +97,11 @@ impl Secondary {
         let cut = if gave_way { Cut::GaveWay } else { Cut::Followed(fence.as_ref()) };
         hub.oracle.on_truncate(index, &self.disk.store, cut);
         hub.may_crash();
+    }
+
+    /// Says something once the saves and cuts before it are done.
+    fn send(&self, packet: Outgoing, hub: &mut Hub) {
+        hub.sent.push((self.disk.open(), packet));
     }
 
     fn on_notice(&mut self, notice: &Notice, hub: &mut Hub) {
@@ -129,12 +134,12 @@ impl Secondary {
         } else {
             hub.oracle.on_ack(self.index, &ack);
         }
-        hub.sent.push(answer(self.subjects.acks(Some(&self.name)), wire::encode(&ack)));
+        self.send(answer(self.subjects.acks(Some(&self.name)), wire::encode(&ack)), hub);
     }
 
     fn request(&self, subject: String, kind: &str, request: u64, payload: Bytes, hub: &mut Hub) {
         let reply = Some(format!("{}.{kind}.{request}", self.inbox_subject));
-        hub.sent.push(Outgoing { subject, reply, payload });
+        self.send(Outgoing { subject, reply, payload }, hub);
     }
 
     fn answer_read(&self, read: ReadAnswer, hub: &mut Hub) {
@@ -146,7 +151,7 @@ impl Secondary {
             Err(error) => return hub.oracle.found(|| error.to_string()),
         };
         let header = wire::EntriesHeader::of(sender, epoch, span, &page, durable.length, Some(request));
-        hub.sent.push(answer(reply, wire::encode_entries(&header, &page.bytes)));
+        self.send(answer(reply, wire::encode_entries(&header, &page.bytes)), hub);
     }
 }
 

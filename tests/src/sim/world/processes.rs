@@ -1,8 +1,10 @@
 //! Starts and deaths, turns, packets, syncs.
 
-use replog_core::master::StartTerms;
-use replog_core::secondary::Faults;
-use replog_host::bus::{Incoming, Outgoing};
+use replog_core::{master::StartTerms, secondary::Faults};
+use replog_host::{
+    bus::{Incoming, Outgoing},
+    outbox::Passage,
+};
 use replog_shared::{Durability, Incarnation, NodeName};
 
 use super::World;
@@ -109,6 +111,7 @@ impl World {
         let slot = &mut self.slots[node];
         slot.restarts += 1;
         let disk = slot.take_disk();
+        self.hub.oracle.on_silenced(node, disk.done());
         let disk = self.after(node, disk, fate);
         self.slots[node].insert(disk);
         if was_master {
@@ -134,8 +137,11 @@ impl World {
         }
         let (whole, lines) = (disk.identity.whole, disk.store.lines().len());
         match fate {
-            Fate::Stopped => disk.store.seal(),
-            fate => disk.crash(fate == Fate::PowerLost, &mut self.random),
+            Fate::Stopped => disk.settle(),
+            fate => {
+                self.lose_work(node, &mut disk);
+                disk.crash(fate == Fate::PowerLost, &mut self.random);
+            }
         }
         if self.hub.is(Mutant::WholeAfterPowerLoss) {
             disk.identity.whole = whole;
@@ -150,6 +156,15 @@ impl World {
         disk
     }
 
+    /// Saves and cuts that its disk has not done are lost with a process.
+    fn lose_work(&mut self, node: usize, disk: &mut Disk) {
+        let undone = disk.lose_work(&mut self.random);
+        if undone.saved.is_some() {
+            self.hub.coverage.hit(Path::SaveLost);
+        }
+        self.hub.oracle.on_undone(node, undone);
+    }
+
     /// A line of the log is damaged. A secondary keeps what is before it and is whole no more; a master refuses to
     /// start, and its operator moves the directory away, as it says.
     fn rotten(&mut self, node: usize, mut disk: Disk) -> Disk {
@@ -162,6 +177,7 @@ impl World {
         if dies {
             self.hub.coverage.hit(Path::DiedInRepair);
         }
+        self.lose_work(node, &mut disk);
         disk.rot(dies, self.hub.is(Mutant::RepairedBeforeSaved), &mut self.random);
         self.replaced(node, Some(disk))
     }
@@ -215,21 +231,42 @@ impl World {
             return;
         }
         self.slots[node].turn_at = None;
+        self.release(node);
         let Some(process) = &mut self.slots[node].process else { return };
         let wake_at = process.turn(self.now, &mut self.hub);
         let not_heard = std::mem::take(&mut self.hub.not_heard);
         if !not_heard.is_empty() {
             self.check_minted(node, &not_heard);
         }
-        for packet in std::mem::take(&mut self.hub.sent) {
-            self.send(node, packet);
-        }
+        self.say(node);
         if std::mem::take(&mut self.hub.crashed) {
             return self.die_between_steps(node);
         }
-        self.begin_sync(node);
+        self.begin_work(node);
         if let Some(at) = wake_at {
             self.wake(node, at);
+        }
+    }
+
+    /// Sends what waited for saves and cuts that are done by now.
+    fn release(&mut self, node: usize) {
+        let Some(done) = self.slots[node].process.as_ref().map(|process| process.disk().done()) else {
+            return;
+        };
+        while let Some(packet) = self.slots[node].outbox.next_due(done) {
+            self.send(node, packet);
+        }
+    }
+
+    /// Sends what follows from nothing that its disk has not done, and keeps the rest back.
+    fn say(&mut self, node: usize) {
+        for (open, packet) in std::mem::take(&mut self.hub.sent) {
+            let open = open.filter(|_| !self.hub.is(Mutant::SaidBeforeSaved));
+            match self.slots[node].outbox.pass(open, packet.payload.len(), packet) {
+                Passage::Free(packet) => self.send(node, packet),
+                Passage::Held => self.hub.coverage.hit(Path::WaitedForDisk),
+                Passage::Full => {}
+            }
         }
     }
 
@@ -247,6 +284,7 @@ impl World {
             let slot = &self.slots[*other];
             let holds = slot.disk().identity.log_id.is_some() && !slot.disk().store.lines().is_empty();
             let is_there = slot.secondary().is_some() && slot.connected && !slot.paused;
+            let is_there = is_there && slot.disk().open().is_none();
             holds && is_there && not_heard.contains(&self.names[*other])
         };
         if let Some(other) = (0..self.slots.len()).find(answers) {
@@ -262,11 +300,14 @@ impl World {
         self.queue.schedule(at, Event::Restart(node));
     }
 
-    fn begin_sync(&mut self, node: usize) {
+    fn begin_work(&mut self, node: usize) {
+        let healed = self.healing.is_some();
         let slot = &mut self.slots[node];
         let Some(process) = &mut slot.process else { return };
-        if process.store_mut().begin_sync() {
-            let at = self.now + self.random.u64(50..=self.plan.sync);
+        let saves = process.disk().open().is_some();
+        if process.disk_mut().begin_work() {
+            let most = if saves && !healed { self.plan.save } else { self.plan.sync };
+            let at = self.now + self.random.u64(50..=most);
             self.queue.schedule(at, Event::Synced { node, start: slot.starts });
         }
     }
@@ -278,7 +319,10 @@ impl World {
         }
         let Some(process) = &mut slot.process else { return };
         let background = self.random.u8(..4) == 0;
-        process.store_mut().end_sync(background);
+        if process.disk().open().is_some() && !slot.role.is_master() {
+            self.disturbed_at = self.now;
+        }
+        process.disk_mut().end_work(background);
         let held = process.disk().store.held();
         self.hub.story.tell(|| format!("n{node} has synced through {}", held.length));
         self.hub.oracle.on_durable(node, held);
