@@ -70,3 +70,36 @@ impl UnfinishedBatches {
         self.runs.iter().find(|run| run.to == durable).map_or(durable, |run| run.batch)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Place;
+
+    fn tip(length: u64, batch: Option<u64>) -> Tip {
+        let place = Place::new(Order::new(length), 1);
+        Tip { place, batch: batch.map(Order::new), ..Tip::default() }
+    }
+
+    /// How far logs are shown that are durable as far as each of these.
+    fn visible<const N: usize>(unfinished: &UnfinishedBatches, durable: [u64; N]) -> [u64; N] {
+        durable.map(|durable| unfinished.visible_through(Order::new(durable)).get())
+    }
+
+    #[test]
+    fn a_cut_forgets_no_batch_before_it_that_is_not_durable_to_its_end() {
+        let mut unfinished = UnfinishedBatches::default();
+        for (length, batch) in [(2, Some(0)), (4, None), (5, Some(4)), (7, Some(4)), (8, None)] {
+            unfinished.on_end(&tip(length, batch), |_| Some(Digest::EMPTY));
+        }
+        assert_eq!(visible(&unfinished, [2, 4, 5, 7, 8]), [0, 4, 4, 4, 8]);
+        unfinished.cut(&tip(6, Some(4)), |_| None);
+        assert_eq!(visible(&unfinished, [2, 4, 5, 6]), [0, 4, 4, 4]);
+        assert_eq!(unfinished.digest_before(Order::new(4)), Some(Digest::EMPTY), "it need not be read again");
+        unfinished.cut(&tip(4, None), |_| None);
+        assert_eq!(visible(&unfinished, [2, 4]), [0, 4]);
+        // Other lines come where the cut ones were.
+        unfinished.on_end(&tip(7, None), |_| None);
+        assert_eq!(visible(&unfinished, [5, 7]), [5, 7]);
+    }
+}
