@@ -122,7 +122,7 @@ mod tests {
     #[test]
     fn a_token_comes_from_the_file_before_anything_else() {
         let mut file = tempfile::NamedTempFile::new().unwrap();
-        file.write_all(b"of-the-file\n").unwrap();
+        file.write_all("\u{feff}of-the-file\r\n".as_bytes()).unwrap();
         let path = Some(file.path().to_owned());
         assert_eq!(check(Some("given"), path).unwrap().unwrap(), "Bearer of-the-file");
         assert_eq!(check(Some("given"), None).unwrap().unwrap(), "Bearer given");

@@ -1,11 +1,12 @@
 //! Whom an `https` URL may lead to.
 
 use std::{
-    io,
+    fs, io,
     path::Path,
     sync::{Arc, OnceLock},
 };
 
+use replog_shared::byte_order_mark;
 use tokio::net::TcpStream;
 use tokio_rustls::{
     TlsConnector,
@@ -13,10 +14,7 @@ use tokio_rustls::{
     rustls::{
         self, CertificateError, ClientConfig, RootCertStore,
         crypto::ring,
-        pki_types::{
-            CertificateDer, ServerName,
-            pem::{self, PemObject as _},
-        },
+        pki_types::{CertificateDer, ServerName, pem::PemObject as _},
     },
 };
 
@@ -33,12 +31,12 @@ impl Trust {
     /// It cannot be read, or holds none.
     pub(crate) fn of_file(path: &Path) -> Result<Trust, Failure> {
         let wrong = |what: String| Failure::Usage(format!("--ca {}: {what}", path.display()));
-        let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-        // What else the parser says may repeat a line of a file that is no certificate.
-        let certificates = read.map_err(|error| match error {
-            pem::Error::Io(error) => wrong(format!("cannot be read: {error}")),
-            _ => wrong("holds no PEM certificate".to_owned()),
-        })?;
+        let text = fs::read(path).map_err(|error| wrong(format!("cannot be read: {error}")))?;
+        // The parser would pass over a certificate behind such a mark as over a comment.
+        let read = CertificateDer::pem_slice_iter(byte_order_mark::skip_bytes(&text));
+        // What the parser says may repeat a line of a file that is no certificate.
+        let certificates = read.collect::<Result<Vec<_>, _>>();
+        let certificates = certificates.map_err(|_| wrong("holds no PEM certificate".to_owned()))?;
         let mut roots = RootCertStore::empty();
         if roots.add_parsable_certificates(certificates).0 == 0 {
             return Err(wrong("holds no PEM certificate".to_owned()));
@@ -97,5 +95,13 @@ mod tests {
             let error = Trust::of_file(path).err().unwrap().to_string();
             assert!(error.starts_with(&format!("--ca {}: ", path.display())), "{error}");
         }
+    }
+
+    #[test]
+    fn a_byte_order_mark_hides_no_authority() {
+        let authority = rcgen::generate_simple_self_signed(vec!["node".to_owned()]).unwrap().cert.pem();
+        let file = tempfile::NamedTempFile::new().unwrap();
+        fs::write(file.path(), format!("\u{feff}{authority}")).unwrap();
+        assert!(Trust::of_file(file.path()).is_ok());
     }
 }

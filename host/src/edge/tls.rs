@@ -1,20 +1,18 @@
 //! The server's side of TLS: a certificate and a key, which can be replaced while connections are open.
 
 use std::{
-    fmt, io,
+    fmt, fs, io,
     path::{Path, PathBuf},
     sync::{Arc, PoisonError, RwLock},
 };
 
+use replog_shared::byte_order_mark;
 use tokio_rustls::{
     TlsAcceptor,
     rustls::{
         self, ServerConfig,
         crypto::ring,
-        pki_types::{
-            CertificateDer, PrivateKeyDer,
-            pem::{self, PemObject as _},
-        },
+        pki_types::{CertificateDer, PrivateKeyDer, pem::PemObject as _},
     },
 };
 
@@ -104,7 +102,7 @@ fn config(cert_file: &Path, key_file: &Path) -> Result<Arc<ServerConfig>, Server
     let (cert, key) = (cert_file.to_owned(), key_file.to_owned());
     let chain = chain(cert_file)?;
     let private =
-        PrivateKeyDer::from_pem_file(&key).map_err(|error| of_file(key_file, error, "private key"))?;
+        PrivateKeyDer::from_pem_slice(&text(key_file)?).map_err(|_| not_pem(key_file, "private key"))?;
     let mut config = ServerConfig::builder_with_provider(Arc::new(ring::default_provider()))
         .with_safe_default_protocol_versions()
         .and_then(|builder| builder.with_no_client_auth().with_single_cert(chain, private))
@@ -114,22 +112,21 @@ fn config(cert_file: &Path, key_file: &Path) -> Result<Arc<ServerConfig>, Server
 }
 
 fn chain(path: &Path) -> Result<Vec<CertificateDer<'static>>, ServerTlsError> {
-    const WHAT: &str = "certificate";
-    let read = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-    match read {
-        Ok(chain) if chain.is_empty() => Err(of_file(path, pem::Error::NoItemsFound, WHAT)),
-        Ok(chain) => Ok(chain),
-        Err(error) => Err(of_file(path, error, WHAT)),
+    match CertificateDer::pem_slice_iter(&text(path)?).collect::<Result<Vec<_>, _>>() {
+        Ok(chain) if !chain.is_empty() => Ok(chain),
+        _ => Err(not_pem(path, "certificate")),
     }
 }
 
+/// A file without a byte order mark before it: the parser would pass over the first certificate as over a comment.
+fn text(path: &Path) -> Result<Vec<u8>, ServerTlsError> {
+    let read = fs::read(path).map_err(|error| ServerTlsError::Unreadable { path: path.to_owned(), error })?;
+    Ok(byte_order_mark::skip_bytes(&read).to_owned())
+}
+
 /// What else the parser says may repeat a line of the file, and that file may hold a key.
-fn of_file(path: &Path, error: pem::Error, what: &'static str) -> ServerTlsError {
-    let path = path.to_owned();
-    match error {
-        pem::Error::Io(error) => ServerTlsError::Unreadable { path, error },
-        _ => ServerTlsError::NotPem { path, what },
-    }
+fn not_pem(path: &Path, what: &'static str) -> ServerTlsError {
+    ServerTlsError::NotPem { path: path.to_owned(), what }
 }
 
 #[cfg(test)]
@@ -168,6 +165,17 @@ mod tests {
             let error = ServerTls::load(cert, key).unwrap_err().to_string();
             assert!(error.contains(blamed) && !error.contains("s3cret"), "{blamed}: {error}");
         }
+    }
+
+    #[test]
+    fn a_byte_order_mark_hides_neither_a_certificate_nor_a_key() {
+        let folder = tempfile::tempdir().unwrap();
+        let (cert, key) = write(&folder, "a");
+        let (other, _) = write(&folder, "b");
+        let chain = [fs::read_to_string(&cert).unwrap(), fs::read_to_string(other).unwrap()].concat();
+        fs::write(&cert, format!("\u{feff}{chain}")).unwrap();
+        fs::write(&key, format!("\u{feff}{}", fs::read_to_string(&key).unwrap())).unwrap();
+        ServerTls::load(&cert, &key).unwrap();
     }
 
     #[test]

@@ -156,9 +156,12 @@ fn use_ring_for_tls() {
 
 /// The text of a file, without a byte order mark before it.
 fn read(path: &Path) -> Result<String, String> {
-    let text =
-        fs::read_to_string(path).map_err(|error| format!("{} cannot be read: {error}", path.display()))?;
+    let text = read_whole(path)?;
     Ok(byte_order_mark::skip(&text).to_owned())
+}
+
+fn read_whole(path: &Path) -> Result<String, String> {
+    fs::read_to_string(path).map_err(|error| format!("{} cannot be read: {error}", path.display()))
 }
 
 fn credentials(path: &Path) -> Result<ConnectOptions, String> {
@@ -188,10 +191,15 @@ fn password(user: &str, path: &Path) -> Result<ConnectOptions, String> {
     Ok(ConnectOptions::with_user_and_password(user.to_owned(), password.to_owned()))
 }
 
-/// What is wrong with a PEM file. The client would only ever say "TLS error", again and again.
+/// What is wrong with a PEM file. The client, which reads it itself, would only ever say "TLS error", again and again; and
+/// it passes over what stands behind a byte order mark as over a comment.
 fn pem_problem(path: &Path, label: &str) -> Option<String> {
-    match read(path) {
+    match read_whole(path) {
         Err(problem) => Some(problem),
+        Ok(pem) if byte_order_mark::skip(&pem).len() < pem.len() => Some(format!(
+            "{} begins with a byte order mark (EF BB BF), which PEM has not: write it without one",
+            path.display()
+        )),
         Ok(pem) if pem.contains("-----BEGIN ") && pem.contains(&format!("{label}-----")) => None,
         Ok(_) => Some(format!("{} holds no PEM {}", path.display(), label.to_lowercase())),
     }
@@ -248,9 +256,23 @@ mod tests {
 
     #[test]
     fn an_empty_password_is_refused() {
-        let empty = file("\n");
-        let options =
-            NatsOptions { user: Some("me".into()), password_file: Some(empty.path().to_owned()), ..local() };
-        assert_eq!(options.problems().len(), 1);
+        for nothing in ["\n", "\u{feff}\r\n"] {
+            let empty = file(nothing);
+            let password_file = Some(empty.path().to_owned());
+            let options = NatsOptions { user: Some("me".into()), password_file, ..local() };
+            assert_eq!(options.problems().len(), 1, "{nothing:?}");
+        }
+    }
+
+    #[test]
+    fn a_byte_order_mark_is_passed_over_where_lines_are_read_and_named_before_pem() {
+        let seed = nkeys::KeyPair::new_user().seed().unwrap();
+        let marked = file(&format!("\u{feff}{seed}\n"));
+        let options = NatsOptions { nkey_file: Some(marked.path().to_owned()), ..local() };
+        assert_eq!(options.problems(), Vec::<String>::new());
+        let marked = file("\u{feff}-----BEGIN CERTIFICATE-----\n");
+        let options = NatsOptions { tls_ca_file: Some(marked.path().to_owned()), ..local() };
+        let problems = options.problems();
+        assert!(problems.len() == 1 && problems[0].contains("byte order mark (EF BB BF)"), "{problems:?}");
     }
 }
