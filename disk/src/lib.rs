@@ -1,6 +1,6 @@
 //! The log on disk, and what a node must not forget.
 //!
-//! [`DataDir`] keeps a directory to one process, [`NodeFile`] is the node's own small file in it, and [`open_node`]
+//! [`DataDir`] keeps a directory to one process, [`NodeFile`] is the node's own small file in it, and [`judge_node`]
 //! gives the log: a [`DiskStore`], which implements [`replog_shared::store::Store`]. The bytes are described in
 //! docs/FORMAT.md.
 //!
@@ -26,8 +26,8 @@ pub use error::{Damage, OpenError};
 pub use log::{DiskReader, DiskStore};
 pub use node_file::{NodeFacts, NodeFile, NodeFileError, recorded_end};
 pub use open::{
-    CheckReport, CutAtDamage, DataDir, DataDirError, Judged, LogEnd, OpenMode, OpenNodeError, OpenOptions,
-    OpenReport, OpenedNode, SegmentSizes, TornTail, check, judge, open, open_node,
+    CheckReport, CutAtDamage, DataDir, DataDirError, Judged, JudgedNode, LogEnd, OpenMode, OpenNodeError,
+    OpenOptions, OpenReport, OpenedNode, SegmentSizes, TornTail, check, judge, judge_node, open,
 };
 
 #[cfg(test)]

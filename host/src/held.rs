@@ -288,8 +288,21 @@ impl<S: Store> Held<S> {
     /// Closes what was opened for a start that comes to no run, as [`Held::close`]. Why it does not run is what its
     /// operator must hear: a close that fails is only logged.
     pub async fn leave(self) {
-        if let Err(failure) = self.close_by(Instant::now() + STOP_WAIT).await {
+        self.leave_by(Instant::now() + STOP_WAIT).await;
+    }
+
+    pub(crate) async fn leave_by(self, by: Instant) {
+        if let Err(failure) = self.close_by(by).await {
             error!(%failure, "could not close the log: the next start takes this one for a crash");
+        }
+    }
+
+    /// Lets go of it all for a node that cannot go on: what waits for the storage is written if that still takes anything.
+    /// A storage that stands still is waited for no longer than at a stop.
+    pub async fn fail(self) {
+        let dropped = timeout(SETTLE_WAIT, spawn_blocking(move || drop(self))).await;
+        if dropped.is_err() {
+            error!(waited = ?SETTLE_WAIT, "ends without its disk, which does not answer: see the kernel's log (dmesg)");
         }
     }
 

@@ -13,6 +13,7 @@ mod limits;
 pub mod message_ids;
 pub mod metrics;
 pub mod openapi;
+pub mod opening;
 pub mod outbox;
 pub mod pages;
 pub mod parking;

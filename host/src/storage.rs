@@ -8,8 +8,8 @@ use std::{
 
 use anyhow::Context as _;
 use replog_disk::{
-    DataDir, DiskStore, NodeFacts, NodeFile, NodeFileError, OpenMode, OpenOptions, OpenedNode, SegmentSizes,
-    open_node,
+    DataDir, DiskStore, JudgedNode, NodeFacts, NodeFile, NodeFileError, OpenMode, OpenOptions, OpenedNode,
+    SegmentSizes, judge_node,
 };
 use replog_shared::{
     Durability, Identity, NodeName,
@@ -124,13 +124,30 @@ pub struct DiskTerms {
 }
 
 impl Storage<DiskStore> {
-    /// Opens the directory of the node of this name; an empty one is a blank node's. Blocks as long as the log
-    /// is checked.
+    /// Opens the directory of the node of this name: [`JudgedStorage::of`], and at once [`JudgedStorage::open`].
+    ///
+    /// # Errors
+    /// As the two.
+    pub fn on_disk(dir: &Path, node: &NodeName, terms: DiskTerms) -> anyhow::Result<Storage<DiskStore>> {
+        JudgedStorage::of(dir, node, terms)?.open()
+    }
+}
+
+/// A node's directory that was read and judged, and is as it was.
+#[derive(Debug)]
+pub struct JudgedStorage {
+    dir: PathBuf,
+    judged: JudgedNode,
+}
+
+impl JudgedStorage {
+    /// Judges the directory of the node of this name; an empty one is a blank node's. Blocks as long as the log is
+    /// checked.
     ///
     /// # Errors
     /// The directory is in use, another node's, damaged, of a newer format, or the file system refused.
-    pub fn on_disk(dir: &Path, node: &NodeName, terms: DiskTerms) -> anyhow::Result<Storage<DiskStore>> {
-        let at = || format!("the data directory {} cannot be used", dir.display());
+    pub fn of(dir: &Path, node: &NodeName, terms: DiskTerms) -> anyhow::Result<JudgedStorage> {
+        let at = || unusable(dir);
         let data_dir = DataDir::open(dir).with_context(at)?;
         let file = NodeFile::open(&data_dir, node, terms.durability).with_context(at)?;
         if file.tail_may_be_missing() {
@@ -138,17 +155,30 @@ impl Storage<DiskStore> {
                 "the machine went down while the log was written below level disk: its tail may be missing"
             );
         }
-        let news = Arc::<Notify>::default();
-        let wake = news.clone();
         let DiskTerms { durability: level, with_ids, mode } = terms;
         let segments = SegmentSizes::default();
         let ids = with_ids.then(id_seed);
         let options = OpenOptions { level, ids, mode, closed_at: None, segments };
-        let opened = open_node(file, options, move || wake.notify_one()).with_context(at)?;
+        let judged = judge_node(file, options).with_context(at)?;
+        Ok(JudgedStorage { dir: dir.to_owned(), judged })
+    }
+
+    /// Opens it: from here on the directory is changed.
+    ///
+    /// # Errors
+    /// The file system refused.
+    pub fn open(self) -> anyhow::Result<Storage<DiskStore>> {
+        let news = Arc::<Notify>::default();
+        let wake = news.clone();
+        let opened = self.judged.open(move || wake.notify_one()).with_context(|| unusable(&self.dir))?;
         let OpenedNode { file, store, .. } = opened;
         let identity = identity(file.facts(), &store);
         Ok(Storage { store, identity, keeper: Keeper::Disk(Arc::new(Mutex::new(file))), news })
     }
+}
+
+fn unusable(dir: &Path) -> String {
+    format!("the data directory {} cannot be used", dir.display())
 }
 
 /// What only this process knows. The standard library's hasher is seeded by the system.

@@ -11,8 +11,10 @@ use replog_host::{
     descriptors,
     edge::{self, Waits},
     held::Held,
+    opening::open_unless,
     reload::Reload,
     spans::Spans,
+    stop::Stop,
     storage::{DiskTerms, Storage},
     tail::Tails,
 };
@@ -89,20 +91,27 @@ pub fn translator(config: &Config) -> Translator {
 /// The HTTP address cannot be listened on, the log cannot be opened, or another node reigns. The log of a node that was
 /// stopped well is left as it was.
 pub async fn start(config: Config, bus: impl Bus) -> anyhow::Result<Running> {
+    start_unless(std::future::pending(), config, bus).await?.context("the start was given up")
+}
+
+/// The same, unless `stop` comes while the log is opened: none then, and the log is left as it was.
+async fn start_unless(
+    stop: impl Future<Output = ()>,
+    config: Config,
+    bus: impl Bus,
+) -> anyhow::Result<Option<Running>> {
     let spans = Spans::to_any(config.collector.as_ref(), "replog-master", &config.log, &config.name)?;
     let Some(dir) = config.storage.directory() else {
-        return start_over(config, Storage::in_memory(true), bus, spans).await;
+        return start_over(config, Storage::in_memory(true), bus, spans).await.map(Some);
     };
-    let node = config.name.clone();
     let terms = DiskTerms { durability: config.storage.durability, with_ids: true, mode: OpenMode::Strict };
-    let opened = tokio::task::spawn_blocking(move || Storage::on_disk(&dir, &node, terms));
-    let storage = opened.await.context("the log could not be opened")?;
-    let storage = storage.map_err(|error| with_repair(error, &config))?;
+    let opened = open_unless(stop, dir, config.name.clone(), terms).await;
+    let Some(storage) = opened.map_err(|error| with_repair(error, &config))? else { return Ok(None) };
     if let Err(refusal) = refuse_under_another_reign(&config, &storage.identity) {
         Held::new(storage).leave().await;
         return Err(refusal);
     }
-    start_over(config, storage, bus, spans).await
+    start_over(config, storage, bus, spans).await.map(Some)
 }
 
 /// Adds what repairs a damaged log or `node.json`: the secondaries have it.
@@ -219,6 +228,7 @@ pub async fn run(mut config: Config) -> anyhow::Result<()> {
     if let Some(fewer) = descriptors::fit(&mut config.edge.limits, 1) {
         fewer.warn();
     }
+    let mut stop = Stop::listen();
     let reload = Reload::new(config.edge.clone());
     let translator = translator(&config);
     let bus =
@@ -226,12 +236,15 @@ pub async fn run(mut config: Config) -> anyhow::Result<()> {
             .await?
             .looking_for_streams_over(Subjects::new(config.log.clone()).all());
     let without_door = (!config.nats_append).then(|| why_no_door(&config));
-    let mut running = start(config, bus).await?;
+    let Some(mut running) = start_unless(stop.requested(), config, bus).await? else {
+        info!("asked to stop before it had started");
+        return Ok(());
+    };
     if let Some(why) = without_door {
         info!(why, "takes no appends over NATS");
     }
     tokio::select! {
-        () = replog_host::stop::requested() => {}
+        () = stop.requested() => {}
         () = reload.run() => {}
         why = running.ended() => return end_of(why),
     }

@@ -10,8 +10,10 @@ use replog_host::{
     descriptors,
     edge::{self, Waits},
     held::{Held, HeldFailure},
+    opening::open_unless,
     reload::Reload,
     spans::Spans,
+    stop::Stop,
     storage::{DiskTerms, Storage},
     tail::Tails,
 };
@@ -84,19 +86,25 @@ pub fn translator(config: &Config) -> Translator {
 /// The HTTP address cannot be listened on, or the log cannot be opened. The log of a node that was stopped well is left
 /// as it was.
 pub async fn start(config: Config, bus: impl Bus) -> anyhow::Result<Running> {
+    start_unless(std::future::pending(), config, bus).await?.context("the start was given up")
+}
+
+/// The same, unless `stop` comes while the log is opened: none then, and the log is left as it was.
+async fn start_unless(
+    stop: impl Future<Output = ()>,
+    config: Config,
+    bus: impl Bus,
+) -> anyhow::Result<Option<Running>> {
     let spans = Spans::to_any(config.collector.as_ref(), "replog-secondary", &config.log, &config.name)?;
     let Some(dir) = config.storage.directory() else {
-        return start_over(config, Storage::in_memory(false), bus, spans).await;
+        return start_over(config, Storage::in_memory(false), bus, spans).await.map(Some);
     };
-    let node = config.name.clone();
     // What is damaged here the master has, too: it is fetched again.
     let durability = config.storage.durability;
     let terms = DiskTerms { durability, with_ids: false, mode: OpenMode::CutAtDamage };
-    let at = dir.clone();
-    let opened = tokio::task::spawn_blocking(move || Storage::on_disk(&at, &node, terms));
-    let storage = opened.await.context("the log could not be opened")?;
-    let storage = storage.map_err(|error| with_repair(error, &dir))?;
-    start_over(config, storage, bus, spans).await
+    let opened = open_unless(stop, dir.clone(), config.name.clone(), terms).await;
+    let Some(storage) = opened.map_err(|error| with_repair(error, &dir))? else { return Ok(None) };
+    start_over(config, storage, bus, spans).await.map(Some)
 }
 
 /// Adds what repairs a damaged `node.json`: the master has all that this node held.
@@ -177,13 +185,17 @@ pub async fn run(mut config: Config) -> anyhow::Result<()> {
     if let Some(fewer) = descriptors::fit(&mut config.edge.limits, 1) {
         fewer.warn();
     }
+    let mut stop = Stop::listen();
     let reload = Reload::new(config.edge.clone());
     let translator = translator(&config);
     let bus =
         NatsBus::connect(config.nats.clone(), translator.subscriptions(), translator.inbox().to_owned());
-    let mut running = start(config, bus.await?).await?;
+    let Some(mut running) = start_unless(stop.requested(), config, bus.await?).await? else {
+        info!("asked to stop before it had started");
+        return Ok(());
+    };
     select! {
-        () = replog_host::stop::requested() => {}
+        () = stop.requested() => {}
         () = reload.run() => {}
         why = running.ended() => return Err(why),
     }

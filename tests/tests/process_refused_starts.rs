@@ -1,10 +1,13 @@
-//! A start that is refused, or that only reports, leaves the data directory of a node that was stopped well as it was.
+//! A start that is refused, that only reports, or that is stopped itself, leaves the data directory of a node that was
+//! stopped well as it was.
 
 use std::{fs, net::TcpListener, path::Path, time::Duration};
 
 use replog_tests::harness::{
     Cluster, Node, Options, SOON,
     disk::{Segment, node_json, segments, truncate},
+    strace::{Fate, Fault, inject},
+    wait_until,
 };
 use serde_json::{Value, json};
 
@@ -102,8 +105,8 @@ fn node_of(cluster: &Cluster, start: &Start) -> (Node, &'static str) {
 /// Waits out a promotion that reaches too few.
 const LONG: Duration = Duration::from_secs(60);
 
-#[tokio::test]
-async fn a_start_that_is_refused_or_only_reports_leaves_a_stopped_node_as_it_was() {
+/// A cluster with a log on disk, of which all nodes were stopped well.
+async fn stopped() -> Cluster {
     let mut cluster = Cluster::start(Options::on_disk()).await;
     cluster.client().append_range(0..20, 3).await;
     cluster.equal_logs(SOON).await;
@@ -111,6 +114,12 @@ async fn a_start_that_is_refused_or_only_reports_leaves_a_stopped_node_as_it_was
     for secondary in &mut cluster.secondaries {
         secondary.process.stop().await;
     }
+    cluster
+}
+
+#[tokio::test]
+async fn a_start_that_is_refused_or_only_reports_leaves_a_stopped_node_as_it_was() {
+    let cluster = stopped().await;
     for start in &STARTS {
         let (mut node, directory) = node_of(&cluster, start);
         let case = format!("{} {} {:?}", start.name, start.program, start.args);
@@ -155,4 +164,40 @@ async fn a_node_that_was_refused_once_starts_as_after_a_clean_stop() {
     cluster.secondary(1).start().await;
     cluster.client().append_range(20..30, 3).await;
     assert_eq!(cluster.equal_logs(SOON).await.len(), 30);
+}
+
+/// Stops the master and a secondary while they start, once one of these system calls was slow; `opens` says whether the
+/// log is opened all the same.
+async fn stop_within_start(slow: Fault, opens: bool) {
+    let mut cluster = stopped().await;
+    let directories = ["master", "secondary1"].map(|name| cluster.directory(name));
+    for (process, directory) in
+        [&mut cluster.master.process, &mut cluster.secondaries[0].process].into_iter().zip(directories)
+    {
+        let (before, written) = (kept(&directory), process.log().len());
+        let faults = inject(process, slow);
+        process.start();
+        wait_until("it opens its log", SOON, async || faults.have_struck()).await;
+        process.stop().await;
+        let log = process.log().split_off(written);
+        assert_eq!(log.contains("opened the log"), opens, "{log}");
+        faults.end(process);
+        assert!(kept(&directory) == before, "{:#} was {:#}", node_json(&directory), before.0);
+    }
+    cluster.secondary(1).start().await;
+    cluster.master.start().await;
+    cluster.client().append_range(20..30, 2).await;
+    let log = cluster.client().entries().await;
+    assert_eq!(log.map(|log| log.len()), Some(30));
+}
+
+#[tokio::test]
+async fn a_node_that_is_stopped_while_it_reads_its_log_ends_well_and_changes_nothing() {
+    stop_within_start(Fault { calls: "pread64", fate: Fate::Delay(1_000_000), nth: 1 }, false).await;
+}
+
+#[tokio::test]
+async fn a_node_that_is_stopped_while_it_takes_its_log_into_use_leaves_it_as_after_a_stop() {
+    // The first sync is that of the folder that the directory is in, before anything is read.
+    stop_within_start(Fault { calls: "fsync,fdatasync", fate: Fate::Delay(300_000), nth: 2 }, true).await;
 }

@@ -12,6 +12,7 @@ use replog_host::{
     bus::{InProcessHub, NatsBus, NatsOptions},
     descriptors::{self, Fewer},
     edge::EdgeLimits,
+    stop::Stop,
 };
 use replog_shared::{LogName, NodeName, subjects::Subjects};
 
@@ -57,10 +58,12 @@ impl Dev {
     /// A node cannot start.
     pub(crate) async fn run(self) -> Result<(), Failure> {
         replog_host::telemetry::init(false);
+        // From here on: a nats-server that was started for the nodes must not outlive them.
+        let mut stop = Stop::listen();
         let mut transport = self.transport()?;
         let cluster = self.start(&transport).await.map_err(|error| Failure::Bad(format!("{error:#}")))?;
         self.welcome(&cluster, &transport);
-        replog_host::stop::requested().await;
+        stop.requested().await;
         cluster.stop().await;
         transport.stop().await;
         Ok(())

@@ -18,7 +18,7 @@ use replog_shared::{Digest, Durability, Epoch, Order, Place, WallTime, store::Id
 pub use data_dir::{DataDir, DataDirError};
 pub use judged::Judged;
 pub use log_end::LogEnd;
-pub use node::{OpenNodeError, OpenedNode, open_node};
+pub use node::{JudgedNode, OpenNodeError, OpenedNode, judge_node};
 
 use crate::{
     error::{Damage, OpenError},
@@ -158,7 +158,7 @@ pub fn judge(dir: &DataDir, options: OpenOptions) -> Result<Judged, OpenError> {
 }
 
 /// Opens a log that nobody claims anything of: [`judge`], and at once [`Judged::repair`]. A node opens its log with
-/// [`open_node`].
+/// [`judge_node`].
 ///
 /// # Errors
 /// As the two.

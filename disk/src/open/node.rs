@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use super::{OpenOptions, OpenReport, judge, leftovers};
+use super::{Judged, OpenOptions, OpenReport, judge, leftovers};
 use crate::{
     error::{Failed, OpenError},
     log::DiskStore,
@@ -46,28 +46,40 @@ impl From<Failed> for OpenNodeError {
     }
 }
 
-/// Opens the log of the node whose file this is; where the log ended is taken from there.
-///
-/// Whoever dies on the way, or is refused, leaves nothing on the disk that claims more than is there: everything is
-/// read and judged first; then what the node claims is lowered, durably; then the log is repaired; then what is true
-/// only of a repaired log is claimed.
+/// What a node has, read and judged. Nothing was changed: whoever leaves it at that leaves the directory as it was.
+#[derive(Debug)]
+pub struct JudgedNode {
+    file: NodeFile,
+    judged: Judged,
+}
+
+/// Judges the log of the node whose file this is, to open it; where the log ended is taken from there.
 ///
 /// # Errors
-/// Of the file, of the log, or that the two do not fit. The disk is as before, but for leftovers, unless the file
-/// system refused a change.
-pub fn open_node(
-    mut file: NodeFile,
-    options: OpenOptions,
-    wake: impl Fn() + Send + Sync + 'static,
-) -> Result<OpenedNode, OpenNodeError> {
-    let dir = file.dir().clone();
-    let judged = judge(&dir, OpenOptions { closed_at: file.facts().log_end, ..options })?;
+/// Of the file, of the log, or that the two do not fit.
+pub fn judge_node(file: NodeFile, options: OpenOptions) -> Result<JudgedNode, OpenNodeError> {
+    let judged = judge(file.dir(), OpenOptions { closed_at: file.facts().log_end, ..options })?;
     if file.facts().log_id.is_none() && judged.epoch().is_some() {
         return Err(OpenNodeError::UnknownLog { node_file: file.path() });
     }
-    leftovers::remove(&dir)?;
-    file.begin_run(judged.damage().is_some())?;
-    let (store, report) = judged.repair(wake)?;
-    file.on_log_open()?;
-    Ok(OpenedNode { file, store, report })
+    Ok(JudgedNode { file, judged })
+}
+
+impl JudgedNode {
+    /// Opens it.
+    ///
+    /// Whoever dies on the way leaves nothing on the disk that claims more than is there: everything was read and judged
+    /// before; now what the node claims is lowered, durably; then the log is repaired; then what is true only of a
+    /// repaired log is claimed.
+    ///
+    /// # Errors
+    /// The file system refused a change.
+    pub fn open(self, wake: impl Fn() + Send + Sync + 'static) -> Result<OpenedNode, OpenNodeError> {
+        let JudgedNode { mut file, judged } = self;
+        leftovers::remove(file.dir())?;
+        file.begin_run(judged.damage().is_some())?;
+        let (store, report) = judged.repair(wake)?;
+        file.on_log_open()?;
+        Ok(OpenedNode { file, store, report })
+    }
 }

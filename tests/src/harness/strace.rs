@@ -150,6 +150,11 @@ fn injection(calls: &str, what: &str, trace: &Path) -> Vec<OsString> {
 }
 
 impl Faults {
+    /// Whether a call that one was injected into has come back, or ended its process.
+    pub fn have_struck(&self) -> bool {
+        has_struck(&self.trace)
+    }
+
     /// Ends them once the process has ended: it runs by itself again, from its next start on.
     ///
     /// # Panics

@@ -9,7 +9,7 @@ use super::truth::Truth;
 use crate::{
     DataDir, NodeFacts, NodeFile, OpenMode, OpenOptions, OpenedNode,
     files::simulated::SimulatedFiles,
-    open_node,
+    judge_node,
     tests::support::{Log, STRICT, root},
 };
 
@@ -42,7 +42,8 @@ pub(super) fn open(
         let _ = sender.try_send(());
     };
     let options = OpenOptions { level, mode, ..STRICT };
-    let node = open_node(file, options, wake).map_err(|error| error.to_string())?;
+    let judged = judge_node(file, options).map_err(|error| error.to_string())?;
+    let node = judged.open(wake).map_err(|error| error.to_string())?;
     Ok(Opened { found, node, news })
 }
 
