@@ -5,7 +5,10 @@
 use std::fs;
 
 use replog_tests::harness::{
-    Client, Cluster, Options, Process, SOON, disk::node_json, strace::stall, wait_until,
+    Client, Cluster, Options, Process, SOON,
+    disk::{flip, node_json, segments},
+    strace::stall,
+    wait_until,
 };
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
@@ -31,6 +34,15 @@ fn resident_bytes(process: &Process) -> u64 {
 fn has_ended(process: &Process) -> bool {
     let status = fs::read_to_string(format!("/proc/{}/status", process.id())).unwrap();
     status.lines().any(|line| line.starts_with("State:") && line.contains('Z'))
+}
+
+/// Whether a thread of the process is within a sync.
+fn stands_in_sync(process: &Process) -> bool {
+    // Their numbers on x86-64, and on 64-bit ARM.
+    const SYNCS: [&str; 4] = ["74", "75", "82", "83"];
+    let threads = fs::read_dir(format!("/proc/{}/task", process.id())).unwrap();
+    let calls = threads.filter_map(|thread| fs::read_to_string(thread.unwrap().path().join("syscall")).ok());
+    calls.into_iter().any(|call| call.split(' ').next().is_some_and(|number| SYNCS.contains(&number)))
 }
 
 /// Bytes that wait to become durable on a node.
@@ -210,4 +222,32 @@ async fn a_node_whose_disk_stands_still_ends_in_time_when_asked_to_and_claims_no
     cluster.master.start().await;
     assert_eq!(client.append(late).await.status, 200, "whether it was written or not");
     assert_eq!(cluster.equal_logs(SOON).await.len(), 11);
+}
+
+/// An append is on its way to the disk, and an old line of the log is not sound.
+#[tokio::test]
+async fn a_node_that_fails_while_its_disk_stands_still_ends_all_the_same() {
+    let mut cluster = Cluster::start(Options::on_disk()).await;
+    let client = cluster.client();
+    // The first of them are not in memory any more.
+    for nth in 0..60 {
+        let id = format!("old{nth}");
+        client.append(json!({"message": "x".repeat(MESSAGE_BYTES), "id": id, "w": 3})).await.expect_ok(3);
+    }
+    let faults = stall(&cluster.master.process, SYNCS).await;
+    let late = client.clone();
+    let late =
+        tokio::spawn(async move { late.try_post("/messages", &json!({"message": 1, "id": "late"})).await });
+    wait_until("a sync stands still", SOON, async || stands_in_sync(&cluster.master.process)).await;
+    flip(&segments(&cluster.directory("master"))[0], MESSAGE_BYTES / 2);
+    let lookup = json!({"message": "other", "id": "old0", "w": 1});
+    for told in [client.try_post("/messages", &lookup).await, late.await.unwrap()] {
+        assert!(told.as_ref().map_or(true, |told| told.status == 503), "{told:?}");
+    }
+    let process = &mut cluster.master.process;
+    wait_until("it has ended but for the call that stands still", SOON, async || has_ended(process)).await;
+    let log = process.log();
+    assert!(log.contains("ends without its disk") && log.contains("does not match"), "{log}");
+    drop(faults);
+    process.gives_up(SOON).await;
 }

@@ -21,7 +21,7 @@ mod report;
 use replog_host::{
     bus::{Bus, BusEvent},
     commands::Commands,
-    held::{Held, HeldFailure},
+    held::{Held, HeldFailure, Settled},
     outbox::Outbox,
     parking::Parking,
     spans::Spans,
@@ -147,13 +147,20 @@ impl<S: Store, B: Bus> Node<S, B> {
     /// The node cannot go on, or not even stop well, and has stopped at once. Callers that wait are not told what became
     /// of their writes, since nobody knows.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), NodeFailure> {
-        match self.serve(stop).await {
-            Ok(()) => self.shut_down().await,
+        let settled = match self.serve(stop).await {
+            Ok(()) => self.held.settle().await.map_err(NodeFailure::from),
+            Err(failure) => Err(failure),
+        };
+        match settled {
+            Ok(settled) => self.shut_down(settled).await,
             Err(refused @ (NodeFailure::NotPromoted(_) | NodeFailure::DryRun(_))) => {
                 self.leave().await;
                 Err(refused)
             }
-            Err(failure) => Err(failure),
+            Err(failure) => {
+                self.held.fail().await;
+                Err(failure)
+            }
         }
     }
 
@@ -203,8 +210,7 @@ impl<S: Store, B: Bus> Node<S, B> {
 
     /// Answers speak of what is durable: first the log, then the callers. A disk that stands still is not waited for
     /// longer than callers wait.
-    async fn shut_down(mut self) -> Result<(), NodeFailure> {
-        let settled = self.held.settle().await?;
+    async fn shut_down(mut self, settled: Settled) -> Result<(), NodeFailure> {
         let now = self.now();
         self.release(now);
         self.core.on_stop(now, self.held.log());

@@ -23,7 +23,7 @@ use std::time::Instant;
 use replog_host::{
     bus::{Bus, BusEvent, Outgoing},
     commands::Commands,
-    held::{Held, HeldFailure},
+    held::{Held, HeldFailure, Settled},
     outbox::Outbox,
     parking::Parking,
     spans::Spans,
@@ -117,14 +117,28 @@ impl<S: Store, B: Bus> Node<S, B> {
     /// # Errors
     /// The node cannot go on, and has stopped at once.
     pub(crate) async fn run(mut self, stop: CancellationToken) -> Result<(), HeldFailure> {
+        let settled = match self.serve(stop).await {
+            Ok(()) => self.held.settle().await,
+            Err(failure) => Err(failure),
+        };
+        match settled {
+            Ok(settled) => self.shut_down(settled).await,
+            Err(failure) => {
+                self.held.fail().await;
+                Err(failure)
+            }
+        }
+    }
+
+    /// Runs until `stop`.
+    async fn serve(&mut self, stop: CancellationToken) -> Result<(), HeldFailure> {
         while let Some(wake) = self.wake(&stop).await {
             self.turn(wake)?;
         }
-        self.shut_down().await
+        Ok(())
     }
 
-    async fn shut_down(mut self) -> Result<(), HeldFailure> {
-        let settled = self.held.settle().await?;
+    async fn shut_down(mut self, settled: Settled) -> Result<(), HeldFailure> {
         self.release();
         self.bus.close().await;
         self.held.end(settled).await
