@@ -415,3 +415,22 @@ fn verify_of_no_data_directory_is_wrong_usage_and_creates_none() {
     assert_eq!(run.code, 2, "{}", run.err);
     assert!(!std::path::Path::new("/nowhere").exists());
 }
+
+#[test]
+fn dev_says_how_many_connections_its_nodes_take_where_few_files_may_be_open() {
+    // It ends by itself, as its first secondary gets no port.
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = (taken.local_addr().unwrap().port() - 1).to_string();
+    let dev = |files: &str| {
+        let mut command = Command::new("/bin/sh");
+        command.args(["-c", &format!("ulimit -n {files} && exec \"$@\""), "sh"]);
+        command.args([env!("CARGO_BIN_EXE_replog"), "dev", "--port", &port]).env("PATH", "");
+        let output = command.output().unwrap();
+        let said = String::from_utf8(output.stderr).unwrap();
+        assert!(output.status.code() == Some(1) && said.contains("cannot listen"), "{said}");
+        said
+    };
+    let said = dev("300");
+    assert!(said.contains("each node takes 50 connections") && said.contains("ulimit -n"), "{said}");
+    assert!(!said.contains("--max-connections"), "it has no such flag: {said}");
+}

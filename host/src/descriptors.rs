@@ -85,6 +85,16 @@ mod tests {
     }
 
     #[test]
+    fn what_does_not_fit_is_made_to_and_who_follows_has_half_of_it() {
+        let all = usize::MAX;
+        let mut limits = EdgeLimits { max_connections: all, max_tails: all, ..EdgeLimits::default() };
+        let fewer = fit(&mut limits, 1).unwrap();
+        assert_eq!((fewer.connections, fewer.wanted), (limits.max_connections, all));
+        assert_eq!(fewer.connections as u64, share(fewer.open_files, 1));
+        assert_eq!(limits.max_tails, limits.max_connections / 2);
+    }
+
+    #[test]
     fn what_fits_stays_as_it_was_asked_for() {
         let mut limits = EdgeLimits { max_connections: 1, ..EdgeLimits::default() };
         assert_eq!(fit(&mut limits, 1), None);

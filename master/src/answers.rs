@@ -420,3 +420,23 @@ pub(crate) fn too_late(order: Order) -> Problem {
     let detail = format!("The entry at order {order} is gone: the log was emptied.");
     Problem::new(Code::NoSuchOrder, detail)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_order_that_may_get_lower_says_so() {
+        let told = |durable| {
+            let (length, durable) = (Order::new(7), Order::new(durable));
+            let problem = refused(&About::NO_MESSAGE, Refusal::UnexpectedOrder { length, durable });
+            assert_eq!((problem.status().as_u16(), problem.member("length")), (412, Some(&7.into())));
+            let document: serde_json::Value = serde_json::from_slice(&problem.body()).unwrap();
+            document["detail"].as_str().unwrap().to_owned()
+        };
+        let sure = "The next order is 7, not the expected one.";
+        assert_eq!(told(7), sure);
+        let more = " The entries from order 4 on are not durable yet: should they get lost, it is lower.";
+        assert_eq!(told(4), sure.to_owned() + more);
+    }
+}

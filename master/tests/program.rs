@@ -2,7 +2,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
-use std::process::Command;
+use std::{net::TcpListener, process::Command};
 
 /// What it says of a configuration that it does not take, and its exit code.
 fn refusal(flags: &[&str], variables: &[(&str, &str)]) -> (Option<i32>, String) {
@@ -40,4 +40,21 @@ fn variables_and_flags_are_refused_together() {
     for flag in ["--allow-clean:", "--max-connections:", "--nats-user:", "--recovery-wait-ms:", "4 problem"] {
         assert!(said.contains(flag), "{flag} in {said}");
     }
+}
+
+#[test]
+fn a_directory_that_level_memory_does_not_use_is_warned_of() {
+    let dir = tempfile::tempdir().unwrap();
+    // It ends by itself, as it gets no port.
+    let port = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = port.local_addr().unwrap().to_string();
+    let with = |durability| {
+        let dir = dir.path().join(durability).to_string_lossy().into_owned();
+        let flags = ["--durability", durability, "--data-dir", &dir, "--listen", &address];
+        let (code, said) = refusal(&flags, &[]);
+        assert!(code == Some(1) && said.contains("cannot listen on"), "{said}");
+        said.contains("--durability memory keeps nothing in --data-dir") && said.contains(&dir)
+    };
+    assert!(with("memory"));
+    assert!(!with("os"));
 }
