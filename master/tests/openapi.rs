@@ -2,6 +2,8 @@
 
 use std::{env, fs, path::Path};
 
+use serde_json::Value;
+
 /// `docs/openapi/master.json` is what the code says. `REPLOG_RENEW=1` writes it.
 #[test]
 fn the_committed_description_is_the_codes_own() {
@@ -44,4 +46,29 @@ fn what_a_query_takes_is_described_with_the_range_that_is_read() {
         |least: u64| serde_json::json!({"type": "integer", "minimum": least, "maximum": u64::MAX});
     assert_eq!((of("from"), of("limit")), (Some(whole_numbers(0)), Some(whole_numbers(1))));
     assert_eq!(parameters.len(), 6, "{parameters:?}");
+}
+
+/// Holds each example beside a schema against what that requires; how many there were.
+fn check_examples(described: &Value, part: &Value) -> usize {
+    let mut checked = 0;
+    if let (Some(schema), Some(example)) = (part.get("schema"), part.get("example")) {
+        let named = schema["$ref"].as_str().and_then(|name| described.pointer(name.trim_start_matches('#')));
+        for member in named.unwrap_or(schema)["required"].as_array().into_iter().flatten() {
+            let is_there = member.as_str().is_some_and(|member| example.get(member).is_some());
+            assert!(is_there, "{member} is not in {example:#}");
+            checked += 1;
+        }
+    }
+    let parts: Vec<&Value> = match part {
+        Value::Object(members) => members.values().collect(),
+        Value::Array(elements) => elements.iter().collect(),
+        _ => Vec::new(),
+    };
+    checked + parts.into_iter().map(|part| check_examples(described, part)).sum::<usize>()
+}
+
+#[test]
+fn every_example_has_what_its_schema_requires() {
+    let described = replog_master::openapi();
+    assert!(check_examples(&described, &described) > 10);
 }
