@@ -7,28 +7,9 @@ use std::time::Duration;
 /// each takes a thread and a page's memory. Others wait for their turn, within the connections of the edge.
 pub(crate) const COLD_READS: usize = 4;
 
-/// Old parts of a log that are read at one time for a node's own events: beside those for HTTP, so that no reader keeps a
-/// secondary from catching up.
-pub(crate) const PARKED_READS: usize = 4;
-
-/// Events that wait for old lines of the log: each of many secondaries may have a window of fetches on its way, and many
-/// clients may send again what they are not sure of. More find a disk that cannot keep up: packets are dropped as if the
-/// bus had lost them, appends are refused as overloaded.
-pub const PARKED_EVENTS: usize = 4_096;
-
-/// Bytes of them: a few of the largest bodies, or all that a bus brings in such a time.
-pub const PARKED_BYTES: usize = 32 * 1024 * 1024;
-
 /// Traced appends that are remembered; of more, the ones that stand first in the log give way. A trace is wanted
 /// while its entries are on their way to the secondaries, which is over in a moment or was noticed otherwise.
 pub(crate) const MAX_TRACES: usize = 1_024;
-
-/// Bytes of packets that wait for a save or a cut to become durable. More are dropped as if the bus had refused them:
-/// acks, heartbeats and pushes come again, requests are asked again.
-pub(crate) const OUTBOX_BYTES: usize = 4 * 1024 * 1024;
-
-/// Packets that wait so, whatever their size.
-pub(crate) const OUTBOX_ITEMS: usize = 4_096;
 
 /// How long a node that stops waits for its disk before it tells its callers that nobody knows what became of their
 /// writes: below the grace of the edge, so that they are still there to hear it.

@@ -18,7 +18,7 @@ use tokio::{
 };
 
 use crate::{
-    held::{Held, HeldFailure},
+    held::HeldFailure,
     limits::STOP_WAIT,
     storage::{DiskTerms, JudgedStorage, Storage},
 };
@@ -53,7 +53,7 @@ pub async fn open_unless(
     let opened = timeout_at(close_by, opened).await;
     let opened = opened.map_err(|_| HeldFailure::StandsStill { waited: STOP_WAIT })?;
     if let Some(storage) = opened.context(died)?? {
-        Held::new(storage).leave_by(close_by).await;
+        storage.leave_by(close_by).await;
     }
     Ok(None)
 }
@@ -84,7 +84,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let node: NodeName = "node1".parse().unwrap();
         let terms = DiskTerms { durability: Durability::Disk, with_ids: false, mode: OpenMode::Strict };
-        Held::new(Storage::on_disk(dir.path(), &node, terms).unwrap()).close().unwrap();
+        Storage::on_disk(dir.path(), &node, terms).unwrap().close().unwrap();
         let kept = || fs::read_to_string(dir.path().join("node.json")).unwrap();
         let before = kept();
         let runtime = Builder::new_current_thread().enable_time().build().unwrap();

@@ -6,15 +6,17 @@ use std::{
 };
 
 use replog_shared::{
-    Order,
-    store::{Lookup, OldLines, Page, ReadError, Reader},
+    Moment, Order,
+    store::{Lookup, OldLines, Page, ReadError, Reader, Store, StoreError},
 };
 use tokio::{
     sync::{Notify, Semaphore},
     task::spawn_blocking,
 };
 
-use crate::{limits::COLD_READS, parking::Turn};
+use replog_core::driver::{Core, Driver, Environment, Turn};
+
+use crate::limits::COLD_READS;
 
 /// Reads a log for many tasks. Cheap to clone.
 ///
@@ -53,7 +55,7 @@ impl<R: Reader> Reads<R> {
 }
 
 /// Reads old lines for a node's own events, in threads that may wait for the disk, and wakes the node when one of them
-/// is done. How many there are at one time its [`crate::parking::Parking`] bounds.
+/// is done. How many there are at one time the node's [`replog_core::driver::Driver`] bounds.
 #[derive(Debug)]
 pub struct ColdReads<R> {
     reader: R,
@@ -69,8 +71,29 @@ impl<R: Reader> ColdReads<R> {
         ColdReads { reader, done: Arc::default(), news }
     }
 
-    /// Begins to read. Needs a tokio runtime.
-    pub fn start(&self, turn: Turn, lookup: Lookup) {
+    /// Has read what the driver's events wait for. Needs a tokio runtime.
+    pub fn begin<C: Core, S: Store>(&self, driver: &mut Driver<C, S>) {
+        while let Some((turn, lookup)) = driver.next_read() {
+            self.start(turn, lookup);
+        }
+    }
+
+    /// Tells the driver what was read by now.
+    pub fn deliver<C: Core, S: Store>(
+        &self,
+        now: Moment,
+        driver: &mut Driver<C, S>,
+        env: &mut impl Environment<C, S>,
+    ) {
+        while let Some((turn, lines)) = self.next_done() {
+            match lines {
+                Ok(lines) => driver.on_read(now, turn, lines, env),
+                Err(error) => driver.fail(StoreError::Failed { reason: error.to_string() }.into()),
+            }
+        }
+    }
+
+    fn start(&self, turn: Turn, lookup: Lookup) {
         let (reader, done, news) = (self.reader.clone(), self.done.clone(), self.news.clone());
         let read = spawn_blocking(move || reader.old(lookup));
         tokio::spawn(async move {
@@ -87,7 +110,7 @@ impl<R: Reader> ColdReads<R> {
     }
 
     /// The next that was read.
-    pub fn next_done(&self) -> Option<(Turn, Result<OldLines, ReadError>)> {
+    fn next_done(&self) -> Option<(Turn, Result<OldLines, ReadError>)> {
         self.done.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
     }
 }

@@ -196,10 +196,9 @@ fn identity(facts: &NodeFacts, store: &DiskStore) -> Identity {
 mod tests {
     use std::fs;
 
-    use replog_shared::{Epoch, Incarnation, Lines, LogId, Mark, MarkKind, Order};
+    use replog_shared::{Epoch, Incarnation, Lines, LogId, Mark, MarkKind, Order, store::Store as _};
 
     use super::*;
-    use crate::held::Held;
 
     fn open(dir: &Path, mode: OpenMode) -> anyhow::Result<Storage<DiskStore>> {
         let terms = DiskTerms { durability: Durability::Disk, with_ids: false, mode };
@@ -208,15 +207,16 @@ mod tests {
 
     /// A node that is whole and holds one mark, and was stopped well.
     fn live_once(dir: &Path) {
-        let mut held = Held::new(open(dir, OpenMode::Strict).unwrap());
+        let mut storage = open(dir, OpenMode::Strict).unwrap();
         let owner = "node1".parse().unwrap();
         let epoch = Epoch { reign: 1, owner, start: 1, incarnation: Incarnation::from_random(1) };
         let mark =
             Mark { epoch, kind: MarkKind::Start, reached: vec![], members: vec![], first: Order::ZERO };
         let log_id = Some(LogId::from_random(1));
-        held.save(&Identity { log_id, whole: true, ..Identity::default() });
-        held.append(&Lines::of_mark(mark, held.log().tip())).unwrap();
-        held.close().unwrap();
+        let identity = Identity { log_id, whole: true, ..Identity::default() };
+        let _durable_once_closed = storage.store.run(storage.keeper.save(&identity).unwrap());
+        assert!(storage.store.append(&Lines::of_mark(mark, storage.store.tip())));
+        storage.close().unwrap();
     }
 
     #[test]

@@ -2,40 +2,217 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may stop at the first surprise")]
 
-use std::{fs, path::Path, time::Duration};
+use std::{
+    convert::Infallible,
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use bytes::Bytes;
+use replog_core::driver::{Core, Deed, Driver, End, Environment, Failure};
 use replog_disk::{DiskStore, OpenMode};
 use replog_host::{
-    held::{Held, HeldFailure},
-    parking::{Parked, Parking},
+    held::{Held, Settled, settle},
+    reads::ColdReads,
     storage::{DiskTerms, Storage},
 };
 use replog_shared::{
-    Durability, Epoch, Identity, Incarnation, Lines, LogId, Mark, MarkKind, Message, MessageId, Order, Place,
-    WallTime,
+    Durability, Epoch, Identity, Incarnation, Lines, LogId, Mark, MarkKind, Message, MessageId, Moment,
+    Order, Place, WallTime,
     entry::{self, EntryHead},
-    store::{Cut, LogView as _, LookAhead, Span, tip_of_cut},
+    store::{Cut, LogView, LookAhead, ReadError, Span, Store, StoreError, Ticket, tip_of_cut},
 };
 use tokio::time::timeout;
 
 /// Entries of the log; of each ten the first begins a batch.
 const ENTRIES: u64 = 100;
 
-fn open(dir: &Path) -> Held<DiskStore> {
-    let terms = DiskTerms { durability: Durability::Disk, with_ids: true, mode: OpenMode::Strict };
-    Held::new(Storage::on_disk(dir, &"node1".parse().unwrap(), terms).unwrap())
+/// A core that looks at a log and tells what it saw.
+struct Looker {
+    effects: Vec<Effect>,
+    /// The directory, whose files are taken away before it looks: what it sees then is not read from them.
+    dir: Option<PathBuf>,
 }
 
-/// A log that was written and closed, and is opened again: none of its lines is in memory.
-fn reopened(dir: &Path) -> Held<DiskStore> {
-    let mut held = open(dir);
+/// What is looked at, and what that tells.
+#[derive(Debug)]
+struct Look {
+    ahead: fn(&LookAhead<'_>),
+    told: fn(&dyn LogView) -> String,
+}
+
+#[derive(Debug)]
+enum Effect {
+    Told(String),
+    Page(Span),
+    Cut(Place),
+}
+
+impl Core for Looker {
+    type Event = Look;
+    type Effect = Effect;
+    type Packet = String;
+    type Answer = Infallible;
+    type Notice = Infallible;
+    type Why = Infallible;
+
+    const DEADLINES_AT_ONCE: usize = 1;
+
+    fn on(&mut self, _: Moment, look: Look, log: &dyn LogView) {
+        self.dir.iter().for_each(|dir| take_files(dir));
+        self.effects.push(match (look.told)(log).as_str() {
+            "page" => Effect::Page(span(log)),
+            "cut" => Effect::Cut(place(10)),
+            told => Effect::Told(told.to_owned()),
+        });
+    }
+
+    fn look_ahead(&self, look: &Look, log: &LookAhead<'_>) {
+        (look.ahead)(log);
+    }
+
+    fn next_deadline(&self) -> Option<Moment> {
+        None
+    }
+
+    fn on_deadline(&mut self, _: Moment, _: &dyn LogView) {}
+
+    fn on_burst_end(&mut self, _: Moment, _: &dyn LogView) {}
+
+    fn turn_away(&mut self, _: Moment, look: Look) {
+        panic!("there is room for {look:?}");
+    }
+
+    fn take_effects(&mut self, into: &mut Vec<Effect>) {
+        into.append(&mut self.effects);
+    }
+
+    fn deed(&self, effect: Effect, log: &impl Store) -> Result<Deed<Looker>, ReadError> {
+        Ok(match effect {
+            Effect::Told(told) => Deed::Send(told),
+            Effect::Page(span) => Deed::Send(page(span, log)?),
+            Effect::Cut(place) => Deed::Truncate(place, Cut::Quarantine),
+        })
+    }
+
+    fn ends(never: &Infallible) -> Option<Infallible> {
+        match *never {}
+    }
+
+    fn bytes(_: &Look) -> usize {
+        1
+    }
+
+    fn overdue_at(_: &Look) -> Option<Moment> {
+        None
+    }
+
+    fn is_awaited(_: &Look) -> bool {
+        false
+    }
+
+    fn packet_bytes(packet: &String) -> usize {
+        packet.len()
+    }
+}
+
+fn span(log: &dyn LogView) -> Span {
+    Span::fitting(log, Place::START, log.durable(), 20_000)
+}
+
+fn page(span: Span, log: &impl Store) -> Result<String, ReadError> {
+    let (span, page) = span.read(log)?;
+    Ok(format!("{span:?} {:?} {}", page.digest, String::from_utf8_lossy(&page.bytes)))
+}
+
+/// What was told.
+#[derive(Default)]
+struct Told(Vec<String>);
+
+impl Environment<Looker, DiskStore> for Told {
+    fn save(&mut self, _: &Identity, _: &mut DiskStore) -> Option<Ticket> {
+        None
+    }
+
+    fn send(&mut self, packet: String, _: &DiskStore) {
+        self.0.push(packet);
+    }
+
+    fn answer(&mut self, never: Infallible, _: &DiskStore) {
+        match never {}
+    }
+
+    fn notice(&mut self, never: Infallible, _: &Looker, _: &DiskStore) {
+        match never {}
+    }
+
+    fn on_outbox_full(&mut self) {}
+}
+
+fn open(dir: &Path) -> Storage<DiskStore> {
+    let terms = DiskTerms { durability: Durability::Disk, with_ids: true, mode: OpenMode::Strict };
+    Storage::on_disk(dir, &"node1".parse().unwrap(), terms).unwrap()
+}
+
+/// A driver over a log that was written and closed, and is opened again: none of its lines is in memory.
+struct Bench {
+    driver: Driver<Looker, DiskStore>,
+    held: Held<DiskStore>,
+    cold: ColdReads<<DiskStore as Store>::Reader>,
+    told: Told,
+}
+
+impl Bench {
+    fn reopened(dir: &Path) -> Bench {
+        write(dir);
+        let (log, held) = Held::new(open(dir));
+        let cold = held.cold_reads();
+        let looker = Looker { effects: Vec::new(), dir: None };
+        Bench { driver: Driver::new(looker, log), held, cold, told: Told::default() }
+    }
+
+    fn bring(&mut self, look: Look) {
+        self.driver.bring(Moment::default(), look, 0, &mut self.told);
+    }
+
+    /// Waits until the disk has done all.
+    async fn settle(&mut self) {
+        let news = self.held.news().clone();
+        let settled = settle(&mut self.driver, &mut self.told, &news).await.unwrap();
+        assert!(matches!(settled, Settled::Durable { .. }));
+    }
+
+    /// Has old lines read until nothing waits for any.
+    async fn read_all(&mut self) -> Option<End<Infallible>> {
+        let news = self.held.news().clone();
+        let read = async {
+            while self.driver.parked().0 > 0 {
+                let notified = news.notified();
+                self.cold.begin(&mut self.driver);
+                self.cold.deliver(Moment::default(), &mut self.driver, &mut self.told);
+                if let Some(end) = self.driver.take_end() {
+                    return Some(end);
+                }
+                if self.driver.parked().0 > 0 {
+                    notified.await;
+                }
+            }
+            None
+        };
+        timeout(Duration::from_secs(10), read).await.unwrap()
+    }
+}
+
+fn write(dir: &Path) {
+    let mut storage = open(dir);
     let owner = "node1".parse().unwrap();
     let epoch = Epoch { reign: 1, owner, start: 1, incarnation: Incarnation::from_random(1) };
     let number = epoch.number();
     let mark = Mark { epoch, kind: MarkKind::Start, reached: vec![], members: vec![], first: Order::ZERO };
-    held.save(&Identity { log_id: Some(LogId::from_random(1)), whole: true, ..Identity::default() });
-    held.append(&Lines::of_mark(mark, held.log().tip())).unwrap();
+    let identity = Identity { log_id: Some(LogId::from_random(1)), whole: true, ..Identity::default() };
+    let _durable_once_closed = storage.store.run(storage.keeper.save(&identity).unwrap());
+    assert!(storage.store.append(&Lines::of_mark(mark, storage.store.tip())));
     let (mut bytes, mut ends) = (Vec::new(), Vec::new());
     for order in 0..ENTRIES {
         let message = Message::from_json(Bytes::from(format!("\"{}\"", "x".repeat(1_000)))).unwrap();
@@ -45,42 +222,9 @@ fn reopened(dir: &Path) -> Held<DiskStore> {
         entry::encode(&mut bytes, head, &MessageId::new(&format!("id{order}")).unwrap(), &message);
         ends.push(bytes.len());
     }
-    held.append(&Lines::of_entries(bytes.into(), ends, WallTime::from_ms(7), held.log().tip())).unwrap();
-    held.close().unwrap();
-    open(dir)
-}
-
-/// Reads for the one event that waits, and waits until that is done.
-async fn read(held: &Held<DiskStore>, parking: &mut Parking<()>) -> Result<Parked<()>, HeldFailure> {
-    held.read_for(parking);
-    let read = async {
-        loop {
-            if let Some(parked) = held.have_read(parking)? {
-                return Ok(parked);
-            }
-            held.news().notified().await;
-        }
-    };
-    timeout(Duration::from_secs(10), read).await.unwrap()
-}
-
-/// Reads until all is there that `look` looks at, and lends it; how often it had to.
-async fn read_all(held: &mut Held<DiskStore>, look: impl Fn(&LookAhead<'_>)) -> usize {
-    let mut parking = Parking::default();
-    let Some(lookup) = held.missing(&look) else { return 0 };
-    parking.park((), 1, lookup).unwrap();
-    for rounds in 1.. {
-        let mut parked = read(held, &mut parking).await.unwrap();
-        held.lend(std::mem::take(&mut parked.pages));
-        match held.missing(&look) {
-            None => return rounds,
-            Some(lookup) => {
-                parked.pages = held.take_back();
-                parking.go_on(parked, lookup);
-            }
-        }
-    }
-    unreachable!("there is an end to a log")
+    let run = Lines::of_entries(bytes.into(), ends, WallTime::from_ms(7), storage.store.tip());
+    assert!(storage.store.append(&run));
+    storage.close().unwrap();
 }
 
 /// Takes the log's files away: what is answered now is not read from them.
@@ -97,75 +241,82 @@ fn place(length: u64) -> Place {
     Place::new(Order::new(length), 1)
 }
 
-#[tokio::test]
-async fn what_was_read_beforehand_is_answered_without_the_disk() {
+/// What waits for old lines tells, when they were read, what the whole log tells; and takes nothing from the disk then.
+async fn is_told_without_the_disk(look: Look) {
     let dir = tempfile::tempdir().unwrap();
-    let mut held = reopened(dir.path());
-    let expected = held.log().digest_at(place(50));
-    let id = MessageId::new("id70").unwrap();
-    let look = |log: &LookAhead<'_>| {
-        log.find(&id);
-        log.batch_end(Order::new(70));
+    let mut bench = Bench::reopened(dir.path());
+    let expected = match (look.told)(bench.driver.log()) {
+        asked if asked == "page" => page(span(bench.driver.log()), bench.driver.log()).unwrap(),
+        told => told,
     };
-    assert!(read_all(&mut held, look).await > 0);
-    take_files(dir.path());
-    assert_eq!(held.log().find(&id), Some(Order::new(70)));
-    assert_eq!(held.log().batch_end(Order::new(70)), Order::new(80));
-    held.check().unwrap();
-    drop(held.take_back());
-    assert_ne!(held.log().digest_at(place(50)), expected, "nothing is kept for the next event");
+    bench.driver.core_mut().dir = Some(dir.path().to_owned());
+    bench.bring(look);
+    assert_eq!(bench.driver.parked().0, 1);
+    assert_eq!(bench.read_all().await, None);
+    assert_eq!(bench.told.0, [expected]);
+    assert_eq!(bench.driver.log().failure(), None);
 }
 
 #[tokio::test]
-async fn a_cut_within_a_batch_is_made_of_what_was_read_beforehand() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut held = reopened(dir.path());
-    let expected = tip_of_cut(held.log(), place(58), held.log().digest_at(place(58)).unwrap());
-    assert_eq!(expected.batch, Some(Order::new(50)));
-    assert!(read_all(&mut held, |log| log.cut(place(58))).await > 0);
-    let digest = held.log().digest_at(place(58)).unwrap();
-    take_files(dir.path());
-    assert_eq!(tip_of_cut(held.log(), place(58), digest), expected);
-    held.check().unwrap();
+async fn an_id_and_a_batch_are_found() {
+    is_told_without_the_disk(Look {
+        ahead: |log| {
+            log.find(&MessageId::new("id70").unwrap());
+            log.batch_end(Order::new(70));
+        },
+        told: |log| {
+            let found = log.find(&MessageId::new("id70").unwrap());
+            assert_eq!((found, log.batch_end(Order::new(70))), (Some(Order::new(70)), Order::new(80)));
+            format!("{found:?}")
+        },
+    })
+    .await;
 }
 
 #[tokio::test]
-async fn a_page_is_made_of_what_was_read_beforehand() {
-    let dir = tempfile::tempdir().unwrap();
-    let mut held = reopened(dir.path());
-    let end = held.log().durable();
-    let span = |held: &Held<DiskStore>| Span::fitting(held.log(), Place::START, end, 20_000);
-    let expected = held.part(span(&held)).unwrap();
-    assert!(expected.0.entries() > 10 && expected.0.entries() < ENTRIES);
-    assert_eq!(read_all(&mut held, |log| log.page(Place::START, end, 20_000)).await, 1);
-    take_files(dir.path());
-    let (span, page) = held.part(span(&held)).unwrap();
-    assert_eq!((span, page.bytes, page.digest), (expected.0, expected.1.bytes, expected.1.digest));
+async fn a_cut_within_a_batch_is_found() {
+    is_told_without_the_disk(Look {
+        ahead: |log| log.cut(place(58)),
+        told: |log| {
+            let tip = tip_of_cut(log, place(58), log.digest_at(place(58)).unwrap());
+            assert_eq!(tip.batch, Some(Order::new(50)));
+            format!("{tip:?}")
+        },
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_page_is_read() {
+    is_told_without_the_disk(Look {
+        ahead: |log| log.page(Place::START, log.durable(), 20_000),
+        told: |_| "page".to_owned(),
+    })
+    .await;
 }
 
 #[tokio::test]
 async fn lines_that_were_read_before_a_cut_are_not_lent() {
     let dir = tempfile::tempdir().unwrap();
-    let mut held = reopened(dir.path());
-    let look = |log: &LookAhead<'_>| drop(log.entry(Order::new(30)));
-    let mut parking = Parking::default();
-    parking.park((), 1, held.missing(look).unwrap()).unwrap();
-    held.read_for(&mut parking);
-    held.truncate(place(10), Cut::Quarantine).unwrap();
-    let mut parked = read(&held, &mut parking).await.unwrap();
-    held.lend(std::mem::take(&mut parked.pages));
-    assert_eq!(held.log().entry(Order::new(30)), None);
-    assert!(held.missing(look).is_none(), "beyond the end nothing is to be read");
+    let mut bench = Bench::reopened(dir.path());
+    bench.bring(Look {
+        ahead: |log| drop(log.entry(Order::new(30))),
+        told: |log| format!("{:?}", log.entry(Order::new(30))),
+    });
+    bench.cold.begin(&mut bench.driver);
+    bench.bring(Look { ahead: |_| (), told: |_| "cut".to_owned() });
+    assert_eq!(bench.read_all().await, None);
+    bench.settle().await;
+    assert_eq!(bench.told.0, ["None"], "beyond the end nothing is to be read");
 }
 
 #[tokio::test]
 async fn a_read_that_fails_stops_the_node() {
     let dir = tempfile::tempdir().unwrap();
-    let held = reopened(dir.path());
-    let mut parking = Parking::default();
-    let lookup = held.missing(|log| drop(log.entry(Order::new(30)))).unwrap();
-    parking.park((), 1, lookup).unwrap();
+    let mut bench = Bench::reopened(dir.path());
+    bench.bring(Look { ahead: |log| drop(log.entry(Order::new(30))), told: |_| "read".to_owned() });
     take_files(dir.path());
-    assert!(matches!(read(&held, &mut parking).await, Err(HeldFailure::Store(_))));
-    assert!(held.check().is_err());
+    let end = bench.read_all().await;
+    assert!(matches!(end, Some(End::Failed(Failure::Store(StoreError::Failed { .. })))), "{end:?}");
+    assert!(bench.told.0.is_empty());
 }

@@ -10,7 +10,6 @@ use replog_host::{
     console::Snapshots,
     descriptors,
     edge::{self, Waits},
-    held::Held,
     opening::open_unless,
     reload::Reload,
     spans::Spans,
@@ -29,14 +28,13 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::info;
 
 use crate::{
-    bus::Translator,
     config::Config,
     door::Door,
     http::{Context, router},
     node::{Handle, Node, NodeFailure},
     nodes::Nodes,
 };
-use replog_core::master::{CoreConfig, MasterCore, PushLimits};
+use replog_core::master::{CoreConfig, MasterCore, PushLimits, Translator};
 
 /// A master that runs. Dropping it stops it without anybody waiting for the end.
 #[derive(Debug)]
@@ -108,7 +106,7 @@ async fn start_unless(
     let opened = open_unless(stop, dir, config.name.clone(), terms).await;
     let Some(storage) = opened.map_err(|error| with_repair(error, &config))? else { return Ok(None) };
     if let Err(refusal) = refuse_under_another_reign(&config, &storage.identity) {
-        Held::new(storage).leave().await;
+        storage.leave().await;
         return Err(refusal);
     }
     start_over(config, storage, bus, spans).await.map(Some)

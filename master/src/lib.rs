@@ -1,6 +1,6 @@
 //! The master: takes messages over HTTP, gives each its place in the total order, and replicates it.
 //!
-//! The path of a write: [`http`] → [`node`] → the core → the store → [`bus`] → acks → the core → [`http`].
+//! The path of a write: [`http`] → [`node`] → the core → the store → the bus → acks → the core → [`http`].
 //!
 //! | module | is |
 //! | --- | --- |
@@ -8,8 +8,7 @@
 //! | [`app`] | wires everything: [`app::start`] |
 //! | [`http`] | requests in, answers out |
 //! | `door` | the same for appends over NATS |
-//! | [`node`] | the one task that owns the core, [`replog_core::master`], and executes its effects |
-//! | [`bus`] | envelopes in, envelopes out |
+//! | [`node`] | the one task that owns the core, [`replog_core::master`], and its driver |
 //! | [`nodes`] | who the nodes are |
 //! | `requests`, `append`, `answers` | what clients send, checked; from there to what they are told |
 //! | [`telemetry`] | what is counted for `/metrics` |
@@ -17,7 +16,6 @@
 mod answers;
 pub mod app;
 mod append;
-pub mod bus;
 pub mod config;
 mod door;
 pub mod http;

@@ -9,7 +9,7 @@ use replog_host::{
     console::Snapshots,
     descriptors,
     edge::{self, Waits},
-    held::{Held, HeldFailure},
+    held::HeldFailure,
     opening::open_unless,
     reload::Reload,
     spans::Spans,
@@ -17,18 +17,21 @@ use replog_host::{
     storage::{DiskTerms, Storage},
     tail::Tails,
 };
-use replog_shared::{Identity, Incarnation, limits::OUTLINE_MARKS, store::Store};
+use replog_shared::{
+    Identity, Incarnation,
+    limits::{ENVELOPE_BYTES, OUTLINE_MARKS},
+    store::Store,
+};
 use tokio::{net::TcpListener, select, task::JoinHandle};
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::info;
 
 use crate::{
-    bus::Translator,
     config::Config,
     http::{Context, router},
     node::Node,
 };
-use replog_core::secondary::{PullLimits, SecondaryCore, Settings};
+use replog_core::secondary::{PullLimits, SecondaryCore, Settings, Translator};
 
 /// A secondary that runs. Dropping it stops it without anybody waiting for the end.
 #[derive(Debug)]
@@ -75,7 +78,7 @@ impl Running {
 
 /// What a secondary subscribes to and where its answers arrive.
 pub fn translator(config: &Config) -> Translator {
-    Translator::new(config.log.clone(), config.name.clone())
+    Translator::new(config.log.clone(), &config.name)
 }
 
 /// Starts a secondary over a bus that was connected with the subscriptions of [`translator`].
@@ -129,7 +132,7 @@ async fn start_over<S: Store>(
     let (listener, addr) = match listen(&config.listen).await {
         Ok(listening) => listening,
         Err(refusal) => {
-            Held::new(storage).leave().await;
+            storage.leave().await;
             return Err(refusal);
         }
     };
@@ -173,6 +176,7 @@ fn core(config: &Config, identity: Identity) -> SecondaryCore {
         pull: PullLimits::default(),
         faults: config.faults,
         outline_marks: OUTLINE_MARKS,
+        page_bytes: ENVELOPE_BYTES,
     };
     SecondaryCore::new(settings, identity, fastrand::Rng::new())
 }

@@ -1,11 +1,10 @@
 //! The node that holds a replica of the log.
 //!
-//! `main → app → { http, bus, node } → core → shared`: [`replog_core::secondary`] decides without IO, `node` is the one task
-//! that owns it, [`bus`] and `http` translate, `telemetry` tells what
-//! was counted. [`app::start`] runs a node on any bus, [`app::run`] on NATS.
+//! `main → app → { http, node } → core → shared`: [`replog_core::secondary`] decides without IO, `node` is the one task
+//! that owns it and its driver, `http` translates, `telemetry` tells what was counted. [`app::start`] runs a node on any
+//! bus, [`app::run`] on NATS.
 
 pub mod app;
-pub mod bus;
 pub mod config;
 mod http;
 mod node;

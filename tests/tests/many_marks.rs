@@ -6,15 +6,18 @@
 use std::time::Duration;
 
 use bytes::Bytes;
-use replog_core::master::{
-    CoreConfig, Effect as Told, MasterCore, PushLimits, StartTerms,
-    events::{Append, NewMessage, NotLeading, WaitId},
+use replog_core::{
+    driver::{Core, Driver, Environment},
+    master::{
+        self, CoreConfig, MasterCore, PushLimits, StartTerms,
+        events::{Append, NewMessage, NotLeading, WaitId},
+    },
+    secondary::{self, Faults, PullLimits, SecondaryCore, Settings},
 };
-use replog_core::secondary::{Effect as Said, Faults, PullLimits, ReadAnswer, SecondaryCore, Settings};
 use replog_shared::{
-    Durability, Identity, Incarnation, Message, MessageId, Moment, NodeName, Order, WriteConcern,
-    limits::{ENVELOPE_OVERHEAD_BYTES, OUTLINE_MARKS},
-    store::{Cut, LogView as _, MemoryStore, Page, Reader as _, Span, Store as _},
+    Durability, Identity, Incarnation, Lines, Message, MessageId, Moment, NodeName, Order, WriteConcern,
+    limits::{ENVELOPE_BYTES, ENVELOPE_OVERHEAD_BYTES, OUTLINE_MARKS},
+    store::{LogView as _, MemoryStore, Reader as _, Store as _, Ticket},
     wire::{self, SecondaryState},
 };
 
@@ -43,28 +46,43 @@ impl Disk {
         let (mut from, end) = (Order::ZERO, self.log.tip().place.length);
         while copy.log.tip().place != self.log.tip().place {
             let page = self.log.reader().read(from, end, usize::MAX).unwrap();
-            assert!(copy.log.append(&replog_shared::Lines::checked(page.bytes, copy.log.tip()).unwrap()));
+            assert!(copy.log.append(&Lines::checked(page.bytes, copy.log.tip()).unwrap()));
             from = page.to;
         }
         copy
     }
+}
 
-    fn marks(&self) -> usize {
-        self.log.marks().len()
+/// What a node has saved, and what it said.
+struct Around<P> {
+    identity: Identity,
+    said: Vec<P>,
+}
+
+impl<C: Core<Packet = P>, P> Environment<C, MemoryStore> for Around<P> {
+    fn save(&mut self, identity: &Identity, _: &mut MemoryStore) -> Option<Ticket> {
+        self.identity = identity.clone();
+        None
     }
 
-    fn part(&self, span: Span) -> (Span, Page) {
-        let (from, to, bytes) = span.to_read();
-        span.part_of(&self.log, self.log.reader().read(from, to, bytes).unwrap())
+    fn send(&mut self, packet: P, _: &MemoryStore) {
+        self.said.push(packet);
+    }
+
+    fn answer(&mut self, _: C::Answer, _: &MemoryStore) {}
+
+    fn notice(&mut self, _: C::Notice, _: &C, _: &MemoryStore) {}
+
+    fn on_outbox_full(&mut self) {
+        panic!("a log in memory saves at once");
     }
 }
 
 /// A master's process. What it tells others is kept.
 struct Master {
-    core: MasterCore,
-    disk: Disk,
+    driver: Driver<MasterCore, MemoryStore>,
+    around: Around<master::Packet>,
     now: Moment,
-    told: Vec<Told>,
     /// What the bus takes.
     most: usize,
 }
@@ -84,59 +102,64 @@ impl Master {
             outline_marks: OUTLINE_MARKS,
         };
         let now = Moment::default();
-        let mut core = MasterCore::new(config, disk.identity.clone(), now, process);
-        core.on_bus_up(now, 1 << 20);
-        let mut master = Master { core, disk, now, told: Vec::new(), most: MOST_BYTES };
-        master.execute();
+        let core = MasterCore::new(config, disk.identity.clone(), now, process);
+        let driver = Driver::new(core, disk.log);
+        let around = Around { identity: disk.identity, said: Vec::new() };
+        let mut master = Master { driver, around, now, most: MOST_BYTES };
+        master.bring(master::Event::BusUp { max_payload: 1 << 20 });
         master
     }
 
     /// On a bus that takes so little.
     fn on_small_bus(mut self) -> Master {
         self.most = SMALL_PAYLOAD;
-        self.core.on_bus_up(self.now, SMALL_PAYLOAD);
+        self.bring(master::Event::BusUp { max_payload: SMALL_PAYLOAD });
         self
+    }
+
+    fn core(&self) -> &MasterCore {
+        self.driver.core()
+    }
+
+    fn log(&self) -> &MemoryStore {
+        self.driver.log()
+    }
+
+    fn into_disk(self) -> Disk {
+        Disk { identity: self.around.identity, log: self.driver.into_log() }
     }
 
     fn pass(&mut self, millis: u64) {
         let end = self.now.plus(Duration::from_millis(millis));
-        while let Some(due) = self.core.next_deadline().filter(|due| *due < end) {
+        while let Some(due) = self.driver.next_deadline().filter(|due| *due < end) {
             self.now = self.now.max(due);
-            self.core.on_deadline(self.now, &self.disk.log);
-            self.execute();
+            self.end_burst();
         }
         self.now = end;
-        self.core.on_deadline(self.now, &self.disk.log);
-        self.execute();
+        self.end_burst();
     }
 
-    fn execute(&mut self) {
-        let mut effects = Vec::new();
-        self.core.take_effects(&mut effects);
-        for effect in effects {
-            match effect {
-                Told::Save(identity) => self.disk.identity = identity,
-                Told::Append(lines) => assert!(self.disk.log.append(&lines)),
-                Told::Truncate(place, _) => {
-                    self.disk.log.truncate(place, Cut::Drop).unwrap();
-                }
-                other => {
-                    if let Told::Ask(ask) = &other {
-                        // What it asks comes back to it: so it knows that the bus works.
-                        self.core.on_ask(self.now, ask, String::new(), &self.disk.log);
-                    }
-                    self.told.push(other);
-                }
-            }
-        }
-        self.core.on_burst_end(self.now, &self.disk.log);
-        let mut rest = Vec::new();
-        self.core.take_effects(&mut rest);
-        for effect in rest {
-            match effect {
-                Told::Save(identity) => self.disk.identity = identity,
-                other => self.told.push(other),
-            }
+    fn bring(&mut self, event: master::Event) {
+        let before = self.around.said.len();
+        self.driver.bring(self.now, event, 0, &mut self.around);
+        self.driver.end_burst(self.now, &mut self.around);
+        self.echo(before);
+    }
+
+    fn end_burst(&mut self) {
+        let before = self.around.said.len();
+        self.driver.end_burst(self.now, &mut self.around);
+        self.echo(before);
+    }
+
+    /// What it asks comes back to it: so it knows that the bus works.
+    fn echo(&mut self, before: usize) {
+        let asks = self.around.said[before..].iter().filter_map(|told| match told {
+            master::Packet::Ask(ask) => Some(ask.clone()),
+            _ => None,
+        });
+        for ask in asks.collect::<Vec<_>>() {
+            self.driver.bring(self.now, master::Event::Ask(ask, String::new()), 0, &mut self.around);
         }
     }
 
@@ -144,14 +167,13 @@ impl Master {
         let message = Message::from_json(Bytes::from_static(b"\"x\"")).unwrap();
         let messages = vec![NewMessage { id: MessageId::new(id).unwrap(), message }];
         let append = Append { messages, w: WriteConcern::ONE, expect_order: None, deadline: None };
-        self.core.on_append(self.now, WaitId(0), append, &self.disk.log);
-        self.execute();
+        self.bring(master::Event::Append { wait: WaitId(0), append, may_wait: true });
     }
 
     fn asked(&self) -> u64 {
-        let asked = self.told.iter().rev().find_map(|told| match told {
-            Told::Ask(ask) => Some(ask.request),
-            Told::Promise(_, promise) => Some(promise.request),
+        let asked = self.around.said.iter().rev().find_map(|told| match told {
+            master::Packet::Ask(ask) => Some(ask.request),
+            master::Packet::Promise(_, promise) => Some(promise.request),
             _ => None,
         });
         asked.unwrap()
@@ -163,9 +185,9 @@ fn restarted(node: &str, others: [&str; 2], mut disk: Disk, starts: usize) -> Di
     for nth in 0..starts {
         let mut master = Master::start(node, others, disk, StartTerms::default(), nth as u64);
         master.pass(150);
-        assert!(master.core.epoch().is_some(), "{:?}", master.core.not_leading());
+        assert!(master.core().epoch().is_some(), "{:?}", master.core().not_leading());
         master.append(&format!("{node}{nth}"));
-        disk = master.disk;
+        disk = master.into_disk();
     }
     disk
 }
@@ -173,10 +195,9 @@ fn restarted(node: &str, others: [&str; 2], mut disk: Disk, starts: usize) -> Di
 /// A secondary's process.
 struct Secondary {
     name: NodeName,
-    core: SecondaryCore,
-    disk: Disk,
+    driver: Driver<SecondaryCore, MemoryStore>,
+    around: Around<secondary::Packet>,
     now: Moment,
-    said: Vec<Said>,
     joins: usize,
     /// Pages that a promoting master read here.
     reads: usize,
@@ -194,109 +215,93 @@ impl Secondary {
             pull: PullLimits::default(),
             faults: Faults::default(),
             outline_marks: OUTLINE_MARKS,
+            page_bytes: ENVELOPE_BYTES.min(MOST_BYTES / 2),
         };
         let core = SecondaryCore::new(settings, disk.identity.clone(), fastrand::Rng::with_seed(1));
-        let (name, now, said) = (name(node), Moment::default(), Vec::new());
-        Secondary { name, core, disk, now, said, joins: 0, reads: 0, most: MOST_BYTES }
+        let driver = Driver::new(core, disk.log);
+        let around = Around { identity: disk.identity, said: Vec::new() };
+        let now = Moment::default();
+        Secondary { name: name(node), driver, around, now, joins: 0, reads: 0, most: MOST_BYTES }
     }
 
     /// On a bus that takes so little.
     fn on_small_bus(mut self) -> Secondary {
         self.most = SMALL_PAYLOAD;
-        self.core.on_connected(self.now, SMALL_PAYLOAD);
+        self.bring(secondary::Event::BusUp { max_payload: SMALL_PAYLOAD });
         self
     }
 
-    fn execute(&mut self) {
-        for effect in self.core.take_effects() {
-            match effect {
-                Said::Save(identity) => self.disk.identity = identity,
-                Said::Append(lines) => assert!(self.disk.log.append(&lines)),
-                Said::Truncate(place, _) => {
-                    self.disk.log.truncate(place, Cut::Drop).unwrap();
-                }
-                other => self.said.push(other),
-            }
-        }
+    fn bring(&mut self, event: secondary::Event) {
+        self.driver.bring(self.now, event, 0, &mut self.around);
     }
 
     /// Joins a master and fetches until nothing is left to ask. Every envelope is measured.
     fn follow(&mut self, master: &mut Master) {
         master.pass(250);
-        let told = std::mem::take(&mut master.told);
-        let beat = told.iter().rev().find_map(|told| match told {
-            Told::Heartbeat(beat) => Some(beat.clone()),
+        let told = std::mem::take(&mut master.around.said);
+        let beat = told.into_iter().rev().find_map(|told| match told {
+            master::Packet::Heartbeat(beat) => Some(beat),
             _ => None,
         });
-        self.core.on_heartbeat(self.now, &beat.expect("a heartbeat"), &self.disk.log);
-        self.execute();
+        self.bring(secondary::Event::Heartbeat(beat.expect("a heartbeat")));
         self.talk_with(master);
-        self.core.on_burst_end(self.now, &self.disk.log);
-        self.execute();
+        self.driver.end_burst(self.now, &mut self.around);
         self.talk_with(master);
     }
 
     /// Until neither has anything to say.
     fn talk_with(&mut self, master: &mut Master) {
-        while let Some(next) = self.said.pop() {
+        while let Some(next) = self.around.said.pop() {
             match next {
-                Said::Ack(ack) => {
-                    let _counted = master.core.on_ack(master.now, &ack, &master.disk.log);
-                }
-                Said::Join(join) => {
+                secondary::Packet::Ack(ack) => master.bring(master::Event::Ack(ack)),
+                secondary::Packet::Join(join) => {
                     self.joins += 1;
                     assert_small(&wire::encode(&join), self.most);
-                    master.core.on_join(master.now, &join, String::new(), &master.disk.log);
+                    master.bring(master::Event::Join { join, reply: String::new() });
                 }
-                Said::Fetch(fetch) => {
-                    master.core.on_fetch(master.now, &fetch, String::new(), &master.disk.log);
+                secondary::Packet::Fetch(fetch) => {
+                    master.bring(master::Event::Fetch { fetch, reply: String::new() });
                 }
                 _ => {}
             }
-            master.execute();
-            for told in std::mem::take(&mut master.told) {
-                self.hear(told, master);
-            }
+            self.hear_all(master);
         }
     }
 
     /// What the master pushes of an append.
     fn append_to(&mut self, master: &mut Master, id: &str) {
         master.append(id);
-        std::mem::take(&mut master.told).into_iter().for_each(|told| self.hear(told, master));
+        self.hear_all(master);
     }
 
-    fn hear(&mut self, told: Told, master: &Master) {
-        match told {
-            Told::JoinAnswer { answer, .. } => {
-                assert_small(&wire::encode(&*answer), self.most);
-                self.core.on_join_answer(self.now, *answer, &self.disk.log);
-            }
-            Told::Entries { secondary, push, answer } => {
-                let (push, page) = master.disk.part(push);
-                let length = master.disk.log.durable().length;
-                let request = answer.map(|(request, _)| request);
-                let header = master.core.entries_header(secondary, push, request, &page, length);
-                let header = header.unwrap();
-                if header.sender.node != self.name {
-                    return;
-                }
-                assert_small(&wire::encode_entries(&header, &page.bytes), self.most);
-                self.core.on_entries(self.now, header, page.bytes, &self.disk.log);
-            }
-            _ => return,
+    fn hear_all(&mut self, master: &mut Master) {
+        for told in std::mem::take(&mut master.around.said) {
+            self.hear(told);
         }
-        self.execute();
+    }
+
+    fn hear(&mut self, told: master::Packet) {
+        match told {
+            master::Packet::JoinAnswer { answer, .. } => {
+                assert_small(&wire::encode(&*answer), self.most);
+                self.bring(secondary::Event::JoinAnswer(*answer));
+            }
+            master::Packet::Entries { header, lines, .. } if header.sender.node == self.name => {
+                assert_small(&wire::encode_entries(&header, &lines), self.most);
+                self.bring(secondary::Event::Entries(header, lines));
+            }
+            _ => {}
+        }
     }
 
     /// Its answer to what a starting master asked last; `promise`: and promises what that one wants.
     fn answer(&mut self, master: &mut Master, promise: bool) {
-        let wanted = master.told.iter().rev().find_map(|told| match told {
-            Told::Promise(node, wanted) if *node == self.name => Some(wanted.clone()),
+        let wanted = master.around.said.iter().rev().find_map(|told| match told {
+            master::Packet::Promise(node, wanted) if *node == self.name => Some(wanted.clone()),
             _ => None,
         });
         match wanted.filter(|_| promise) {
-            Some(wanted) => self.core.on_promise(self.now, wanted, String::new(), &self.disk.log),
+            Some(wanted) => self.bring(secondary::Event::Promise(wanted, String::new())),
             None => {
                 let sender = wire::Sender {
                     v: wire::VERSION,
@@ -304,45 +309,38 @@ impl Secondary {
                     node: name("asks"),
                     incarnation: Incarnation::from_random(5),
                 };
-                let ask = wire::Ask::new(sender, master.asked());
-                self.core.on_ask(self.now, &ask, String::new(), &self.disk.log);
+                self.bring(secondary::Event::Ask(wire::Ask::new(sender, master.asked()), String::new()));
             }
         }
-        self.execute();
-        while let Some(said) = self.said.pop() {
-            if let Said::State { state, .. } = said {
-                assert_small(&wire::encode(&state), self.most);
-                master.core.on_state(master.now, state, &master.disk.log);
-                master.execute();
+        while let Some(said) = self.around.said.pop() {
+            if let secondary::Packet::State { state, .. } = said {
+                assert_small(&wire::encode(&*state), self.most);
+                master.bring(master::Event::State(state));
             }
         }
     }
 
     /// Gives a promoting master what it reads.
     fn serve_reads(&mut self, master: &mut Master) {
-        while let Some(at) = master.told.iter().position(|told| matches!(told, Told::Read(..))) {
-            let Told::Read(_, read) = master.told.swap_remove(at) else { return };
-            self.core.on_read(read, String::new());
-            self.execute();
-            let Some(Said::ReadAnswer(answer)) = self.said.pop() else { panic!("it was promised") };
-            let durable = self.disk.log.durable();
-            let bytes = (MOST_BYTES / 2).min(self.most - ENVELOPE_OVERHEAD_BYTES);
-            let span = Span::fitting(&self.disk.log, answer.from, durable, bytes);
-            let (span, page) = self.disk.part(span);
-            let ReadAnswer { sender, epoch, request, .. } = answer;
-            let header = wire::EntriesHeader::of(sender, epoch, span, &page, durable.length, Some(request));
-            assert_small(&wire::encode_entries(&header, &page.bytes), self.most);
+        let is_read = |told: &master::Packet| matches!(told, master::Packet::Read(..));
+        while let Some(at) = master.around.said.iter().position(is_read) {
+            let master::Packet::Read(_, read) = master.around.said.swap_remove(at) else { return };
+            self.bring(secondary::Event::Read(read, String::new()));
+            let Some(secondary::Packet::ReadAnswer { header, lines, .. }) = self.around.said.pop() else {
+                panic!("it was promised")
+            };
+            assert_small(&wire::encode_entries(&header, &lines), self.most);
             self.reads += 1;
-            master.core.on_read_answer(master.now, &header, &page.bytes, &master.disk.log);
-            master.execute();
+            master.bring(master::Event::ReadAnswer(header, lines));
         }
     }
 
     #[track_caller]
     fn assert_follows(&self, master: &Master) {
-        assert_eq!(self.disk.log.tip(), master.disk.log.tip());
-        assert_eq!(self.core.status(self.now, &self.disk.log).state, SecondaryState::Streaming);
-        assert!(self.disk.identity.whole);
+        let log = self.driver.log();
+        assert_eq!(log.tip(), master.log().tip());
+        assert_eq!(self.driver.core().status(self.now, log).state, SecondaryState::Streaming);
+        assert!(self.around.identity.whole);
     }
 }
 
@@ -354,7 +352,7 @@ fn assert_small(envelope: &[u8], most: usize) {
 fn leading(disk: Disk) -> Master {
     let mut master = Master::start("m", ["s1", "s2"], disk, StartTerms::default(), 99_999);
     master.pass(150);
-    assert!(master.core.epoch().is_some());
+    assert!(master.core().epoch().is_some());
     master
 }
 
@@ -363,7 +361,7 @@ fn a_secondary_joins_a_log_of_ten_thousand_marks_from_its_beginning_and_from_its
     let middle = restarted("m", ["s1", "s2"], Disk::default(), RESTARTS / 2);
     let early = middle.copy();
     let mut master = leading(restarted("m", ["s1", "s2"], middle, RESTARTS / 2));
-    assert_eq!(master.disk.marks(), RESTARTS + 1);
+    assert_eq!(master.log().marks().len(), RESTARTS + 1);
     for (node, disk) in [("s1", Disk::default()), ("s2", early)] {
         let mut secondary = Secondary::start(node, disk);
         secondary.follow(&mut master);
@@ -393,11 +391,11 @@ fn an_old_master_that_led_alone_for_a_thousand_starts_gives_its_branch_up() {
     let log = Disk { identity: Identity { whole: true, ..common.identity.clone() }, ..common.copy() };
     let zombie = restarted("m", ["s1", "s2"], common, 1_000);
     let next = promoted("s1", ["m", "s2"], log, 1, &mut []);
-    assert!(next.core.epoch().is_some(), "{:?}", next.core.not_leading());
+    assert!(next.core().epoch().is_some(), "{:?}", next.core().not_leading());
     let mut next = Master::start(
         "s1",
         ["m", "s2"],
-        restarted("s1", ["m", "s2"], next.disk, 1_000),
+        restarted("s1", ["m", "s2"], next.into_disk(), 1_000),
         StartTerms::default(),
         66_666,
     );
@@ -417,20 +415,20 @@ fn a_promotion_over_thousands_of_marks_fetches_them_and_halts_where_it_cannot_te
 
     let mut s1 = Secondary::start("s1", whole());
     let empty = promoted("s2", ["m", "s1"], Disk::default(), 1, &mut [&mut s1]);
-    assert!(empty.core.epoch().is_some(), "{:?}", empty.core.not_leading());
-    assert_eq!(empty.disk.marks(), 2_001);
+    assert!(empty.core().epoch().is_some(), "{:?}", empty.core().not_leading());
+    assert_eq!(empty.log().marks().len(), 2_001);
 
     let mut s2 = Secondary::start("s2", stale());
     let s1 = promoted("s1", ["m", "s2"], whole(), 2, &mut [&mut s2]);
     assert!(
-        s1.core.epoch().is_some(),
+        s1.core().epoch().is_some(),
         "who has the longest log knows all of it: {:?}",
-        s1.core.not_leading()
+        s1.core().not_leading()
     );
 
     let mut s1 = Secondary::start("s1", whole());
     let s2 = promoted("s2", ["m", "s1"], stale(), 2, &mut [&mut s1]);
-    let Some(NotLeading::NotPromoted { reason }) = s2.core.not_leading() else { panic!("it halts") };
+    let Some(NotLeading::NotPromoted { reason }) = s2.core().not_leading() else { panic!("it halts") };
     assert!(reason.contains("too many epochs lie between the log of s2 and that of s1"), "{reason}");
     assert!(reason.contains("nothing was changed"), "{reason}");
 }
@@ -439,8 +437,8 @@ fn a_promotion_over_thousands_of_marks_fetches_them_and_halts_where_it_cannot_te
 fn promoted_again(node: &str, others: [&str; 2], mut disk: Disk, times: usize) -> Disk {
     for _ in 0..times {
         let master = promoted(node, others, disk, 1, &mut []);
-        assert!(master.core.epoch().is_some(), "{:?}", master.core.not_leading());
-        disk = master.disk;
+        assert!(master.core().epoch().is_some(), "{:?}", master.core().not_leading());
+        disk = master.into_disk();
     }
     disk
 }
@@ -458,7 +456,7 @@ fn thousands_of_promotions_without_an_append_refuse_no_append_and_are_fetched_in
     let (log, half) = log_of_promotions(2_000);
     let whole = Disk { identity: Identity { whole: true, ..log.identity.clone() }, ..log.copy() };
     let mut master = leading(log);
-    assert_eq!(master.disk.marks(), 2_002);
+    assert_eq!(master.log().marks().len(), 2_002);
     for (nth, (node, disk)) in [("s1", Disk::default()), ("s2", half)].into_iter().enumerate() {
         let mut secondary = Secondary::start(node, disk);
         secondary.follow(&mut master);
@@ -466,7 +464,7 @@ fn thousands_of_promotions_without_an_append_refuse_no_append_and_are_fetched_in
         secondary.append_to(&mut master, &format!("pushed{nth}"));
         secondary.assert_follows(&master);
     }
-    assert_eq!(master.disk.log.tip().place.length, Order::new(3));
+    assert_eq!(master.log().tip().place.length, Order::new(3));
     // Until the process that had the name has fallen silent.
     master.pass(5_000);
     let mut s1 = Secondary::start("s1", Disk::default());
@@ -475,8 +473,8 @@ fn thousands_of_promotions_without_an_append_refuse_no_append_and_are_fetched_in
 
     let mut source = Secondary::start("s1", whole);
     let empty = promoted("s2", ["m", "s1"], Disk::default(), 1, &mut [&mut source]);
-    assert!(empty.core.epoch().is_some(), "{:?}", empty.core.not_leading());
-    assert_eq!(empty.disk.marks(), 2_002);
+    assert!(empty.core().epoch().is_some(), "{:?}", empty.core().not_leading());
+    assert_eq!(empty.log().marks().len(), 2_002);
     assert!(source.reads > 5, "{} pages", source.reads);
 }
 
@@ -494,6 +492,6 @@ fn on_a_bus_that_takes_little_promotions_pile_up_without_harm() {
     }
     let mut source = Secondary::start("s1", whole).on_small_bus();
     let empty = promoted("s2", ["m", "s1"], Disk::default(), 1, &mut [&mut source]);
-    assert!(empty.core.epoch().is_some(), "{:?}", empty.core.not_leading());
+    assert!(empty.core().epoch().is_some(), "{:?}", empty.core().not_leading());
     assert!(source.reads > 5, "{} pages", source.reads);
 }

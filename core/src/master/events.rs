@@ -383,6 +383,15 @@ pub enum Notice {
         /// The orders of the entries that are given up.
         orders: OrderRange,
     },
+    /// An envelope was dropped: the disk does not keep up with what is asked of it.
+    DiskBehind,
+    /// An ack does not count.
+    AckRefused {
+        /// Of which node.
+        node: NodeName,
+        /// Why, in a word.
+        why: &'static str,
+    },
     /// An ack whose digest is not this log's.
     DigestMismatch {
         /// Which node.

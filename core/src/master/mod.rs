@@ -15,17 +15,20 @@
 //! | `health` | what silence means |
 //! | `versions` | which nodes are too old to take part |
 //! | `look_ahead` | (what an event will look at of the log) |
+//! | `packets`, `driven` | (between packets, the driver and the core's words) |
 //!
 //! Invariants: an order is given once in an epoch; an entry leaves only when it is durable here; an ack
 //! counts only from an admitted process in this epoch, with this log's digest; nodes are counted, never acks.
 
 mod appends;
+mod driven;
 pub mod events;
 mod health;
 mod held_appends;
 mod look_ahead;
 #[doc(hidden)]
 pub mod mutant;
+mod packets;
 mod pending_writes;
 mod progress;
 mod promise;
@@ -50,6 +53,8 @@ use replog_shared::{
     wire,
 };
 
+use crate::read_answer::ReadAnswer;
+
 use events::{Append, Interruption, NotLeading, Notice, WaitId, WriteOutcome, Written};
 use held_appends::HeldAppends;
 use mutant::Mutant;
@@ -58,9 +63,10 @@ use progress::Progress;
 use recovery::Recovery;
 use strangers::Strangers;
 
+pub use driven::{Answer, Event, Over};
 pub use health::Health;
+pub use packets::{Packet, Refused, Translator};
 pub use progress::{PushLimits, Stage};
-pub use promise::ReadAnswer;
 pub use recovery::StartTerms;
 pub use secondaries::{AckOutcome, SecondaryView};
 

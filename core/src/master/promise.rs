@@ -1,28 +1,14 @@
 //! Answers to another master that starts or is promoted, and what this one makes of a higher epoch
 //! (docs/RECOVERY.md, section 4).
 
-use replog_shared::{Epoch, Moment, NodeName, Place, store::LogView, wire};
+use replog_shared::{Epoch, Moment, NodeName, store::LogView, wire};
 
 use super::{
     Effect, MasterCore, Phase,
     events::NotLeading,
     mutant::{self, Mutant},
 };
-
-/// A page of the log that another master asked for; the node reads it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ReadAnswer {
-    /// Where the answer goes.
-    pub reply: String,
-    /// Who answers.
-    pub sender: wire::Sender,
-    /// The request it answers.
-    pub request: u64,
-    /// The epoch that was promised.
-    pub epoch: Epoch,
-    /// Where the page begins.
-    pub from: Place,
-}
+use crate::read_answer::ReadAnswer;
 
 impl MasterCore {
     /// What do you hold? Never refused, but to itself.

@@ -37,6 +37,19 @@ pub enum AckOutcome {
     NotLeading,
 }
 
+impl AckOutcome {
+    /// Why it is refused, in a word for counting; none: it is not.
+    pub const fn refused(self) -> Option<&'static str> {
+        match self {
+            AckOutcome::Counted | AckOutcome::Heard | AckOutcome::NotLeading | AckOutcome::BeforeJoin => None,
+            AckOutcome::UnknownNode => Some("unknown_node"),
+            AckOutcome::ForeignLog => Some("foreign_log"),
+            AckOutcome::NotAdmitted => Some("stale_incarnation"),
+            AckOutcome::Mismatch => Some("digest"),
+        }
+    }
+}
+
 /// A secondary as it is shown.
 #[derive(Clone, Debug)]
 pub struct SecondaryView<'a> {

@@ -2,6 +2,8 @@
 
 use replog_shared::{Epoch, Identity, Lines, LogId, NodeName, Order, OrderRange, Place, store::Cut, wire};
 
+use crate::read_answer::ReadAnswer;
+
 /// Something to do. The node does all of them, in order, before it brings the next event.
 #[derive(Clone, Debug)]
 pub enum Effect {
@@ -29,21 +31,6 @@ pub enum Effect {
     ReadAnswer(ReadAnswer),
     /// Tell the operator.
     Notice(Notice),
-}
-
-/// A page of the log that a promoting master asked for; the node reads it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ReadAnswer {
-    /// Where the answer goes.
-    pub reply: String,
-    /// Who answers.
-    pub sender: wire::Sender,
-    /// The request it answers.
-    pub request: u64,
-    /// The epoch that was promised.
-    pub epoch: Epoch,
-    /// Where the page begins.
-    pub from: Place,
 }
 
 /// A change that an operator wants to know of.
@@ -110,6 +97,8 @@ pub enum Notice {
         /// The node that asked.
         to: NodeName,
     },
+    /// An envelope was dropped: the disk does not keep up with what is asked of it.
+    DiskBehind,
     /// An envelope of the session did not continue the log; it is fetched again.
     EntriesRefused {
         /// Where the envelope began.

@@ -13,9 +13,11 @@
 //! | `acks` | when to say what is held |
 //! | `promise` | what a promoting master is told |
 //! | `faults` | delays, errors and losses on purpose |
+//! | `packets`, `driven` | (between packets, the driver and the core's words) |
 
 mod acks;
 mod admission;
+mod driven;
 mod effect;
 mod entries;
 mod faults;
@@ -23,6 +25,7 @@ mod fetcher;
 mod join;
 #[doc(hidden)]
 pub mod mutant;
+mod packets;
 mod promise;
 mod reorder_buffer;
 mod state;
@@ -32,14 +35,16 @@ use std::time::Duration;
 
 use replog_shared::{
     Durability, Identity, Incarnation, LogId, Moment, NodeName, Order, Place,
-    limits::{DEFAULT_MAX_PAYLOAD_BYTES, UNHEALTHY_AFTER_INTERVALS, outline_marks},
+    limits::{DEFAULT_MAX_PAYLOAD_BYTES, ENVELOPE_OVERHEAD_BYTES, UNHEALTHY_AFTER_INTERVALS, outline_marks},
     store::LogView,
     wire,
 };
 
-pub use effect::{Effect, Notice, ReadAnswer};
+pub use driven::Event;
+pub use effect::{Effect, Notice};
 pub use faults::Faults;
 pub use fetcher::PullLimits;
+pub use packets::{Packet, Refused, Translator};
 pub use status::{Counters, Status};
 
 use faults::FaultInjector;
@@ -67,6 +72,8 @@ pub struct Settings {
     pub faults: Faults,
     /// How many marks one envelope tells of, see [`replog_shared::limits::OUTLINE_MARKS`].
     pub outline_marks: usize,
+    /// The most bytes of a page of the log that a master reads, see [`replog_shared::limits::ENVELOPE_BYTES`].
+    pub page_bytes: usize,
 }
 
 /// The last heartbeat of a master that may be followed.
@@ -105,6 +112,7 @@ pub struct SecondaryCore {
     /// The last envelope was answered with an error on purpose: what is said when idle is drawn again.
     failing: bool,
     idle_ack_at: Moment,
+    bus_is_up: bool,
     /// The most bytes that the bus takes.
     max_payload: usize,
     last_request: u64,
@@ -131,6 +139,7 @@ impl SecondaryCore {
             acked: None,
             failing: false,
             idle_ack_at: Moment::default(),
+            bus_is_up: false,
             max_payload: DEFAULT_MAX_PAYLOAD_BYTES,
             counters: Counters::default(),
             effects: Vec::new(),
@@ -174,8 +183,9 @@ impl SecondaryCore {
         self.ack_when_idle(now, log);
     }
 
-    /// The connection is back: what went wrong while it was gone says nothing of the master.
-    pub fn on_connected(&mut self, now: Moment, max_payload: usize) {
+    /// The bus connected: what went wrong while it was gone says nothing of the master.
+    pub fn on_bus_up(&mut self, now: Moment, max_payload: usize) {
+        self.bus_is_up = true;
         self.max_payload = max_payload;
         self.fetcher.clear();
         if let Some(attempt) = self.state.attempt_mut() {
@@ -185,6 +195,21 @@ impl SecondaryCore {
         if let State::Joined(session) = &mut self.state {
             session.check_at = Some(now);
         }
+    }
+
+    /// The bus lost its connection. What is sent meanwhile is lost, and asked for or said again.
+    pub const fn on_bus_down(&mut self) {
+        self.bus_is_up = false;
+    }
+
+    /// Whether the bus is connected.
+    pub const fn bus_is_up(&self) -> bool {
+        self.bus_is_up
+    }
+
+    /// Bytes of a page of the log that a master reads.
+    fn page_bytes(&self) -> usize {
+        self.settings.page_bytes.min(self.max_payload.saturating_sub(ENVELOPE_OVERHEAD_BYTES))
     }
 
     /// How many marks one envelope tells of.

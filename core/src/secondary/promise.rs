@@ -8,10 +8,11 @@ use replog_shared::{
 
 use super::{
     SecondaryCore,
-    effect::{Effect, Notice, ReadAnswer},
+    effect::{Effect, Notice},
     mutant::{self, Mutant},
     state::State,
 };
+use crate::read_answer::ReadAnswer;
 
 impl SecondaryCore {
     /// What do you hold? Never refused.
@@ -73,10 +74,10 @@ impl SecondaryCore {
         self.identity.fence.as_ref() == Some(&read.epoch) && !self.is_foreign(read.sender.log_id)
     }
 
-    /// Of [`SecondaryCore::on_read`]: the page that answers it, of so many bytes.
-    pub fn look_ahead_read(&self, read: &wire::Read, bytes: usize, log: &LookAhead<'_>) {
+    /// Of [`SecondaryCore::on_read`]: the page that answers it.
+    pub fn look_ahead_read(&self, read: &wire::Read, log: &LookAhead<'_>) {
         if self.may_read(read) {
-            log.page(read.from, log.durable(), bytes);
+            log.page(read.from, log.durable(), self.page_bytes());
         }
     }
 

@@ -129,12 +129,6 @@ impl Listener {
     }
 }
 
-impl From<Outgoing> for Incoming {
-    fn from(Outgoing { subject, reply, payload }: Outgoing) -> Self {
-        Self { subject, reply, payload, status: None }
-    }
-}
-
 impl InProcessBus {
     /// What comes before any packet.
     fn pending_event(&mut self) -> Option<BusEvent> {

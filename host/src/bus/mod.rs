@@ -21,45 +21,15 @@ mod nats;
 mod service;
 mod subject;
 
-use std::fmt;
 use std::future::Future;
 
-use bytes::Bytes;
+pub use replog_core::packet::{Incoming, Outgoing, STATUS_NO_RESPONDERS};
 
 pub use in_process::{InProcessBus, InProcessHub};
 pub use limits::{CLOSE_TIMEOUT, MAX_SERVICE_REQUESTS, RECEIVE_QUEUE_PACKETS, SEND_QUEUE_PACKETS};
 pub use nats::{Asker, NatsBus, NatsOptions, NatsService, NatsSetupError, NatsUrl, NatsUrlError};
 pub use service::{Answer, Refusal, Request, ServiceTerms};
 pub use subject::Pattern;
-
-/// The NATS status of "nobody listens on that subject".
-pub const STATUS_NO_RESPONDERS: u16 = 503;
-
-/// One packet to send.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Outgoing {
-    /// Where to; no wildcards.
-    pub subject: String,
-    /// The subject an answer shall go to. None: no answer is wanted, and nobody says when nobody listens.
-    pub reply: Option<String>,
-    /// The envelope, at most the `max_payload` of the last [`BusEvent::Up`].
-    pub payload: Bytes,
-}
-
-/// One packet received.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Incoming {
-    /// The subject it was sent to.
-    pub subject: String,
-    /// Where its sender wants the answer. The server does not check it: any client can name any subject.
-    pub reply: Option<String>,
-    /// The envelope; empty when there is a status.
-    pub payload: Bytes,
-    /// None for everything a client sent. `Some(503)` ([`STATUS_NO_RESPONDERS`]) comes from the server: a
-    /// packet whose reply subject was `subject` found no listener. A hint only, and never an answer: one
-    /// curious `nats sub '>'` anywhere removes it.
-    pub status: Option<u16>,
-}
 
 /// What a bus has to tell.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -148,25 +118,4 @@ pub trait Bus: Send + 'static {
 
     /// Sends what is queued, then closes. Takes at most [`CLOSE_TIMEOUT`].
     fn close(self) -> impl Future<Output = ()> + Send;
-}
-
-impl fmt::Debug for Outgoing {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Outgoing")
-            .field("subject", &self.subject)
-            .field("reply", &self.reply)
-            .field("payload_bytes", &self.payload.len())
-            .finish()
-    }
-}
-
-impl fmt::Debug for Incoming {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Incoming")
-            .field("subject", &self.subject)
-            .field("reply", &self.reply)
-            .field("payload_bytes", &self.payload.len())
-            .field("status", &self.status)
-            .finish()
-    }
 }

@@ -254,7 +254,7 @@ impl NatsBus {
             self.streams.on_answer(&message.payload);
             return None;
         }
-        Some(BusEvent::Message(message.into()))
+        Some(BusEvent::Message(incoming(message)))
     }
 
     fn on_probe(&mut self, proof: &Bytes) -> Option<BusEvent> {
@@ -400,14 +400,12 @@ impl Bus for NatsBus {
     }
 }
 
-impl From<Message> for Incoming {
-    fn from(message: Message) -> Self {
-        Self {
-            subject: message.subject.into_string(),
-            reply: message.reply.map(|reply| reply.into_string()),
-            payload: message.payload,
-            status: message.status.map(|status| status.as_u16()),
-        }
+fn incoming(message: Message) -> Incoming {
+    Incoming {
+        subject: message.subject.into_string(),
+        reply: message.reply.map(|reply| reply.into_string()),
+        payload: message.payload,
+        status: message.status.map(|status| status.as_u16()),
     }
 }
 

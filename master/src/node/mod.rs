@@ -1,60 +1,46 @@
-//! The one task that owns the core, the log and the bus, and executes what the core decides.
+//! The one task that owns the driver of the core, the log and the bus.
 //!
 //! | file | holds |
 //! | --- | --- |
 //! | `handle` | what others ask of the node, and how |
 //! | `commands`, `events` | what callers ask, and what the bus brings, becomes events of the core |
-//! | `effects` | what the core decides is done |
-//! | `parked` | what waits until old parts of the log were read |
+//! | `surroundings` | what the driver cannot do itself: the bus, the callers, what is counted and told |
 //! | `report`, `notices` | the node as `/health` shows it; what an operator is told |
 //! | `limits` | every size and interval, with its reason |
 
 mod commands;
-mod effects;
 mod events;
 mod handle;
 mod limits;
 mod notices;
-mod parked;
 mod report;
+mod surroundings;
 
+use replog_core::{
+    driver::{Driver, End},
+    master::{Event, MasterCore, Over, Translator, events::WaitId},
+};
 use replog_host::{
     bus::{Bus, BusEvent},
     commands::Commands,
-    held::{Held, HeldFailure, Settled},
-    outbox::Outbox,
-    parking::Parking,
+    held::{Held, HeldFailure, Settled, settle},
+    reads::ColdReads,
     spans::Spans,
     storage::Storage,
 };
 use replog_shared::{Moment, store::Store};
-use slab::Slab;
 use tokio::{
-    sync::{mpsc, oneshot, watch},
+    sync::{mpsc, watch},
     time::{Instant, sleep_until},
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    bus::{RefusedCounts, Translator},
-    telemetry::{Arrival, Telemetry},
-};
-use replog_core::master::{Effect, MasterCore, events::WriteOutcome};
-
-use effects::Said;
 use handle::Command;
 use limits::{BURST, COMMANDS, SWEEP_INTERVAL};
-use parked::Late;
+use surroundings::Surroundings;
 
 pub use handle::{Handle, Readiness};
 pub use report::{HealthReport, SecondaryReport};
-
-/// A caller that waits.
-struct Waiter {
-    answer: oneshot::Sender<WriteOutcome>,
-    /// If it waits for an append of its own.
-    append: Option<Arrival>,
-}
 
 /// What wakes the node.
 enum Wake {
@@ -78,28 +64,24 @@ pub enum NodeFailure {
     DryRun(String),
 }
 
+impl From<End<Over>> for NodeFailure {
+    fn from(end: End<Over>) -> NodeFailure {
+        match end {
+            End::Failed(failure) => HeldFailure::from(failure).into(),
+            End::Over(Over::NotPromoted { reason }) => NodeFailure::NotPromoted(reason),
+            End::Over(Over::DryRun { report }) => NodeFailure::DryRun(report),
+        }
+    }
+}
+
 /// The node: run it with [`Node::run`].
 pub struct Node<S: Store, B> {
-    core: MasterCore,
-    held: Held<S>,
-    /// Why this node must stop.
-    failure: Option<NodeFailure>,
-    bus: B,
-    /// What waits for a save or a cut.
-    outbox: Outbox<Said>,
-    /// What waits for old parts of the log to be read.
-    parking: Parking<Late>,
-    /// The next step of a start is among them.
-    deadline_waits: bool,
-    translator: Translator,
+    driver: Driver<MasterCore, S>,
+    env: Surroundings<S, B>,
+    cold: ColdReads<S::Reader>,
     commands: mpsc::Receiver<Command>,
-    waiters: Slab<Waiter>,
     readiness: watch::Sender<Readiness>,
-    started: Instant,
     swept_at: Instant,
-    refused: RefusedCounts,
-    effects: Vec<Effect>,
-    telemetry: Telemetry,
 }
 
 impl<S: Store, B: Bus> Node<S, B> {
@@ -111,33 +93,15 @@ impl<S: Store, B: Bus> Node<S, B> {
         translator: Translator,
         spans: Spans,
     ) -> (Node<S, B>, Handle<S::Reader>) {
-        let held = Held::new(storage);
-        let (length, bytes) = (held.log().durable().length, held.log().figures().bytes);
-        let telemetry = Telemetry::new(core.nodes(), length, bytes, spans);
+        let (log, held) = Held::new(storage);
         let (commands, queue) = Commands::new(COMMANDS);
         let (readiness, readiness_receiver) = watch::channel(Readiness::default());
-        let (reads, shown) = (held.reads(), held.shown());
+        let (reads, shown, cold) = (held.reads(), held.shown(), held.cold_reads());
         let handle = Handle { commands, reads, shown, readiness: readiness_receiver };
-        let now = Instant::now();
-        let node = Node {
-            core,
-            held,
-            failure: None,
-            bus,
-            outbox: Outbox::default(),
-            parking: Parking::default(),
-            deadline_waits: false,
-            translator,
-            commands: queue,
-            waiters: Slab::new(),
-            readiness,
-            started: now,
-            swept_at: now,
-            refused: RefusedCounts::default(),
-            effects: Vec::new(),
-            telemetry,
-        };
-        (node, handle)
+        let env = Surroundings::new(core.nodes(), &log, held, bus, translator, spans);
+        let driver = Driver::new(core, log);
+        let swept_at = env.started;
+        (Node { driver, env, cold, commands: queue, readiness, swept_at }, handle)
     }
 
     /// Runs until `stop`; then tells every waiting caller, sends what is queued, makes the log durable and
@@ -147,8 +111,9 @@ impl<S: Store, B: Bus> Node<S, B> {
     /// The node cannot go on, or not even stop well, and has stopped at once. Callers that wait are not told what became
     /// of their writes, since nobody knows.
     pub async fn run(mut self, stop: CancellationToken) -> Result<(), NodeFailure> {
+        let news = self.env.held.news().clone();
         let settled = match self.serve(stop).await {
-            Ok(()) => self.held.settle().await.map_err(NodeFailure::from),
+            Ok(()) => settle(&mut self.driver, &mut self.env, &news).await.map_err(NodeFailure::from),
             Err(failure) => Err(failure),
         };
         match settled {
@@ -158,7 +123,7 @@ impl<S: Store, B: Bus> Node<S, B> {
                 Err(refused)
             }
             Err(failure) => {
-                self.held.fail().await;
+                self.env.held.fail(self.driver.into_log()).await;
                 Err(failure)
             }
         }
@@ -167,20 +132,22 @@ impl<S: Store, B: Bus> Node<S, B> {
     /// Stops a node that has not led: its directory is left as after a clean stop, so that the next start still knows
     /// where the log ended.
     pub(crate) async fn leave(self) {
-        self.bus.close().await;
-        self.held.leave().await;
+        let Surroundings { bus, held, .. } = self.env;
+        bus.close().await;
+        held.leave(self.driver.into_log()).await;
     }
 
     /// Runs until `stop`.
     async fn serve(&mut self, stop: CancellationToken) -> Result<(), NodeFailure> {
-        let sleep = sleep_until(self.started);
+        let news = self.env.held.news().clone();
+        let sleep = sleep_until(self.env.started);
         tokio::pin!(sleep);
         loop {
             let wake = tokio::select! {
                 () = stop.cancelled() => return Ok(()),
                 Some(command) = self.commands.recv() => Wake::Command(command),
-                event = self.bus.next() => Wake::Bus(event),
-                () = self.held.news().notified() => Wake::News,
+                event = self.env.bus.next() => Wake::Bus(event),
+                () = news.notified() => Wake::News,
                 () = &mut sleep => Wake::News,
             };
             self.turn(wake)?;
@@ -194,9 +161,13 @@ impl<S: Store, B: Bus> Node<S, B> {
 
     /// Takes in what woke this node, and all else that is there.
     fn turn(&mut self, wake: Wake) -> Result<(), NodeFailure> {
-        self.held.refresh()?;
-        self.release(self.now());
-        self.take_up_parked();
+        self.driver.refresh(&mut self.env);
+        // A log that cannot be relied on is looked at no more.
+        if let Some(end) = self.driver.take_end() {
+            return Err(end.into());
+        }
+        self.driver.core_mut().on_wall_clock(commands::wall_clock());
+        self.cold.deliver(self.env.now(), &mut self.driver, &mut self.env);
         match wake {
             Wake::Command(command) => self.on_command(command),
             Wake::Bus(event) => self.on_bus(event),
@@ -204,51 +175,42 @@ impl<S: Store, B: Bus> Node<S, B> {
         }
         self.take_burst();
         self.on_burst_end();
-        self.read_for_parked();
-        self.failure.take().map_or(Ok(()), Err)
+        self.cold.begin(&mut self.driver);
+        self.driver.take_end().map_or(Ok(()), |end| Err(end.into()))
     }
 
     /// Answers speak of what is durable: first the log, then the callers. A disk that stands still is not waited for
     /// longer than callers wait.
     async fn shut_down(mut self, settled: Settled) -> Result<(), NodeFailure> {
-        let now = self.now();
-        self.release(now);
-        self.core.on_stop(now, self.held.log());
-        self.execute(now);
-        self.give_up_parked(now);
+        self.driver.stop(self.env.now(), &mut self.env);
         self.give_up_waiters();
-        self.bus.close().await;
-        Ok(self.held.end(settled).await?)
+        let Surroundings { bus, held, .. } = self.env;
+        bus.close().await;
+        Ok(held.end(self.driver.into_log(), settled).await?)
     }
 
     /// Lets go who was not told anything yet: nobody knows what became of what they asked for.
     fn give_up_waiters(&mut self) {
         self.commands.close();
         while self.commands.try_recv().is_ok() {}
-        self.waiters.clear();
+        self.env.waiters.clear();
     }
 
-    fn now(&self) -> Moment {
-        self.moment(Instant::now())
-    }
-
-    fn moment(&self, instant: Instant) -> Moment {
-        Moment::after_start(instant.saturating_duration_since(self.started))
+    fn bring(&mut self, now: Moment, event: Event, bytes: usize) {
+        self.driver.bring(now, event, bytes, &mut self.env);
     }
 
     fn next_wake_up(&self) -> Instant {
-        // What is due and waits for the disk goes on when that has news.
-        let core = self.core.next_deadline().filter(|_| !self.deadline_waits);
-        let deadline = core.into_iter().chain(self.next_overdue()).min();
         let sweep = self.swept_at + SWEEP_INTERVAL;
-        deadline.map_or(sweep, |moment| sweep.min(self.started + moment.since_start()))
+        let deadline = self.driver.next_deadline();
+        deadline.map_or(sweep, |moment| sweep.min(self.env.started + moment.since_start()))
     }
 
     fn take_burst(&mut self) {
         for _ in 0..BURST {
             if let Ok(command) = self.commands.try_recv() {
                 self.on_command(command);
-            } else if let Some(event) = self.bus.try_next() {
+            } else if let Some(event) = self.env.bus.try_next() {
                 self.on_bus(event);
             } else {
                 break;
@@ -257,29 +219,35 @@ impl<S: Store, B: Bus> Node<S, B> {
     }
 
     fn on_burst_end(&mut self) {
-        let now = self.now();
-        if self.core.next_deadline().is_some_and(|deadline| deadline <= now) {
-            self.on_deadline(now);
-        }
-        self.core.on_wall_clock(commands::wall_clock());
-        self.take_up_held(now);
         self.sweep_hung_up();
-        self.core.on_burst_end(now, self.held.log());
-        self.execute(now);
-        if self.core.is_held_back_by_limit() {
-            self.bus.suspect_limit();
+        let now = self.env.now();
+        self.driver.end_burst(now, &mut self.env);
+        if self.driver.core().is_held_back_by_limit() {
+            self.env.bus.suspect_limit();
         }
-        self.telemetry.on_burst_end(now, self.held.log().durable().length);
+        self.env.telemetry.on_burst_end(now, self.driver.log().durable().length);
         self.show(now);
     }
 
+    /// Forgets the waits of callers that hung up. Their number is bounded by the connections of the edge.
+    fn sweep_hung_up(&mut self) {
+        if self.swept_at.elapsed() < SWEEP_INTERVAL {
+            return;
+        }
+        self.swept_at = Instant::now();
+        for wait in self.env.take_hung_up() {
+            self.driver.on_hang_up(WaitId(wait));
+        }
+    }
+
     fn show(&self, now: Moment) {
-        self.held.show(self.core.log_id());
+        let (core, log) = (self.driver.core(), self.driver.log());
+        self.env.held.show(log, core.log_id());
         let state = Readiness {
-            bus_is_up: self.core.bus_is_up(),
-            leading: self.core.reigns(self.held.log()),
-            has_epoch: self.core.epoch().is_some(),
-            other_log: self.core.rival_log(now),
+            bus_is_up: core.bus_is_up(),
+            leading: core.reigns(log),
+            has_epoch: core.epoch().is_some(),
+            other_log: core.rival_log(now),
         };
         self.readiness.send_if_modified(|readiness| std::mem::replace(readiness, state) != state);
     }

@@ -60,6 +60,8 @@ pub(super) fn log(notice: &Notice) {
         Notice::Outdated { node, version } => {
             error!(secondary = %node, version, newest = replog_shared::wire::VERSION, "a secondary is older than this master and does not understand what it writes: upgrade that secondary; it is refused until then");
         }
+        // They are counted, and only the first of each kind is told.
+        Notice::AckRefused { .. } | Notice::DiskBehind => {}
         Notice::BatchCut { orders } => {
             warn!(%orders, "gave up the beginning of a batch of which no node that promised holds the end");
         }

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use replog_host::{
     bus::{Bus, BusTrouble},
     metrics::{Buffer, NodeFigures},
-    parking::{PARKED_BYTES, PARKED_EVENTS},
 };
 use replog_shared::{
     Digest, Epoch, EpochNumber, LogId, Moment, NodeName, Order,
     limits::{MAX_HELD_APPENDS, MAX_HELD_BYTES},
     store::Store,
 };
+
+use replog_core::driver::{PARKED_BYTES, PARKED_EVENTS};
 
 use super::{Node, limits::COMMANDS};
 use crate::telemetry::MasterFigures;
@@ -90,53 +91,54 @@ impl From<SecondaryView<'_>> for SecondaryReport {
 
 impl<S: Store, B: Bus> Node<S, B> {
     pub(super) fn health(&self, now: Moment, waiting: usize) -> HealthReport {
-        let log = self.held.log();
+        let (core, log, env) = (self.driver.core(), self.driver.log(), &self.env);
         let durable = log.durable();
         HealthReport {
-            not_leading: self.core.not_leading(),
-            log_id: self.core.log_id(),
-            epoch: self.core.epoch().map(Epoch::number),
+            not_leading: core.not_leading(),
+            log_id: core.log_id(),
+            epoch: core.epoch().map(Epoch::number),
             length: durable.length,
             // None only of a log that cannot be read, and then the node stops.
             digest: log.digest_at(durable).unwrap_or_default(),
-            pending_writes: self.core.pending_writes(),
-            waiting: self.core.waiting_writes(now, waiting, self.held.log()),
-            bus_is_up: self.core.bus_is_up(),
-            trouble: self.bus.trouble(),
-            outdated: self.core.outdated_nodes(),
-            rival: self.core.rival(now).cloned(),
-            strangers: self.core.strangers(now),
-            healthy_nodes: self.core.healthy_nodes(now),
-            refused: self.refused.by_kind(),
-            secondaries: self.core.secondaries(now).map(SecondaryReport::from).collect(),
+            pending_writes: core.pending_writes(),
+            waiting: core.waiting_writes(now, waiting, log),
+            bus_is_up: core.bus_is_up(),
+            trouble: env.bus.trouble(),
+            outdated: core.outdated_nodes(),
+            rival: core.rival(now).cloned(),
+            strangers: core.strangers(now),
+            healthy_nodes: core.healthy_nodes(now),
+            refused: env.refused.by_kind(),
+            secondaries: core.secondaries(now).map(SecondaryReport::from).collect(),
         }
     }
 
     pub(super) fn figures(&mut self, now: Moment) -> MasterFigures {
         let health = self.health(now, 0);
-        let log = self.held.log();
+        let log = self.driver.log();
         let node = NodeFigures {
             log_id: health.log_id,
             epoch: health.epoch,
             length: log.durable().length,
-            appended: self.telemetry.entries(),
+            appended: self.env.telemetry.entries(),
             store: log.figures(),
-            bus: self.telemetry.bus.clone(),
+            bus: self.env.telemetry.bus.clone(),
             refused: health.refused.clone(),
             buffers: self.buffers(),
         };
-        self.telemetry.figures(now, node, health)
+        self.env.telemetry.figures(now, node, health)
     }
 
     fn buffers(&self) -> Vec<Buffer> {
-        let (held, held_bytes) = self.core.held_appends();
+        let (held, held_bytes) = self.driver.core().held_appends();
+        let (parked, parked_bytes) = self.driver.parked();
         vec![
-            Buffer::of_store(self.held.log()),
+            Buffer::of_store(self.driver.log()),
             Buffer::Items("commands", self.commands.len(), COMMANDS),
             Buffer::Items("held_appends", held, MAX_HELD_APPENDS),
             Buffer::Bytes("held_appends", held_bytes, MAX_HELD_BYTES),
-            Buffer::Items("parked", self.parking.len(), PARKED_EVENTS),
-            Buffer::Bytes("parked", self.parking.bytes(), PARKED_BYTES),
+            Buffer::Items("parked", parked, PARKED_EVENTS),
+            Buffer::Bytes("parked", parked_bytes, PARKED_BYTES),
         ]
     }
 }

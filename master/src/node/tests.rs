@@ -25,7 +25,7 @@ use tokio::{sync::Notify, task::JoinHandle, time::timeout};
 use super::*;
 use replog_core::master::{
     CoreConfig, PushLimits, StartTerms,
-    events::{Append, Interruption, NewMessage, Refusal},
+    events::{Append, Interruption, NewMessage, Refusal, WriteOutcome},
 };
 
 /// Longer than a node may take to stop.

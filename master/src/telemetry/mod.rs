@@ -23,7 +23,6 @@ use replog_host::{
 use replog_shared::{
     Histogram, Lines, Moment, Order, WriteConcern,
     limits::MAX_TRACES_IN_ENVELOPE,
-    store::Span,
     trace::{Trace, TraceParent},
 };
 
@@ -119,9 +118,9 @@ impl Telemetry {
         }
     }
 
-    /// Entries were pushed to a secondary.
-    pub(crate) fn on_pushed(&mut self, push: Span) {
-        self.push_entries.observe(push.entries());
+    /// So many entries were pushed to a secondary.
+    pub(crate) fn on_pushed(&mut self, entries: u64) {
+        self.push_entries.observe(entries);
     }
 
     /// The burst is over, and the log is durable through `length`.

@@ -17,11 +17,11 @@ impl<S: Store, B: Bus> Node<S, B> {
                 let _nobody_asks_any_more = answer.send(self.figures());
             }
             Command::Faults { answer } => {
-                let _nobody_asks_any_more = answer.send(self.core.faults());
+                let _nobody_asks_any_more = answer.send(self.driver.core().faults());
             }
             Command::SetFaults { faults, answer } => {
                 warn!(?faults, "faults are injected as asked");
-                self.core.set_faults(self.now(), faults);
+                self.driver.core_mut().set_faults(self.env.now(), faults);
                 let _nobody_asks_any_more = answer.send(());
             }
         }

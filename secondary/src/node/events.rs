@@ -1,49 +1,41 @@
 //! What the bus brings becomes events of the core.
 
+use replog_core::secondary::Event;
 use replog_host::bus::{Bus, BusEvent, Incoming};
 use replog_shared::store::Store;
+use tracing::warn;
 
 use super::Node;
-use crate::bus::{Event, Ignored};
 
 impl<S: Store, B: Bus> Node<S, B> {
     pub(super) fn on_bus(&mut self, event: BusEvent) {
-        self.telemetry.on_bus(&event);
+        let now = self.env.now();
+        self.env.telemetry.on_bus(&event);
         match event {
             BusEvent::Message(packet) => self.on_packet(packet),
-            BusEvent::Up { max_payload } => {
-                self.max_payload = max_payload;
-                self.bus_is_up = true;
-                self.core.on_connected(self.now(), max_payload);
-            }
-            BusEvent::Down => self.bus_is_up = false,
+            BusEvent::Up { max_payload } => self.bring(now, Event::BusUp { max_payload }, 0),
+            BusEvent::Down => self.bring(now, Event::BusDown, 0),
             // The bus has logged them. What is denied it knows best, and what is missing shows as a gap.
             BusEvent::Denied { .. } | BusEvent::Overrun => {}
         }
     }
 
     fn on_packet(&mut self, packet: Incoming) {
-        let bytes = packet.payload.len();
-        let event = match self.translator.read(packet) {
-            Ok(event) => event,
-            Err(Ignored::NobodyListens) => return,
-            Err(Ignored::Refused(packet)) => return self.bus.on_refused(&packet),
-        };
-        if let Event::Entries(header, _) = &event {
-            self.telemetry.on_traces(self.now(), &header.traces);
-        }
-        self.bring(event, bytes);
-    }
-
-    pub(super) fn on_event(&mut self, event: Event) {
-        let (now, core, log) = (self.now(), &mut self.core, self.held.log());
-        match event {
-            Event::Heartbeat(heartbeat) => core.on_heartbeat(now, &heartbeat, log),
-            Event::Entries(header, lines) => core.on_entries(now, header, lines, log),
-            Event::JoinAnswer(answer) => core.on_join_answer(now, answer, log),
-            Event::Ask(ask, reply) => core.on_ask(now, &ask, reply, log),
-            Event::Promise(promise, reply) => core.on_promise(now, promise, reply, log),
-            Event::Read(read, reply) => core.on_read(read, reply),
+        let now = self.env.now();
+        match self.env.translator.read(&packet) {
+            Ok(event) => {
+                if let Event::Entries(header, _) = &event {
+                    self.env.telemetry.on_traces(now, &header.traces);
+                }
+                self.bring(now, event, packet.payload.len());
+            }
+            Err(refused) => {
+                self.env.bus.on_refused(&packet);
+                if self.env.refused.count(refused.kind, &packet.subject) {
+                    let kind = refused.kind;
+                    warn!(kind, subject = %packet.subject, reason = %refused, "refused an envelope; more of its kind are only counted");
+                }
+            }
         }
     }
 }

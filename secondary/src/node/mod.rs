@@ -1,50 +1,43 @@
-//! The one task that owns the core, the log and the bus, and executes what the core decides.
+//! The one task that owns the driver of the core, the log and the bus.
 //!
 //! | file | holds |
 //! | --- | --- |
 //! | `handle` | what others ask of the node, and how |
-//! | `commands`, `events` | what callers ask, and what the bus brings, becomes events of the core |
-//! | `effects` | what the core decides is done |
-//! | `parked` | what waits until old parts of the log were read |
+//! | `commands`, `events` | what callers ask is answered, and what the bus brings becomes events of the core |
+//! | `surroundings` | what the driver cannot do itself: the bus, what is counted and told |
 //! | `report`, `notices` | the node as `/health` shows it; what an operator is told |
 //! | `limits` | every size, with its reason |
 
 mod commands;
-mod effects;
 mod events;
 mod handle;
 mod limits;
 mod notices;
-mod parked;
 mod report;
+mod surroundings;
 
-use std::time::Instant;
-
+use replog_core::{
+    driver::{Driver, End},
+    secondary::{Event, SecondaryCore, Translator},
+};
 use replog_host::{
-    bus::{Bus, BusEvent, Outgoing},
+    bus::{Bus, BusEvent},
     commands::Commands,
-    held::{Held, HeldFailure, Settled},
-    outbox::Outbox,
-    parking::Parking,
+    held::{Held, HeldFailure, Settled, settle},
+    reads::ColdReads,
     spans::Spans,
     storage::Storage,
 };
-use replog_shared::{Moment, limits::DEFAULT_MAX_PAYLOAD_BYTES, store::Store};
+use replog_shared::{Moment, store::Store};
 use tokio::{
-    select,
     sync::{mpsc, watch},
     time::sleep_until,
 };
 use tokio_util::sync::CancellationToken;
 
-use crate::{
-    bus::{Event, Translator},
-    telemetry::Telemetry,
-};
-use replog_core::secondary::SecondaryCore;
-
 use handle::{Command, Facts};
 use limits::{BURST, COMMANDS};
+use surroundings::Surroundings;
 
 pub(crate) use handle::Handle;
 pub(crate) use report::HealthReport;
@@ -59,25 +52,11 @@ enum Wake {
 
 /// The node: run it with [`Node::run`].
 pub(crate) struct Node<S: Store, B> {
-    core: SecondaryCore,
-    held: Held<S>,
-    /// Why this node must stop.
-    failure: Option<HeldFailure>,
-    bus: B,
-    /// What waits for a save or a cut.
-    outbox: Outbox<Outgoing>,
-    /// What waits for old parts of the log to be read.
-    parking: Parking<Event>,
-    /// Packets that found no room there.
-    dropped: u64,
-    translator: Translator,
+    driver: Driver<SecondaryCore, S>,
+    env: Surroundings<S, B>,
+    cold: ColdReads<S::Reader>,
     commands: mpsc::Receiver<Command>,
     facts: watch::Sender<Facts>,
-    started: Instant,
-    bus_is_up: bool,
-    /// The most bytes that NATS takes in one packet.
-    max_payload: usize,
-    telemetry: Telemetry,
 }
 
 impl<S: Store, B: Bus> Node<S, B> {
@@ -89,27 +68,13 @@ impl<S: Store, B: Bus> Node<S, B> {
         translator: Translator,
         spans: Spans,
     ) -> (Node<S, B>, Handle<S::Reader>) {
-        let held = Held::new(storage);
+        let (log, held) = Held::new(storage);
         let (commands, queue) = Commands::new(COMMANDS);
         let (facts, facts_receiver) = watch::channel(Facts::default());
-        let handle = Handle { commands, reads: held.reads(), shown: held.shown(), facts: facts_receiver };
-        let node = Node {
-            core,
-            held,
-            failure: None,
-            bus,
-            outbox: Outbox::default(),
-            parking: Parking::default(),
-            dropped: 0,
-            translator,
-            commands: queue,
-            facts,
-            started: Instant::now(),
-            bus_is_up: false,
-            max_payload: DEFAULT_MAX_PAYLOAD_BYTES,
-            telemetry: Telemetry::new(spans),
-        };
-        (node, handle)
+        let (reads, shown, cold) = (held.reads(), held.shown(), held.cold_reads());
+        let handle = Handle { commands, reads, shown, facts: facts_receiver };
+        let env = Surroundings::new(held, bus, translator, spans);
+        (Node { driver: Driver::new(core, log), env, cold, commands: queue, facts }, handle)
     }
 
     /// Runs until `stop`; then sends what is queued, leaves the bus, makes the log durable and returns.
@@ -117,14 +82,15 @@ impl<S: Store, B: Bus> Node<S, B> {
     /// # Errors
     /// The node cannot go on, and has stopped at once.
     pub(crate) async fn run(mut self, stop: CancellationToken) -> Result<(), HeldFailure> {
+        let news = self.env.held.news().clone();
         let settled = match self.serve(stop).await {
-            Ok(()) => self.held.settle().await,
+            Ok(()) => settle(&mut self.driver, &mut self.env, &news).await,
             Err(failure) => Err(failure),
         };
         match settled {
             Ok(settled) => self.shut_down(settled).await,
             Err(failure) => {
-                self.held.fail().await;
+                self.env.held.fail(self.driver.into_log()).await;
                 Err(failure)
             }
         }
@@ -138,75 +104,68 @@ impl<S: Store, B: Bus> Node<S, B> {
         Ok(())
     }
 
-    async fn shut_down(mut self, settled: Settled) -> Result<(), HeldFailure> {
-        self.release();
-        self.bus.close().await;
-        self.held.end(settled).await
+    async fn shut_down(self, settled: Settled) -> Result<(), HeldFailure> {
+        let Surroundings { bus, held, .. } = self.env;
+        bus.close().await;
+        held.end(self.driver.into_log(), settled).await
     }
 
     /// Waits for something to happen; none: the node is to stop.
     async fn wake(&mut self, stop: &CancellationToken) -> Option<Wake> {
-        let deadline = self.core.next_deadline();
-        let instant = self.started + deadline.unwrap_or_default().since_start();
-        select! {
+        let deadline = self.driver.next_deadline();
+        let instant = self.env.started + deadline.unwrap_or_default().since_start();
+        tokio::select! {
             () = stop.cancelled() => None,
-            event = self.bus.next() => Some(Wake::Bus(event)),
+            event = self.env.bus.next() => Some(Wake::Bus(event)),
             Some(command) = self.commands.recv() => Some(Wake::Command(command)),
-            () = self.held.news().notified() => Some(Wake::News),
-            () = sleep_until(instant.into()), if deadline.is_some() => Some(Wake::News),
+            () = self.env.held.news().notified() => Some(Wake::News),
+            () = sleep_until(instant), if deadline.is_some() => Some(Wake::News),
         }
     }
 
     /// Takes in what woke this node, and all else that is there.
     fn turn(&mut self, wake: Wake) -> Result<(), HeldFailure> {
-        self.held.refresh()?;
-        self.release();
-        self.take_up_parked();
+        self.driver.refresh(&mut self.env);
+        // A log that cannot be relied on is looked at no more.
+        self.check()?;
+        self.cold.deliver(self.env.now(), &mut self.driver, &mut self.env);
         match wake {
             Wake::Command(command) => self.on_command(command),
             Wake::Bus(event) => self.on_bus(event),
             Wake::News => {}
         }
         self.take_burst();
-        self.do_what_is_due();
-        self.on_burst_end();
-        self.read_for_parked();
-        self.failure.take().map_or(Ok(()), Err)
+        self.driver.end_burst(self.env.now(), &mut self.env);
+        self.show();
+        self.cold.begin(&mut self.driver);
+        self.check()
+    }
+
+    fn check(&mut self) -> Result<(), HeldFailure> {
+        match self.driver.take_end() {
+            Some(End::Failed(failure)) => Err(failure.into()),
+            Some(End::Over(never)) => match never {},
+            None => Ok(()),
+        }
+    }
+
+    fn bring(&mut self, now: Moment, event: Event, bytes: usize) {
+        self.driver.bring(now, event, bytes, &mut self.env);
     }
 
     /// Takes what is there already, so that one ack covers a burst.
     fn take_burst(&mut self) {
         for _ in 0..BURST {
-            let Some(event) = self.bus.try_next() else { return };
+            let Some(event) = self.env.bus.try_next() else { return };
             self.on_bus(event);
         }
     }
 
-    fn do_what_is_due(&mut self) {
-        for _ in 0..BURST {
-            let now = self.now();
-            if self.core.next_deadline().is_none_or(|deadline| deadline > now) {
-                return;
-            }
-            self.core.on_deadline(now, self.held.log());
-            self.execute();
-        }
-    }
-
-    fn on_burst_end(&mut self) {
-        self.core.on_burst_end(self.now(), self.held.log());
-        self.execute();
-        self.show();
-    }
-
-    fn now(&self) -> Moment {
-        Moment::after_start(self.started.elapsed())
-    }
-
     /// Tells readers how far the log reaches now, and what else HTTP must know.
     fn show(&self) {
-        self.held.show(self.core.log_id());
-        let (bus_is_up, master_http) = (self.bus_is_up, self.core.master_http());
+        let core = self.driver.core();
+        self.env.held.show(self.driver.log(), core.log_id());
+        let (bus_is_up, master_http) = (core.bus_is_up(), core.master_http());
         self.facts.send_if_modified(|facts| {
             let changed = facts.bus_is_up != bus_is_up || facts.master_http.as_deref() != master_http;
             if changed {

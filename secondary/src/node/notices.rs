@@ -45,6 +45,8 @@ pub(super) fn log(notice: &Notice) {
         Notice::Promised { epoch, to } => {
             warn!(%epoch, %to, "promised: nothing of an older epoch is accepted any more");
         }
+        // It is counted, and only the first is told.
+        Notice::DiskBehind => {}
         Notice::EntriesRefused { from, reason } => {
             warn!(%from, reason, "entries do not continue the log; they are fetched again");
         }

@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use replog_host::{
     bus::{Bus, BusTrouble},
     metrics::{Buffer, NodeFigures},
-    parking::{PARKED_BYTES, PARKED_EVENTS},
 };
 use replog_shared::{Epoch, limits::REORDER_BUFFER_ENVELOPES, store::Store};
+
+use replog_core::driver::{PARKED_BYTES, PARKED_EVENTS};
 
 use super::{Node, limits::COMMANDS};
 use crate::telemetry::SecondaryFigures;
@@ -27,24 +28,28 @@ pub(crate) struct HealthReport {
 }
 
 impl<S: Store, B: Bus> Node<S, B> {
+    fn status(&self) -> Status {
+        self.driver.core().status(self.env.now(), self.driver.log())
+    }
+
     pub(super) fn health(&self) -> HealthReport {
         HealthReport {
-            status: self.core.status(self.now(), self.held.log()),
-            bus_is_up: self.bus_is_up,
-            trouble: self.bus.trouble(),
-            refused: self.translator.refused().clone(),
+            status: self.status(),
+            bus_is_up: self.driver.core().bus_is_up(),
+            trouble: self.env.bus.trouble(),
+            refused: self.env.refused.by_kind(),
         }
     }
 
     pub(super) fn figures(&self) -> SecondaryFigures {
-        let status = self.core.status(self.now(), self.held.log());
+        let status = self.status();
         let node = NodeFigures {
             log_id: status.log_id,
             epoch: status.epoch.as_ref().map(Epoch::number),
             length: status.length,
             appended: status.counters.appended,
-            store: self.held.log().figures(),
-            bus: self.telemetry.bus().clone(),
+            store: self.driver.log().figures(),
+            bus: self.env.telemetry.bus().clone(),
             refused: self.refused(&status),
             buffers: self.buffers(&status),
         };
@@ -54,25 +59,26 @@ impl<S: Store, B: Bus> Node<S, B> {
     /// By reason: what was not understood, and what was and did not count.
     fn refused(&self, status: &Status) -> BTreeMap<&'static str, u64> {
         let counters = &status.counters;
-        let not_understood = self.translator.refused().values().sum();
+        let not_understood = self.env.refused.by_kind().values().sum();
         let reasons = [
             ("not_understood", not_understood),
             ("stale", counters.stale),
             ("foreign_log", counters.foreign),
             ("does_not_continue", counters.refused),
-            ("disk_behind", self.dropped),
+            ("disk_behind", self.env.dropped),
         ];
         reasons.into_iter().collect()
     }
 
     fn buffers(&self, status: &Status) -> Vec<Buffer> {
+        let (parked, parked_bytes) = self.driver.parked();
         vec![
-            Buffer::of_store(self.held.log()),
+            Buffer::of_store(self.driver.log()),
             Buffer::Items("commands", self.commands.len(), COMMANDS),
-            Buffer::Items("parked", self.parking.len(), PARKED_EVENTS),
-            Buffer::Bytes("parked", self.parking.bytes(), PARKED_BYTES),
+            Buffer::Items("parked", parked, PARKED_EVENTS),
+            Buffer::Bytes("parked", parked_bytes, PARKED_BYTES),
             Buffer::Items("reorder", status.buffered_envelopes, REORDER_BUFFER_ENVELOPES),
-            Buffer::Bytes("reorder", status.buffered_bytes, self.core.buffer_limit_bytes()),
+            Buffer::Bytes("reorder", status.buffered_bytes, self.driver.core().buffer_limit_bytes()),
         ]
     }
 }

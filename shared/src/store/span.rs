@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 
-use super::{LogView, Page};
+use super::{LogView, Page, ReadError, Store};
 use crate::{Mark, Order, Place, PlacedMark};
 
 /// A part of a log, from one place to another.
@@ -84,6 +84,15 @@ impl Span {
         // A page has at least one entry and so all marks before it.
         let bytes = if self.entries() == 0 { 0 } else { usize::MAX };
         (self.from.length, self.to.length, bytes)
+    }
+
+    /// Its lines, or the beginning of them.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub fn read(self, log: &impl Store) -> Result<(Span, Page), ReadError> {
+        let (from, to, bytes) = self.to_read();
+        Ok(self.part_of(log, log.page(from, to, bytes)?))
     }
 
     /// Its part of a page of `log` that was read for it. A page may end sooner, and so does the span that is returned.

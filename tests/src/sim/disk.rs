@@ -8,8 +8,8 @@ use replog_shared::{
     Digest, Durability, Epoch, Identity, Lines, MessageId, NodeName, Order, Place, PlacedMark,
     lines::Tip,
     store::{
-        self, Chore, Cut, IdSeed, LogView, LookAhead, Lookup, MemoryStore, OldPages, Page, ReadError, Reader,
-        Span, Store, StoreError, StoreFigures, Ticket, UnfinishedBatches, digest_at_mark,
+        self, Chore, Cut, IdSeed, LogView, MemoryStore, OldPages, Page, ReadError, Reader, Store, StoreError,
+        StoreFigures, Ticket, UnfinishedBatches, digest_at_mark,
     },
 };
 
@@ -117,13 +117,6 @@ impl SimStore {
         self.opened_at = self.tip().place.length;
     }
 
-    /// As [`replog_host::held::Held::missing`].
-    pub(super) fn missing(&self, look: impl FnOnce(&LookAhead<'_>)) -> Option<Lookup> {
-        let ahead = LookAhead::new(self);
-        look(&ahead);
-        ahead.missing()
-    }
-
     /// An old line that was looked at although nobody had it read, since this was last asked.
     pub(super) fn take_unread(&self) -> Option<Order> {
         self.unread.take()
@@ -137,13 +130,6 @@ impl SimStore {
 
     pub(super) fn lie(&mut self, lies: Lies) {
         self.lies = lies;
-    }
-
-    /// The lines of a part of the log.
-    pub(super) fn part(&self, span: Span) -> Result<(Span, Page), ReadError> {
-        let (from, to, bytes) = span.to_read();
-        self.look_at(from, to.max(from.next()));
-        Ok(span.part_of(self, self.log.reader().read(from, to, bytes)?))
     }
 
     /// How far the log is held at the level, whatever is told.
@@ -378,7 +364,7 @@ impl Store for SimStore {
         continues
     }
 
-    /// The view of the log is cut when it returns. Its disk is told of it: see [`Disk::truncate`].
+    /// The view of the log is cut when it returns. Its disk is told of it: see [`Disk::cut`].
     fn truncate(&mut self, place: Place, cut: Cut) -> Result<Ticket, StoreError> {
         if place != self.tip().place {
             // A log on disk looks at the same.
@@ -398,6 +384,11 @@ impl Store for SimStore {
             self.seal();
         }
         cut
+    }
+
+    fn page(&self, from: Order, to: Order, bytes: usize) -> Result<Page, ReadError> {
+        self.look_at(from, to.max(from.next()));
+        self.log.reader().read(from, to, bytes)
     }
 
     fn lend(&mut self, pages: OldPages) {
@@ -446,10 +437,30 @@ pub(super) struct Disk {
     pub(super) given_up_by_clean: Option<Epoch>,
     /// For mutants: a saved fence is not on the disk.
     pub(super) forgets_fence: bool,
+    /// For mutants: what becomes of cuts.
+    pub(super) cuts: Cuts,
+    /// For mutants: saves and cuts are told to be done at once.
+    pub(super) tells_too_early: bool,
+    /// A line of the log that the process sees is damaged.
+    pub(super) is_damaged: Cell<bool>,
+    /// The process over it died between two steps.
+    died: Cell<bool>,
     /// Saves and cuts that are not done.
     work: Work,
     /// Something is being done.
     busy: bool,
+}
+
+/// Where a log is cut that is told to be cut.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) enum Cuts {
+    /// There.
+    #[default]
+    AsTold,
+    /// Nowhere.
+    Skipped,
+    /// Here, if that is behind it.
+    At(Order),
 }
 
 impl Disk {
@@ -459,8 +470,48 @@ impl Disk {
     }
 
     fn of(name: NodeName, identity: Identity, store: SimStore) -> Disk {
-        let work = Work::default();
-        Disk { name, identity, store, given_up_by_clean: None, forgets_fence: false, work, busy: false }
+        Disk {
+            name,
+            identity,
+            store,
+            given_up_by_clean: None,
+            forgets_fence: false,
+            cuts: Cuts::AsTold,
+            tells_too_early: false,
+            is_damaged: Cell::default(),
+            died: Cell::default(),
+            work: Work::default(),
+            busy: false,
+        }
+    }
+
+    /// As a process finds it when it starts.
+    pub(super) fn reopened(mut self, with_ids: bool) -> Disk {
+        self.store = self.store.reopened(with_ids);
+        self.died.set(false);
+        self.cuts = Cuts::AsTold;
+        self
+    }
+
+    /// The process dies here.
+    pub(super) fn die(&self) {
+        self.died.set(true);
+    }
+
+    /// Whether the process has died.
+    pub(super) const fn has_died(&self) -> bool {
+        self.died.get()
+    }
+
+    /// Where it is cut that is told to be cut at this place; none: nowhere.
+    pub(super) fn mistaken_cut(&self, place: Place) -> Option<Place> {
+        let tip = self.store.tip().place;
+        match self.cuts {
+            Cuts::AsTold => Some(place),
+            Cuts::Skipped => None,
+            Cuts::At(length) if length > place.length => Some(Place::new(length.min(tip.length), tip.marks)),
+            Cuts::At(_) => Some(place),
+        }
     }
 
     /// The last save or cut, while it is not done.
@@ -471,6 +522,11 @@ impl Disk {
     /// The last save or cut that is done.
     pub(super) const fn done(&self) -> Ticket {
         self.work.done()
+    }
+
+    /// The same as its process is told.
+    pub(super) fn told_done(&self) -> Ticket {
+        self.open().filter(|_| self.tells_too_early).unwrap_or_else(|| self.done())
     }
 
     /// Begins what is to be done next; false if there is nothing, or something is being done.
@@ -513,17 +569,17 @@ impl Disk {
         }
     }
 
-    /// Cuts the log, some time after what was given before is done. `damaged`: a line of it is.
-    pub(super) fn truncate(&mut self, place: Place, damaged: bool) -> Result<(), StoreError> {
-        let (end, log) = (self.store.tip().place, self.store.image());
+    /// Cuts the log, some time after what was given before is done.
+    pub(super) fn cut(&mut self, place: Place) -> Result<Ticket, StoreError> {
+        let (end, log, damaged) = (self.store.tip().place, self.store.image(), self.is_damaged.get());
         self.store.truncate(place, Cut::Quarantine)?;
         self.give(end, Before::Cut { at: place, log, damaged });
-        Ok(())
+        Ok(self.open().unwrap_or_else(|| self.done()))
     }
 
     /// Replaces the identity, atomically, some time after what was given before is done. `cleans`: because the log is
     /// about to be emptied. `judged`: what the oracle made of the one before.
-    pub(super) fn save(&mut self, identity: Identity, cleans: bool, judged: Saved) {
+    pub(super) fn save(&mut self, identity: Identity, cleans: bool, judged: Saved) -> Option<Ticket> {
         let (saved, given_up_by_clean) = (self.identity.clone(), self.given_up_by_clean.clone());
         self.give(self.store.tip().place, Before::Save { identity: saved, given_up_by_clean, judged });
         if identity.whole || self.identity.whole {
@@ -531,6 +587,7 @@ impl Disk {
             self.given_up_by_clean = identity.fence.clone().filter(|_| given_up);
         }
         self.identity = identity;
+        self.open()
     }
 
     /// Whether nothing but a clean that was broken off keeps this node from leading on.

@@ -1,23 +1,21 @@
-//! The real master core over its disk, driven as `replog_master::node` drives it.
+//! The real master core and its driver over a simulated disk, and what surrounds them.
 
-mod effects;
-mod parked;
+mod surroundings;
 
-use std::{
-    collections::{BTreeMap, BTreeSet, VecDeque},
-    time::Duration,
+use std::{collections::VecDeque, time::Duration};
+
+use replog_core::{
+    driver::{Driver, End},
+    master::{
+        CoreConfig, Event, MasterCore, StartTerms,
+        events::{NotLeading, WaitId},
+    },
+    packet::Incoming,
 };
-
-use replog_core::master::{
-    AckOutcome, CoreConfig, Effect, MasterCore, StartTerms,
-    events::{NotLeading, WaitId},
-};
-use replog_host::{bus::Incoming, parking::Parking};
-use replog_master::bus::{Event, Translator};
 use replog_shared::{
-    Incarnation, Moment, NodeName, Order, WallTime,
+    Durability, Moment, NodeName, Place, WallTime, WriteConcern,
     store::LogView,
-    wire::{self, Verdict},
+    wire::{self, SecondaryState},
 };
 
 use super::{
@@ -29,7 +27,7 @@ use super::{
     node::Birth,
     reads::Reads,
 };
-use parked::Late;
+use surroundings::{Around, Surroundings};
 
 /// Turns in which nothing came and something stayed due: more than these and the node would spin.
 const MAX_IDLE_TURNS: u32 = 64;
@@ -46,39 +44,16 @@ pub(super) enum Input {
 /// One process.
 #[derive(Debug)]
 pub(super) struct Master {
-    /// Which node it is.
-    index: usize,
-    core: MasterCore,
-    disk: Disk,
-    translator: Translator,
-    /// The other nodes: their names in the order of its configuration, and which nodes they are.
-    secondaries: Vec<NodeName>,
-    peers: Vec<usize>,
-    /// It promises nothing that a living master would mind (docs/RECOVERY.md, section 4).
-    automatic: bool,
-    /// Its operator says that its disk is an old copy.
-    recovers: bool,
+    driver: Driver<MasterCore, Disk>,
+    around: Around,
     /// When it started, in microseconds of the simulation.
     started: u64,
     now: u64,
     inbox: VecDeque<Input>,
-    parking: Parking<Late>,
     reads: Reads,
-    /// How often its log was cut.
-    cuts: u64,
-    /// The next step of its start waits for old lines.
-    deadline_waits: bool,
     idle_turns: u32,
-    window_envelopes: usize,
-    /// The admitted process of each secondary, and which admission that was.
-    admitted: BTreeMap<usize, (Incarnation, u64)>,
-    has_led: bool,
-    /// What is executed at the moment empties the log.
-    cleans: bool,
-    /// For mutants: what was pushed, asked and acked already.
-    sent_once: BTreeSet<(usize, Order)>,
-    asked_once: bool,
-    last_acks: BTreeMap<usize, wire::Ack>,
+    /// Its program has ended by itself.
+    has_ended: bool,
 }
 
 impl Master {
@@ -86,23 +61,23 @@ impl Master {
         birth: Birth<'_>,
         terms: StartTerms,
         automatic: bool,
-        mut disk: Disk,
+        disk: Disk,
         hub: &mut Hub,
     ) -> Master {
         let Birth { now, index, names, log, plan, incarnation, seed, .. } = birth;
-        disk.store = disk.store.reopened(!hub.is(Mutant::IdIndexLost));
+        let mut disk = disk.reopened(!hub.is(Mutant::IdIndexLost));
         disk.store.keep_in_memory(plan.tail_of(index));
         disk.store.lie(match hub.mutant {
             Some(Mutant::PublishedBeforeSync) => Lies::All,
             Some(Mutant::MarkNotSynced) => Lies::Marks,
             _ => Lies::None,
         });
+        disk.tells_too_early = hub.is(Mutant::SaidBeforeSaved);
         hub.oracle.on_start(index, disk.identity.whole, &disk.store);
-        let peers: Vec<usize> = (0..names.len()).filter(|node| *node != index).collect();
-        let (name, secondaries) = (names[index].clone(), peers.iter().map(|node| names[*node].clone()));
-        let secondaries: Vec<NodeName> = secondaries.collect();
+        let others = names.iter().enumerate().filter(|(node, _)| *node != index);
+        let secondaries: Vec<NodeName> = others.map(|(_, name)| name.clone()).collect();
         let config = CoreConfig {
-            node: name.clone(),
+            node: names[index].clone(),
             secondaries: secondaries.clone(),
             incarnation,
             heartbeat_interval: plan.heartbeat,
@@ -115,30 +90,20 @@ impl Master {
         };
         let mut identity = disk.identity.clone();
         identity.whole |= hub.is(Mutant::PartlyHeldCounts);
+        let core = MasterCore::new(config, identity, Moment::default(), seed);
+        let mut around = Around::new(index, log, names[index].clone(), secondaries);
+        around.automatic = automatic;
+        around.recovers = terms.recover;
+        around.window_envelopes = plan.push.window_envelopes;
         Master {
-            index,
-            core: MasterCore::new(config, identity, Moment::default(), seed),
-            disk,
-            translator: Translator::new(log.clone(), &name),
-            secondaries,
-            peers,
-            automatic,
-            recovers: terms.recover,
+            driver: Driver::new(core, disk),
+            around,
             started: now,
             now,
             inbox: VecDeque::new(),
-            parking: Parking::default(),
             reads: Reads::default(),
-            cuts: 0,
-            deadline_waits: false,
             idle_turns: 0,
-            window_envelopes: plan.push.window_envelopes,
-            admitted: BTreeMap::new(),
-            has_led: false,
-            cleans: false,
-            sent_once: BTreeSet::new(),
-            asked_once: false,
-            last_acks: BTreeMap::new(),
+            has_ended: false,
         }
     }
 
@@ -149,52 +114,57 @@ impl Master {
 
     /// When it must be woken, in microseconds of the simulation.
     pub(super) fn wake_at(&self) -> Option<u64> {
-        let core = self.core.next_deadline().filter(|_| !self.deadline_waits);
-        let deadlines = core.into_iter().chain(self.parking.events().filter_map(Late::deadline));
+        if self.has_ended {
+            return None;
+        }
         let at = |deadline: Moment| self.started + deadline.since_start().as_nanos().div_ceil(1_000) as u64;
-        Some(deadlines.map(at).chain(self.reads.next_at()).min()?.max(self.now))
+        let deadline = self.driver.next_deadline().map(at);
+        Some(deadline.into_iter().chain(self.reads.next_at()).min()?.max(self.now))
     }
 
     pub(super) fn leads(&self) -> bool {
-        self.core.epoch().is_some()
+        self.core().epoch().is_some()
     }
 
     /// Whether it ever led.
     pub(super) const fn has_led(&self) -> bool {
-        self.has_led
+        self.around.has_led
     }
 
     /// Why it takes no appends.
     pub(super) fn not_leading(&self) -> Option<NotLeading> {
-        self.core.not_leading()
+        self.core().not_leading()
     }
 
     pub(super) fn pending_writes(&self) -> usize {
-        self.core.pending_writes()
+        self.core().pending_writes()
+    }
+
+    const fn core(&self) -> &MasterCore {
+        self.driver.core()
     }
 
     pub(super) const fn disk(&self) -> &Disk {
-        &self.disk
+        self.driver.log()
     }
 
     pub(super) const fn disk_mut(&mut self) -> &mut Disk {
-        &mut self.disk
+        self.driver.log_mut()
     }
 
     /// It is stopped in good order: its callers are told of what is durable by then.
     pub(super) fn stop(&mut self, now: u64, hub: &mut Hub) {
         self.now = now;
         if !hub.is(Mutant::AnswersBeforeSeal) {
-            self.disk.settle();
-            hub.oracle.on_durable(self.index, self.disk.store.held());
+            self.disk_mut().settle();
+            hub.oracle.on_durable(self.around.index, self.disk().store.held());
         }
-        self.core.on_stop(self.moment(), &self.disk.store);
-        self.execute(hub);
-        self.give_up_parked(hub);
+        let moment = self.moment();
+        self.driver.stop(moment, &mut Surroundings { around: &mut self.around, hub });
     }
 
     pub(super) fn into_disk(self) -> Disk {
-        self.disk
+        self.driver.into_log()
     }
 
     fn moment(&self) -> Moment {
@@ -210,45 +180,65 @@ impl Master {
     /// Takes all that has come, as one burst.
     pub(super) fn turn(&mut self, now: u64, hub: &mut Hub) {
         self.now = now;
-        let moment = self.moment();
-        self.take_up_parked(hub);
+        if self.has_ended {
+            return self.inbox.clear();
+        }
+        self.take_all(hub);
+        self.check_end(hub);
         if hub.crashed {
             return;
         }
-        while let Some(input) = self.inbox.pop_front() {
-            self.on_input(moment, input, hub);
-            self.execute(hub);
-            if hub.crashed {
-                return;
-            }
-        }
-        if self.core.next_deadline().is_some_and(|deadline| deadline <= moment) {
-            self.on_deadline(moment, hub);
-        }
-        self.core.on_wall_clock(self.wall_clock());
-        self.take_up_held(moment, hub);
-        self.core.on_burst_end(moment, &self.disk.store);
-        self.execute(hub);
-        self.reads.begin(now, &mut self.parking, self.cuts, &self.disk.store);
-        hub.check_shown(self.index, &self.disk.store);
-        self.has_led |= self.leads();
+        hub.check_shown(self.around.index, &self.disk().store);
+        self.around.has_led |= self.leads();
         self.check_idle(hub);
     }
 
+    fn take_all(&mut self, hub: &mut Hub) {
+        let moment = self.moment();
+        let sent = hub.sent.len();
+        self.driver.refresh(&mut Surroundings { around: &mut self.around, hub });
+        hub.coverage.add(Path::WaitedForDisk, (hub.sent.len() - sent) as u64);
+        let wall_clock = self.wall_clock();
+        self.driver.core_mut().on_wall_clock(wall_clock);
+        while let Some((turn, lines)) = self.reads.next_done(self.now) {
+            self.around.parked = self.driver.parked().0;
+            self.driver.on_read(moment, turn, lines, &mut Surroundings { around: &mut self.around, hub });
+        }
+        while let Some(input) = self.inbox.pop_front().filter(|_| !hub.crashed) {
+            self.on_input(moment, input, hub);
+        }
+        self.driver.end_burst(moment, &mut Surroundings { around: &mut self.around, hub });
+        self.reads.begin(self.now, &mut self.driver);
+    }
+
+    /// A program that has come to its end does nothing more.
+    fn check_end(&mut self, hub: &mut Hub) {
+        match self.driver.take_end() {
+            Some(End::Over(_)) => self.has_ended = true,
+            Some(End::Failed(failure)) if !hub.crashed => hub.oracle.found(|| failure.to_string()),
+            _ => {}
+        }
+    }
+
     fn check_idle(&mut self, hub: &mut Hub) {
-        let due = self.core.next_deadline().is_some_and(|deadline| deadline <= self.moment())
-            && !self.deadline_waits;
+        let due = self.driver.next_deadline().is_some_and(|deadline| deadline <= self.moment());
         self.idle_turns = if due { self.idle_turns + 1 } else { 0 };
         if self.idle_turns > MAX_IDLE_TURNS {
             hub.oracle.found(|| "the master spins: a deadline stays due and nothing is done".to_owned());
         }
     }
 
+    fn bring(&mut self, event: Event, hub: &mut Hub) {
+        let moment = self.moment();
+        self.around.parked = self.driver.parked().0;
+        self.driver.bring(moment, event, 0, &mut Surroundings { around: &mut self.around, hub });
+    }
+
     fn on_input(&mut self, now: Moment, input: Input, hub: &mut Hub) {
         match input {
-            Input::Packet(packet) => self.on_packet(now, &packet, hub),
-            Input::Up { max_payload } => self.core.on_bus_up(now, max_payload),
-            Input::Down => self.core.on_bus_down(),
+            Input::Packet(packet) => self.on_packet(&packet, hub),
+            Input::Up { max_payload } => self.bring(Event::BusUp { max_payload }, hub),
+            Input::Down => self.bring(Event::BusDown, hub),
             Input::Command(command) => self.on_command(now, command, hub),
         }
     }
@@ -258,141 +248,113 @@ impl Master {
         match command {
             Command::Append { wait, messages, w, expect, timeout } => {
                 let expect = expect.filter(|_| !hub.is(Mutant::ExpectedOrderIgnored));
-                let w =
-                    if hub.is(Mutant::WriteConcernIgnored) { replog_shared::WriteConcern::ONE } else { w };
+                let w = if hub.is(Mutant::WriteConcernIgnored) { WriteConcern::ONE } else { w };
                 let append = client::append(messages, w, expect, deadline(timeout));
-                self.bring(now, Late::Append(WaitId(wait), append), hub);
+                self.bring(Event::Append { wait: WaitId(wait), append, may_wait: true }, hub);
             }
             Command::Wait { wait, order, w, timeout } => {
-                self.bring(
-                    now,
-                    Late::Wait { wait: WaitId(wait), order, w, deadline: deadline(timeout) },
-                    hub,
-                );
+                let deadline = deadline(timeout);
+                self.bring(Event::Wait { wait: WaitId(wait), order, w, deadline, may_wait: true }, hub);
             }
             Command::Clean { wait, w } => {
-                let clean = client::append(Vec::new(), w, None, None);
-                self.core.on_clean(now, WaitId(wait), clean, &self.disk.store);
+                let append = client::append(Vec::new(), w, None, None);
+                self.bring(Event::Clean { wait: WaitId(wait), append }, hub);
             }
-            Command::HangUp { wait } => {
-                self.core.on_hang_up(WaitId(wait));
-                drop(self.parking.take_if(|late| late.wait() == Some(WaitId(wait))));
-            }
+            Command::HangUp { wait } => self.driver.on_hang_up(WaitId(wait)),
         }
     }
 
-    fn on_packet(&mut self, now: Moment, packet: &Incoming, hub: &mut Hub) {
-        match self.translator.read(packet) {
-            Ok(event) => self.bring(now, Late::Packet(event), hub),
+    fn on_packet(&mut self, packet: &Incoming, hub: &mut Hub) {
+        match self.around.translator.read(packet) {
+            Ok(Event::Ack(ack)) => self.on_ack(ack, hub),
+            Ok(Event::Join { join, reply }) => self.on_join(join, reply, hub),
+            Ok(Event::Fetch { fetch, reply }) => self.on_fetch(fetch, reply, hub),
+            Ok(Event::State(_)) if hub.is(Mutant::OrdersReused) => {}
+            Ok(Event::State(mut state)) => {
+                state.whole |= hub.is(Mutant::PartlyHeldCounts);
+                self.bring(Event::State(state), hub);
+            }
+            Ok(event) => {
+                hub.coverage.add(Path::NoResponders, matches!(event, Event::NoResponders(_)).into());
+                self.bring(event, hub);
+            }
             Err(_) => hub.coverage.hit(Path::DamageRefused),
         }
     }
 
-    fn on_event(&mut self, now: Moment, event: Event, hub: &mut Hub) {
-        match event {
-            Event::Ack(ack) => self.on_ack(now, ack, hub),
-            Event::Join { join, reply } => self.on_join(now, &join, reply, hub),
-            Event::Fetch { fetch, reply } => {
-                self.core.on_fetch(now, &fetch, reply, &self.disk.store);
-                if hub.is(Mutant::FetchTakenAsAck) {
-                    self.take_fetch_as_ack(now, &fetch);
-                }
-            }
-            Event::Heartbeat(heartbeat) => self.core.on_heartbeat(now, &heartbeat),
-            Event::Ask(ask, reply) => self.core.on_ask(now, &ask, reply, &self.disk.store),
-            Event::Promise(promise, reply) => self.core.on_promise(now, &promise, reply, &self.disk.store),
-            Event::Read(read, reply) => self.core.on_read(read, reply),
-            Event::State(_) if hub.is(Mutant::OrdersReused) => {}
-            Event::State(mut state) => {
-                state.whole |= hub.is(Mutant::PartlyHeldCounts);
-                self.core.on_state(now, *state, &self.disk.store);
-            }
-            Event::ReadAnswer(header, lines) => {
-                self.core.on_read_answer(now, &header, &lines, &self.disk.store);
-            }
-            Event::NoResponders(node) => {
-                hub.coverage.hit(Path::NoResponders);
-                self.core.on_no_responders(now, &node);
-            }
-            Event::Unanswered => {}
-        }
-    }
-
-    fn on_ack(&mut self, now: Moment, mut ack: wire::Ack, hub: &mut Hub) {
-        let index = self.secondaries.iter().position(|name| *name == ack.sender.node);
-        let admitted = index.and_then(|index| Some(self.admitted.get(&index)?.0));
+    fn on_ack(&mut self, mut ack: wire::Ack, hub: &mut Hub) {
+        let index = self.around.index_of(&ack.sender.node);
+        let admitted = index.and_then(|index| Some(self.around.admitted.get(&index)?.0));
         if hub.is(Mutant::OldIncarnationCounts) {
             ack.sender.incarnation = admitted.unwrap_or(ack.sender.incarnation);
             ack.joined = None;
         }
-        if hub.is(Mutant::AckBeforeMark) && ack.epoch.as_ref() == self.core.epoch() {
+        if hub.is(Mutant::AckBeforeMark) && ack.epoch.as_ref() == self.core().epoch() {
             // The digest of a log on its way to the mark is never the master's.
             self.take_at_its_word(&mut ack);
         }
-        match (self.core.on_ack(now, &ack, &self.disk.store), index) {
-            (AckOutcome::NotAdmitted, _) => hub.coverage.hit(Path::OldIncarnationIgnored),
-            (AckOutcome::Counted, Some(index)) if hub.is(Mutant::AckedSurvivesRestart) => {
-                self.last_acks.insert(index, ack.clone());
-            }
-            _ => {}
+        let is_admitted = admitted == Some(ack.sender.incarnation);
+        self.bring(Event::Ack(ack.clone()), hub);
+        if let Some(index) = index.filter(|_| is_admitted && hub.is(Mutant::AckedSurvivesRestart)) {
+            self.around.last_acks.insert(index, ack.clone());
         }
-        if hub.is(Mutant::AcksCountedTwice) && admitted == Some(ack.sender.incarnation) {
-            self.count_for_neighbour(now, ack, index);
+        if hub.is(Mutant::AcksCountedTwice) && is_admitted {
+            self.count_for_neighbour(ack, index, hub);
         }
     }
 
-    fn count_for_neighbour(&mut self, now: Moment, mut ack: wire::Ack, index: Option<usize>) {
-        let Some((other, (incarnation, _))) = self.admitted.iter().find(|(other, _)| Some(**other) != index)
-        else {
-            return;
-        };
-        ack.sender.node = self.secondaries[*other].clone();
+    fn count_for_neighbour(&mut self, mut ack: wire::Ack, index: Option<usize>, hub: &mut Hub) {
+        let neighbour = self.around.admitted.iter().find(|(other, _)| Some(**other) != index);
+        let Some((other, (incarnation, _))) = neighbour else { return };
+        ack.sender.node = self.around.secondaries[*other].clone();
         ack.sender.incarnation = *incarnation;
         ack.joined = None;
-        let _counted = self.core.on_ack(now, &ack, &self.disk.store);
+        self.bring(Event::Ack(ack), hub);
     }
 
     fn take_at_its_word(&self, ack: &mut wire::Ack) {
-        let store = &self.disk.store;
-        let place = replog_shared::Place::new(ack.through, store.durable().marks);
-        ack.digest = store.digest_at(place).unwrap_or(ack.digest);
+        let log = self.disk();
+        let place = Place::new(ack.through, log.durable().marks);
+        ack.digest = log.digest_at(place).unwrap_or(ack.digest);
     }
 
-    fn take_fetch_as_ack(&mut self, now: Moment, fetch: &wire::Fetch) {
-        let place = replog_shared::Place::new(fetch.from, self.disk.store.durable().marks);
-        let Some(digest) = self.disk.store.digest_at(place) else { return };
-        let ack = wire::Ack {
+    fn on_fetch(&mut self, fetch: wire::Fetch, reply: String, hub: &mut Hub) {
+        let ack = hub.is(Mutant::FetchTakenAsAck).then(|| self.fetch_as_ack(&fetch)).flatten();
+        self.bring(Event::Fetch { fetch, reply }, hub);
+        if let Some(ack) = ack {
+            self.bring(Event::Ack(ack), hub);
+        }
+    }
+
+    fn fetch_as_ack(&self, fetch: &wire::Fetch) -> Option<wire::Ack> {
+        let place = Place::new(fetch.from, self.disk().durable().marks);
+        let digest = self.disk().digest_at(place)?;
+        Some(wire::Ack {
             sender: fetch.sender.clone(),
             epoch: Some(fetch.epoch.clone()),
             through: fetch.from,
             digest,
-            durability: replog_shared::Durability::Memory,
+            durability: Durability::Memory,
             fence: None,
             whole: false,
-            state: wire::SecondaryState::Streaming,
+            state: SecondaryState::Streaming,
             joined: None,
             diverged_from: None,
             error: None,
-        };
-        let _counted = self.core.on_ack(now, &ack, &self.disk.store);
+        })
     }
 
-    fn on_join(&mut self, now: Moment, join: &wire::Join, reply: String, hub: &mut Hub) {
-        self.core.on_join(now, join, reply, &self.disk.store);
-        let Some(index) = self.secondaries.iter().position(|name| *name == join.sender.node) else { return };
-        let mut effects = Vec::new();
-        self.core.take_effects(&mut effects);
-        let admitted = effects.iter().any(|effect| {
-            matches!(effect, Effect::JoinAnswer { answer, .. } if answer.verdict == Verdict::Admitted)
-        });
-        if admitted {
-            self.admitted.insert(index, (join.sender.incarnation, hub.oracle.on_admitted()));
-        }
-        self.execute_all(effects, hub);
-        if let Some(mut ack) = self.last_acks.get(&index).filter(|_| admitted).cloned() {
-            ack.sender.incarnation = join.sender.incarnation;
+    fn on_join(&mut self, join: wire::Join, reply: String, hub: &mut Hub) {
+        let incarnation = join.sender.incarnation;
+        let index = self.around.index_of(&join.sender.node);
+        self.bring(Event::Join { join, reply }, hub);
+        let Some(index) = index else { return };
+        let is_admitted =
+            self.around.admitted.get(&index).is_some_and(|(admitted, _)| *admitted == incarnation);
+        if let Some(mut ack) = self.around.last_acks.get(&index).filter(|_| is_admitted).cloned() {
+            ack.sender.incarnation = incarnation;
             ack.joined = None;
-            let _counted = self.core.on_ack(now, &ack, &self.disk.store);
+            self.bring(Event::Ack(ack), hub);
         }
     }
 }

@@ -13,9 +13,9 @@
 //! | `world`, `queue` | the clock, the events, the two phases, the operator |
 //! | `hub` | what nodes and clients share while an event is handled |
 //! | `network` | what becomes of an envelope |
-//! | `disk`, `work` | what becomes of a log and an identity when their process ends; saves and cuts that take their time |
+//! | `disk`, `directory`, `work` | what becomes of a log and an identity when their process ends; saves and cuts that take their time |
 //! | `node` | a machine: its disk, and what runs on it |
-//! | `master`, `secondary` | the real cores, their effects executed as their nodes do |
+//! | `master`, `secondary` | the real cores and their drivers, and what surrounds them |
 //! | `client` | what is asked, and what may be answered |
 //! | `oracle`, `mirror` | what must hold, judged by the bytes on the disks |
 //! | `mutant` | mistakes on purpose that the oracle must find |
@@ -24,6 +24,7 @@
 
 mod client;
 mod coverage;
+mod directory;
 mod disk;
 mod faults;
 mod hub;

@@ -1,12 +1,9 @@
 //! A machine of the simulation: its name, its disk, and the process that runs on it.
 
 use fastrand::Rng;
+use replog_core::packet::{Incoming, Outgoing};
 use replog_core::{master::StartTerms, secondary::Faults};
-use replog_host::{
-    bus::{Incoming, Outgoing},
-    outbox::Outbox,
-};
-use replog_shared::{Incarnation, LogName, NodeName, store::Ticket};
+use replog_shared::{Incarnation, LogName, NodeName};
 
 use super::{
     disk::Disk,
@@ -136,8 +133,6 @@ pub(super) struct Slot {
     pub(super) restarts: u32,
     pub(super) role: Role,
     pub(super) process: Option<Process>,
-    /// What the process says once its disk has done what it follows from.
-    pub(super) outbox: Outbox<Outgoing>,
     /// The disk, while no process has it.
     disk: Option<Disk>,
     /// An older copy of the disk.
@@ -160,7 +155,6 @@ impl Slot {
             restarts: 0,
             role,
             process: None,
-            outbox: Outbox::default(),
             disk: Some(disk),
             copy: None,
             starts: 0,
@@ -184,7 +178,6 @@ impl Slot {
 
     /// Its disk, to be put into a process, or back by [`Slot::insert`]. The process, if one runs, is gone.
     pub(super) fn take_disk(&mut self) -> Disk {
-        self.outbox = Outbox::default();
         let process = self.process.take().map(Process::into_disk);
         process.or_else(|| self.disk.take()).unwrap_or_else(|| unreachable!("a machine without a disk"))
     }
@@ -250,5 +243,5 @@ impl Fate {
     }
 }
 
-/// Packets that a node sent, each with the save or cut that it has to wait for.
-pub(super) type Sent = Vec<(Option<Ticket>, Outgoing)>;
+/// Packets that a node sent.
+pub(super) type Sent = Vec<Outgoing>;

@@ -1,9 +1,9 @@
 //! Old lines of a log on their way from a disk, while their node works on.
 
-use replog_host::parking::{Parking, Turn};
+use replog_core::driver::{Core, Driver, Turn};
 use replog_shared::store::{OldLines, Reader as _, Store as _};
 
-use super::disk::SimStore;
+use super::disk::Disk;
 
 /// How long a read takes, in turn, in microseconds: some overtake each other, and some are long enough for a cut to come
 /// between.
@@ -18,10 +18,10 @@ pub(super) struct Reads {
 }
 
 impl Reads {
-    /// Begins to read what parked events wait for, of a log that was cut so often.
-    pub(super) fn begin<E>(&mut self, now: u64, parking: &mut Parking<E>, cuts: u64, store: &SimStore) {
-        while let Some((turn, lookup)) = parking.next_read(cuts) {
-            let lines = store.reader().old(lookup);
+    /// Begins to read what events wait for.
+    pub(super) fn begin<C: Core>(&mut self, now: u64, driver: &mut Driver<C, Disk>) {
+        while let Some((turn, lookup)) = driver.next_read() {
+            let lines = driver.log().reader().old(lookup);
             let lines = lines.unwrap_or_else(|error| unreachable!("memory does not fail: {error}"));
             self.under_way.push((now + LATENCIES[self.begun % LATENCIES.len()], turn, lines));
             self.begun += 1;

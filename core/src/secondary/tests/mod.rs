@@ -17,13 +17,14 @@ use replog_shared::{
     Digest, Durability, Epoch, Incarnation, Lines, LogId, Mark, MarkKind, Message, MessageId, Moment,
     NodeName, Order, Outline, Place, WallTime,
     entry::{self, EntryHead},
-    limits::{HEARTBEAT_INTERVAL, OUTLINE_MARKS},
+    limits::{ENVELOPE_BYTES, HEARTBEAT_INTERVAL, OUTLINE_MARKS},
     mark, outline,
     store::{Cut, LogView, MemoryStore, Reader, Store, Ticket},
     wire::{self, SecondaryState, Verdict},
 };
 
 use super::*;
+use crate::read_answer::ReadAnswer;
 
 fn order(number: u64) -> Order {
     Order::new(number)
@@ -165,8 +166,16 @@ impl Secondary {
         let (durability, heartbeat_interval) = (Durability::Memory, HEARTBEAT_INTERVAL);
         let pull = PullLimits::default();
         let outline_marks = OUTLINE_MARKS;
-        let settings =
-            Settings { name, incarnation, durability, heartbeat_interval, pull, faults, outline_marks };
+        let settings = Settings {
+            name,
+            incarnation,
+            durability,
+            heartbeat_interval,
+            pull,
+            faults,
+            outline_marks,
+            page_bytes: ENVELOPE_BYTES,
+        };
         let core = SecondaryCore::new(settings, Identity::default(), fastrand::Rng::with_seed(1));
         let now = Moment::after_start(Duration::from_secs(100));
         Secondary {

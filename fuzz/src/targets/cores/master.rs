@@ -3,14 +3,17 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use bytes::Bytes;
-use replog_core::master::{
-    AckOutcome, CoreConfig, Effect, MasterCore, PushLimits, StartTerms,
-    events::{Append, NewMessage, WaitId, WriteOutcome},
+use replog_core::{
+    driver::{Driver, End, Environment},
+    master::{
+        Answer, CoreConfig, Effect, Event, MasterCore, Packet, PushLimits, StartTerms,
+        events::{Append, NewMessage, Notice, WaitId, WriteOutcome},
+    },
 };
 use replog_shared::{
     Epoch, Identity, Incarnation, LogId, Message, MessageId, Moment, NodeName, Order, Place, WriteConcern,
     limits::OUTLINE_MARKS,
-    store::{Cut, IdSeed, LogView, MemoryStore, Reader, Span, Store, Ticket},
+    store::{IdSeed, LogView, MemoryStore, Ticket},
     wire,
 };
 
@@ -33,12 +36,16 @@ pub(crate) fn run(input: &[u8]) {
 }
 
 struct Node {
-    core: MasterCore,
-    log: MemoryStore,
+    driver: Driver<MasterCore, MemoryStore>,
+    around: Around,
     now: Moment,
+    waits: usize,
+}
+
+/// What a master has saved and said, and what it may say.
+struct Around {
     saved: Identity,
     request: u64,
-    waits: usize,
     answered: Vec<bool>,
     /// Of each secondary, in the epoch that is led: up to where a genuine ack said that it holds the log.
     held: BTreeMap<NodeName, Order>,
@@ -70,65 +77,79 @@ impl Node {
             http: None,
             outline_marks: OUTLINE_MARKS,
         };
-        let mut core = MasterCore::new(config, saved.clone(), Moment::default(), 7);
-        core.on_bus_up(Moment::default(), 1 << 20);
-        let (log, now) = (MemoryStore::with_ids(IdSeed::from_random(1)), Moment::default());
-        Node {
-            core,
-            log,
-            now,
-            saved,
-            request: 0,
-            waits: 0,
-            answered: vec![],
-            held: BTreeMap::new(),
-            led: None,
-        }
+        let core = MasterCore::new(config, saved.clone(), Moment::default(), 7);
+        let log = MemoryStore::with_ids(IdSeed::from_random(1));
+        let around = Around { saved, request: 0, answered: vec![], held: BTreeMap::new(), led: None };
+        let mut node = Node { driver: Driver::new(core, log), around, now: Moment::default(), waits: 0 };
+        node.bring(Event::BusUp { max_payload: 1 << 20 });
+        node
+    }
+
+    fn bring(&mut self, event: Event) {
+        self.driver.bring(self.now, event, 0, &mut self.around);
     }
 
     fn on_event(&mut self, script: &mut Script<'_>) {
-        let epoch = self.core.epoch().cloned().or_else(|| self.led.clone());
-        let truth = Truth { log_id: self.core.log_id(), epoch, request: self.request, log: &self.log };
-        let (now, log) = (self.now, &self.log);
+        let (core, log) = (self.driver.core(), self.driver.log());
+        let epoch = core.epoch().cloned().or_else(|| self.around.led.clone());
+        let truth = Truth { log_id: core.log_id(), epoch, request: self.around.request, log };
         let reply = "replog.main.inbox.s1.x".to_owned();
         match script.below(20) {
             0..=3 => {
                 let ack = envelopes::ack(script, &truth);
-                self.on_ack(&ack);
+                self.on_ack(ack);
             }
-            4..=5 => self.core.on_join(now, &envelopes::join(script, &truth), reply, log),
-            6 => self.core.on_fetch(now, &envelopes::fetch(script, &truth), reply, log),
-            7 => self.core.on_heartbeat(now, &envelopes::heartbeat(script, &truth)),
-            8 => self.core.on_ask(now, &envelopes::ask(script, &truth), reply, log),
-            9 => self.core.on_promise(now, &envelopes::promise(script, &truth), reply, log),
-            10 => self.core.on_read(envelopes::read(script, &truth), reply),
-            11..=12 => self.core.on_state(now, envelopes::state(script, &truth), log),
+            4..=5 => {
+                let join = envelopes::join(script, &truth);
+                self.bring(Event::Join { join, reply });
+            }
+            6 => {
+                let fetch = envelopes::fetch(script, &truth);
+                self.bring(Event::Fetch { fetch, reply });
+            }
+            7 => self.bring(Event::Heartbeat(envelopes::heartbeat(script, &truth))),
+            8 => self.bring(Event::Ask(envelopes::ask(script, &truth), reply)),
+            9 => self.bring(Event::Promise(envelopes::promise(script, &truth), reply)),
+            10 => self.bring(Event::Read(envelopes::read(script, &truth), reply)),
+            11..=12 => self.bring(Event::State(Box::new(envelopes::state(script, &truth)))),
             13 => {
                 let (header, lines) = envelopes::entries(script, &truth);
-                self.core.on_read_answer(now, &header, &lines, log);
+                self.bring(Event::ReadAnswer(header, lines));
             }
-            14 => self.core.on_no_responders(now, &envelopes::name(script)),
+            14 => self.bring(Event::NoResponders(envelopes::name(script))),
             15..=16 => self.append(script),
-            17 if script.byte() < 40 => self.core.on_bus_down(),
-            17 => self.core.on_bus_up(now, 1 << 20),
-            _ => self.now = now.plus(Duration::from_millis(u64::from(script.byte()) * 16)),
+            17 if script.byte() < 40 => self.bring(Event::BusDown),
+            17 => self.bring(Event::BusUp { max_payload: 1 << 20 }),
+            _ => self.now = self.now.plus(Duration::from_millis(u64::from(script.byte()) * 16)),
         }
         self.settle();
-        self.deadlines();
     }
 
     /// Takes down what a genuine ack says, and no other.
-    fn on_ack(&mut self, ack: &wire::Ack) {
-        let durable = self.log.durable();
-        let own = self.log.digest_at(Place::new(ack.through, durable.marks));
-        let genuine =
-            own == Some(ack.digest) && ack.epoch.as_ref() == self.core.epoch() && ack.error.is_none();
-        if matches!(self.core.on_ack(self.now, ack, &self.log), AckOutcome::Counted) {
-            assert!(genuine && ack.through <= durable.length, "this counts as an ack: {ack:?}");
-            assert_eq!(ack.sender.log_id.or(self.core.log_id()), self.core.log_id());
-            let held = self.held.entry(ack.sender.node.clone()).or_default();
-            *held = ack.through.max(*held);
+    fn on_ack(&mut self, ack: wire::Ack) {
+        let (core, log) = (self.driver.core(), self.driver.log());
+        let durable = log.durable();
+        let own = log.digest_at(Place::new(ack.through, durable.marks));
+        let genuine = own == Some(ack.digest)
+            && ack.epoch.as_ref() == core.epoch()
+            && ack.error.is_none()
+            && ack.through <= durable.length
+            && ack.sender.log_id.or(core.log_id()) == core.log_id();
+        let (node, through) = (ack.sender.node.clone(), ack.through);
+        let before = self.acked_through(&node);
+        if genuine {
+            // Whether it counts, the core has to say: below.
+            let held = self.around.held.entry(node.clone()).or_default();
+            *held = through.max(*held);
         }
+        self.bring(Event::Ack(ack.clone()));
+        let counted = self.acked_through(&node) > before;
+        assert!(genuine || !counted, "this counts as an ack: {ack:?}");
+    }
+
+    fn acked_through(&self, node: &NodeName) -> Option<Order> {
+        let mut secondaries = self.driver.core().secondaries(self.now);
+        secondaries.find(|secondary| secondary.node == node).map(|secondary| secondary.acked_through)
     }
 
     fn append(&mut self, script: &mut Script<'_>) {
@@ -142,78 +163,34 @@ impl Node {
         let deadline =
             script.flag().then(|| self.now.plus(Duration::from_millis(script.number().min(5_000))));
         let append = Append { messages, w, expect_order: None, deadline };
-        self.answered.push(false);
+        self.around.answered.push(false);
         self.waits += 1;
-        self.core.on_append(self.now, WaitId(self.waits - 1), append, &self.log);
+        self.bring(Event::Append { wait: WaitId(self.waits - 1), append, may_wait: true });
     }
 
     fn settle(&mut self) {
-        self.execute();
-        while self.core.on_leading(self.now, &self.log) {
-            self.execute();
-        }
-        self.core.on_burst_end(self.now, &self.log);
-        self.execute();
-    }
-
-    fn deadlines(&mut self) {
         for _ in 0..MAX_DEADLINES_AT_ONCE {
-            if self.core.next_deadline().is_none_or(|due| due > self.now) {
+            self.driver.end_burst(self.now, &mut self.around);
+            if let Some(End::Failed(failure)) = self.driver.take_end() {
+                panic!("{failure}");
+            }
+            if self.driver.next_deadline().is_none_or(|due| due > self.now) {
                 return;
             }
-            self.core.on_deadline(self.now, &self.log);
-            self.settle();
         }
-        panic!("a deadline that has passed is asked for again and again: {:?}", self.core.next_deadline());
+        panic!("a deadline that has passed is asked for again and again: {:?}", self.driver.next_deadline());
     }
+}
 
-    fn execute(&mut self) {
-        let mut effects = Vec::new();
-        self.core.take_effects(&mut effects);
-        assert!(effects.len() <= MAX_EFFECTS + self.waits, "{} effects of one event", effects.len());
-        if self.led.as_ref() != self.core.epoch() {
-            self.led = self.core.epoch().cloned();
-            self.held.clear();
-        }
-        effects.into_iter().for_each(|effect| self.execute_one(effect));
-    }
-
-    fn execute_one(&mut self, effect: Effect) {
-        match effect {
-            Effect::Save(identity) => {
-                assert!(identity.fence >= self.saved.fence, "a promise was taken back");
-                self.saved = identity;
-            }
-            Effect::Append(lines) => assert!(self.log.append(&lines), "a run that does not continue the log"),
-            Effect::Truncate(place, _) => {
-                assert_eq!(
-                    self.log.truncate(place, Cut::Drop),
-                    Ok(Ticket::NONE),
-                    "a cut where the log has no place"
-                );
-            }
-            Effect::Answer { wait, outcome } => self.on_answer(wait, &outcome),
-            Effect::Entries { push, .. } => {
-                assert!(push.to <= self.log.durable(), "more is sent than is durable");
-                assert_is_read(&self.log, push);
-            }
-            Effect::ReadAnswer(answer) => {
-                assert_is_read(&self.log, Span::fitting(&self.log, answer.from, self.log.durable(), 1_000));
-            }
-            Effect::Ask(ask) => self.request = ask.request,
-            Effect::Promise(_, promise) => (self.request, self.led) = (promise.request, Some(promise.epoch)),
-            Effect::Read(_, read) => self.request = read.request,
-            Effect::JoinAnswer { .. } | Effect::Heartbeat(_) | Effect::State { .. } | Effect::Notice(_) => {}
-        }
-    }
-
+impl Around {
     /// Each caller is answered once; by ok only if as many nodes hold what it wrote as it asked for.
-    fn on_answer(&mut self, wait: WaitId, outcome: &WriteOutcome) {
-        assert!(!std::mem::replace(&mut self.answered[wait.0], true), "a caller was answered twice");
-        let WriteOutcome::Met { written, .. } = outcome else { return };
+    fn on_answer(&mut self, answer: &Answer, durable: Order) {
+        let answered = &mut self.answered[answer.wait.0];
+        assert!(!std::mem::replace(answered, true), "a caller was answered twice");
+        let WriteOutcome::Met { written, .. } = &answer.outcome else { return };
         let end = written.first.plus(written.count);
         let holders = self.held.values().filter(|held| **held >= end).count();
-        assert!(end <= self.log.durable().length);
+        assert!(end <= durable);
         assert!(
             holders + 1 >= usize::from(written.w.get()),
             "ok for {written:?}, which {holders} secondaries hold"
@@ -221,9 +198,48 @@ impl Node {
     }
 }
 
-/// A part of a log is read as it was planned.
-pub(super) fn assert_is_read(log: &MemoryStore, span: Span) {
-    let (from, to, bytes) = span.to_read();
-    let (_, page) = span.part_of(log, log.reader().read(from, to, bytes).unwrap());
-    assert_eq!(page.bytes.is_empty(), span.is_empty());
+impl Environment<MasterCore, MemoryStore> for Around {
+    fn save(&mut self, identity: &Identity, _: &mut MemoryStore) -> Option<Ticket> {
+        assert!(identity.fence >= self.saved.fence, "a promise was taken back");
+        self.saved = identity.clone();
+        None
+    }
+
+    fn send(&mut self, packet: Packet, log: &MemoryStore) {
+        match packet {
+            Packet::Entries { header, lines, .. } => {
+                assert!(
+                    header.from.plus(header.count) <= log.durable().length,
+                    "more is sent than is durable"
+                );
+                assert!(header.count == 0 || !lines.is_empty(), "what is read is what was planned");
+            }
+            Packet::Ask(ask) => self.request = ask.request,
+            Packet::Promise(_, promise) => (self.request, self.led) = (promise.request, Some(promise.epoch)),
+            Packet::Read(_, read) => self.request = read.request,
+            Packet::JoinAnswer { .. }
+            | Packet::Heartbeat(_)
+            | Packet::State { .. }
+            | Packet::ReadAnswer { .. } => {}
+        }
+    }
+
+    fn answer(&mut self, answer: Answer, log: &MemoryStore) {
+        self.on_answer(&answer, log.durable().length);
+    }
+
+    fn on_effects(&mut self, effects: &[Effect], core: &MasterCore) {
+        let most = MAX_EFFECTS + self.answered.len();
+        assert!(effects.len() <= most, "{} effects of one event", effects.len());
+        if self.led.as_ref() != core.epoch() {
+            self.led = core.epoch().cloned();
+            self.held.clear();
+        }
+    }
+
+    fn notice(&mut self, _: Notice, _: &MasterCore, _: &MemoryStore) {}
+
+    fn on_outbox_full(&mut self) {
+        panic!("a log in memory saves at once");
+    }
 }

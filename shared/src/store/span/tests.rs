@@ -5,7 +5,7 @@ use crate::{
     Epoch, EpochNumber, Incarnation, Lines, MarkKind, Message, MessageId, WallTime,
     entry::{self, EntryHead},
     lines::{self, Tip},
-    store::{MemoryStore, Reader as _, Store as _},
+    store::{MemoryStore, Reader as _},
 };
 
 /// A log that has so many marks before each entry, and so many at its end.

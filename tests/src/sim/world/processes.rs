@@ -1,10 +1,7 @@
 //! Starts and deaths, turns, packets, syncs.
 
+use replog_core::packet::{Incoming, Outgoing};
 use replog_core::{master::StartTerms, secondary::Faults};
-use replog_host::{
-    bus::{Incoming, Outgoing},
-    outbox::Passage,
-};
 use replog_shared::{Durability, Incarnation, NodeName};
 
 use super::World;
@@ -231,42 +228,21 @@ impl World {
             return;
         }
         self.slots[node].turn_at = None;
-        self.release(node);
         let Some(process) = &mut self.slots[node].process else { return };
         let wake_at = process.turn(self.now, &mut self.hub);
         let not_heard = std::mem::take(&mut self.hub.not_heard);
         if !not_heard.is_empty() {
             self.check_minted(node, &not_heard);
         }
-        self.say(node);
+        for packet in std::mem::take(&mut self.hub.sent) {
+            self.send(node, packet);
+        }
         if std::mem::take(&mut self.hub.crashed) {
             return self.die_between_steps(node);
         }
         self.begin_work(node);
         if let Some(at) = wake_at {
             self.wake(node, at);
-        }
-    }
-
-    /// Sends what waited for saves and cuts that are done by now.
-    fn release(&mut self, node: usize) {
-        let Some(done) = self.slots[node].process.as_ref().map(|process| process.disk().done()) else {
-            return;
-        };
-        while let Some(packet) = self.slots[node].outbox.next_due(done) {
-            self.send(node, packet);
-        }
-    }
-
-    /// Sends what follows from nothing that its disk has not done, and keeps the rest back.
-    fn say(&mut self, node: usize) {
-        for (open, packet) in std::mem::take(&mut self.hub.sent) {
-            let open = open.filter(|_| !self.hub.is(Mutant::SaidBeforeSaved));
-            match self.slots[node].outbox.pass(open, packet.payload.len(), packet) {
-                Passage::Free(packet) => self.send(node, packet),
-                Passage::Held => self.hub.coverage.hit(Path::WaitedForDisk),
-                Passage::Full => {}
-            }
         }
     }
 

@@ -4,12 +4,12 @@ use std::collections::VecDeque;
 
 use replog_shared::store::Ticket;
 
-use crate::limits::{OUTBOX_BYTES, OUTBOX_ITEMS};
+use super::limits::{OUTBOX_BYTES, OUTBOX_ITEMS};
 
 /// What became of something that was to be said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[must_use]
-pub enum Passage<T> {
+pub(super) enum Passage<T> {
     /// It may go now.
     Free(T),
     /// It waits for its turn.
@@ -26,7 +26,7 @@ pub enum Passage<T> {
 /// Invariant: what comes out comes in the order in which it went in. What can be dropped is at most
 /// `OUTBOX_ITEMS` items and about `OUTBOX_BYTES`.
 #[derive(Debug)]
-pub struct Outbox<T> {
+pub(super) struct Outbox<T> {
     held: VecDeque<Waiting<T>>,
     bytes: usize,
 }
@@ -46,7 +46,7 @@ impl<T> Default for Outbox<T> {
 
 impl<T> Outbox<T> {
     /// Something of so many bytes is to be said once `open` is done; none: nothing waits for the disk.
-    pub fn pass(&mut self, open: Option<Ticket>, bytes: usize, item: T) -> Passage<T> {
+    pub(super) fn pass(&mut self, open: Option<Ticket>, bytes: usize, item: T) -> Passage<T> {
         if open.is_none() && self.held.is_empty() {
             return Passage::Free(item);
         }
@@ -58,7 +58,7 @@ impl<T> Outbox<T> {
     }
 
     /// The same for what must not be dropped, because nobody asks for it again: the caller bounds how many there are.
-    pub fn pass_surely(&mut self, open: Option<Ticket>, item: T) -> Option<T> {
+    pub(super) fn pass_surely(&mut self, open: Option<Ticket>, item: T) -> Option<T> {
         if open.is_none() && self.held.is_empty() {
             return Some(item);
         }
@@ -74,7 +74,7 @@ impl<T> Outbox<T> {
     }
 
     /// The next that may be said, now that all is done up to `done`.
-    pub fn next_due(&mut self, done: Ticket) -> Option<T> {
+    pub(super) fn next_due(&mut self, done: Ticket) -> Option<T> {
         let due = self.held.pop_front_if(|first| first.ticket <= done)?;
         self.bytes -= due.bytes;
         Some(due.item)

@@ -1,72 +1,58 @@
-//! Envelopes in, envelopes out: between the core's words and the subjects of NATS.
-
-use std::collections::BTreeMap;
+//! Between packets and the core's words.
 
 use bytes::Bytes;
-use replog_host::bus::{Incoming, Outgoing, STATUS_NO_RESPONDERS};
 use replog_shared::{
     LogName, NodeName,
-    store::LookAhead,
     subjects::{Channel, Subjects},
     wire::{self, WireError},
 };
 
-use replog_core::master::MasterCore;
+use super::Event;
+use crate::packet::{Incoming, Outgoing, STATUS_NO_RESPONDERS};
 
-/// What arrived.
+/// What a master says to another node.
 #[derive(Debug)]
-pub enum Event {
-    /// A secondary says what it holds.
-    Ack(wire::Ack),
-    /// A secondary asks to join.
-    Join {
-        /// The request.
-        join: wire::Join,
-        /// Its own inbox.
-        reply: String,
+pub enum Packet {
+    /// Lines of the log for a secondary.
+    Entries {
+        /// To whom, and which.
+        header: wire::EntriesHeader,
+        /// The lines.
+        lines: Bytes,
+        /// Where the answer to a fetch goes; none: pushed.
+        reply: Option<String>,
     },
-    /// A secondary asks for a range.
-    Fetch {
-        /// The request.
-        fetch: wire::Fetch,
-        /// Its own inbox.
+    /// The answer to a join.
+    JoinAnswer {
+        /// Where to.
         reply: String,
+        /// With what.
+        answer: Box<wire::JoinAnswer>,
     },
-    /// A master says that it is alive.
+    /// This master is alive.
     Heartbeat(wire::Heartbeat),
-    /// Another master asks what this node holds; the answer goes to its own inbox.
-    Ask(wire::Ask, String),
-    /// … asks it to promise an epoch.
-    Promise(wire::Promise, String),
-    /// … asks it for a range of its log.
-    Read(wire::Read, String),
-    /// A node tells what it holds.
-    State(Box<wire::State>),
-    /// A range of a log that is taken over.
-    ReadAnswer(wire::EntriesHeader, Bytes),
-    /// Nobody listens on this secondary's subject.
-    NoResponders(NodeName),
-    /// The server's word that nobody listened to a request.
-    Unanswered,
-}
-
-impl Event {
-    /// Asks what the core will look at of the log when this comes.
-    pub fn look_ahead(&self, core: &MasterCore, log: &LookAhead<'_>) {
-        match self {
-            Event::Ack(ack) => core.look_ahead_ack(ack, log),
-            Event::Join { join, .. } => core.look_ahead_join(join, log),
-            Event::Fetch { fetch, .. } => core.look_ahead_fetch(fetch, log),
-            Event::Read(read, _) => core.look_ahead_read(read, log),
-            Event::State(state) => core.look_ahead_state(state, log),
-            Event::ReadAnswer(header, _) => core.look_ahead_read_answer(header, log),
-            Event::Heartbeat(_)
-            | Event::Ask(..)
-            | Event::Promise(..)
-            | Event::NoResponders(_)
-            | Event::Unanswered => {}
-        }
-    }
+    /// What do you hold?
+    Ask(wire::Ask),
+    /// Promise this epoch.
+    Promise(NodeName, wire::Promise),
+    /// Give me a range.
+    Read(NodeName, wire::Read),
+    /// The answer to another master's ask or promise.
+    State {
+        /// Where to.
+        reply: String,
+        /// With what.
+        state: Box<wire::State>,
+    },
+    /// The answer to another master's read.
+    ReadAnswer {
+        /// Where to.
+        reply: String,
+        /// Which lines.
+        header: wire::EntriesHeader,
+        /// The lines.
+        lines: Bytes,
+    },
 }
 
 /// Why a packet was not taken.
@@ -216,11 +202,31 @@ impl Translator {
         reply.cloned().ok_or(Refused::WrongReply)
     }
 
-    /// Entries for a secondary: pushed, or the answer to a fetch at `reply`.
-    pub fn entries(&self, header: &wire::EntriesHeader, lines: &[u8], reply: Option<String>) -> Outgoing {
+    /// The packet as the bus carries it.
+    pub fn write(&self, packet: Packet) -> Outgoing {
+        let Translator { subjects, .. } = self;
+        match packet {
+            Packet::Entries { header, lines, reply } => self.entries(&header, &lines, reply),
+            Packet::JoinAnswer { reply, answer } => Outgoing::unasked(reply, wire::encode(&answer)),
+            Packet::Heartbeat(heartbeat) => Outgoing::unasked(subjects.heartbeat(), wire::encode(&heartbeat)),
+            Packet::Ask(ask) => self.request(subjects.ask(), "state", ask.request, wire::encode(&ask)),
+            Packet::Promise(node, promise) => {
+                self.request(subjects.promise(&node), "state", promise.request, wire::encode(&promise))
+            }
+            Packet::Read(node, read) => {
+                self.request(subjects.read(&node), "read", read.request, wire::encode(&read))
+            }
+            Packet::State { reply, state } => Outgoing::unasked(reply, wire::encode(&state)),
+            Packet::ReadAnswer { reply, header, lines } => {
+                Outgoing::unasked(reply, wire::encode_entries(&header, &lines))
+            }
+        }
+    }
+
+    fn entries(&self, header: &wire::EntriesHeader, lines: &[u8], reply: Option<String>) -> Outgoing {
         let payload = wire::encode_entries(header, lines);
         match reply {
-            Some(subject) => Outgoing { subject, reply: None, payload },
+            Some(subject) => Outgoing::unasked(subject, payload),
             None => {
                 let node = &header.sender.node;
                 let reply = Some(self.subjects.acks(Some(node)));
@@ -229,66 +235,7 @@ impl Translator {
         }
     }
 
-    /// The answer to a join.
-    pub fn join_answer(&self, reply: String, answer: &wire::JoinAnswer) -> Outgoing {
-        Outgoing { subject: reply, reply: None, payload: wire::encode(answer) }
-    }
-
-    /// The answer to another master's ask or promise.
-    pub fn state(reply: String, state: &wire::State) -> Outgoing {
-        Outgoing { subject: reply, reply: None, payload: wire::encode(state) }
-    }
-
-    /// The heartbeat.
-    pub fn heartbeat(&self, heartbeat: &wire::Heartbeat) -> Outgoing {
-        Outgoing { subject: self.subjects.heartbeat(), reply: None, payload: wire::encode(heartbeat) }
-    }
-
-    /// What do you hold?
-    pub fn ask(&self, ask: &wire::Ask) -> Outgoing {
-        let reply = Some(format!("{}.state.{}", self.inbox, ask.request));
-        Outgoing { subject: self.subjects.ask(), reply, payload: wire::encode(ask) }
-    }
-
-    /// Promise this epoch.
-    pub fn promise(&self, node: &NodeName, promise: &wire::Promise) -> Outgoing {
-        let reply = Some(format!("{}.state.{}", self.inbox, promise.request));
-        Outgoing { subject: self.subjects.promise(node), reply, payload: wire::encode(promise) }
-    }
-
-    /// Give me a range.
-    pub fn read_range(&self, node: &NodeName, read: &wire::Read) -> Outgoing {
-        let reply = Some(format!("{}.read.{}", self.inbox, read.request));
-        Outgoing { subject: self.subjects.read(node), reply, payload: wire::encode(read) }
-    }
-}
-
-/// Counts what was refused, by kind and sender, and says which kind is new so that it is logged once.
-#[derive(Debug, Default)]
-pub struct RefusedCounts {
-    counts: BTreeMap<(&'static str, String), u64>,
-}
-
-/// Kinds and subjects that are told apart; the rest is counted together, since anybody can make up subjects.
-const MAX_REFUSED_KINDS: usize = 256;
-
-impl RefusedCounts {
-    /// Counts one; true the first time.
-    pub fn count(&mut self, kind: &'static str, subject: &str) -> bool {
-        let full = self.counts.len() >= MAX_REFUSED_KINDS;
-        let key = (kind, subject.to_owned());
-        let key = if full && !self.counts.contains_key(&key) { (kind, "other".to_owned()) } else { key };
-        let count = self.counts.entry(key).or_default();
-        *count += 1;
-        *count == 1
-    }
-
-    /// How many, by kind.
-    pub fn by_kind(&self) -> BTreeMap<&'static str, u64> {
-        let mut sums = BTreeMap::new();
-        for ((kind, _), count) in &self.counts {
-            *sums.entry(*kind).or_default() += count;
-        }
-        sums
+    fn request(&self, subject: String, kind: &str, request: u64, payload: Bytes) -> Outgoing {
+        Outgoing { subject, reply: Some(format!("{}.{kind}.{request}", self.inbox)), payload }
     }
 }

@@ -1,42 +1,52 @@
-//! Between packets and the core's events and effects.
-
-use std::collections::BTreeMap;
+//! Between packets and the core's words.
 
 use bytes::Bytes;
-use replog_host::bus::{Incoming, Outgoing};
 use replog_shared::{
     LogName, NodeName,
     subjects::{Channel, Subjects},
     wire::{self, WireError},
 };
 
+use super::Event;
+use crate::packet::{Incoming, Outgoing};
+
 #[cfg(test)]
 mod tests;
 
-/// What a packet tells the core.
+/// What a secondary says to another node.
 #[derive(Debug)]
-pub(crate) enum Event {
-    /// A master is alive.
-    Heartbeat(wire::Heartbeat),
-    /// Entries, pushed or fetched.
-    Entries(wire::EntriesHeader, Bytes),
-    /// The answer to a join.
-    JoinAnswer(wire::JoinAnswer),
-    /// A question, and where the answer goes.
-    Ask(wire::Ask, String),
-    /// A promise asked for, and where the answer goes.
-    Promise(wire::Promise, String),
-    /// A page asked for, and where the answer goes.
-    Read(wire::Read, String),
+pub enum Packet {
+    /// Admit me.
+    Join(wire::Join),
+    /// Give me a range.
+    Fetch(wire::Fetch),
+    /// What is held.
+    Ack(wire::Ack),
+    /// The answer to a master's ask or promise.
+    State {
+        /// Where to.
+        reply: String,
+        /// With what.
+        state: Box<wire::State>,
+    },
+    /// The answer to a master's read.
+    ReadAnswer {
+        /// Where to.
+        reply: String,
+        /// Which lines.
+        header: wire::EntriesHeader,
+        /// The lines.
+        lines: Bytes,
+    },
 }
 
-/// A packet that tells nothing.
-#[derive(Debug)]
-pub(crate) enum Ignored {
-    /// Nobody listened to a request: the retry timer asks again.
-    NobodyListens,
-    /// No node of this log wrote it.
-    Refused(Incoming),
+/// Why a packet was not taken, and what kind of packet it is.
+#[derive(Debug, thiserror::Error)]
+#[error("{why}")]
+pub struct Refused {
+    /// What its subject says it is, for counting.
+    pub kind: &'static str,
+    why: Refusal,
 }
 
 /// Why a packet tells the core nothing.
@@ -50,67 +60,54 @@ enum Refusal {
     NotTheirInbox,
 }
 
-/// Reads packets and writes them, for one node of one log.
+/// Translates for one secondary.
 #[derive(Debug)]
 pub struct Translator {
     subjects: Subjects,
-    name: NodeName,
+    node: NodeName,
     inbox: String,
-    /// Packets refused, by kind.
-    refused: BTreeMap<&'static str, u64>,
 }
 
 impl Translator {
-    /// For the secondary `name` of the log `log`.
-    pub fn new(log: LogName, name: NodeName) -> Translator {
+    /// For the secondary of this name and log.
+    pub fn new(log: LogName, node: &NodeName) -> Translator {
         let subjects = Subjects::new(log);
-        let inbox = subjects.inbox(&name);
-        Translator { subjects, name, inbox, refused: BTreeMap::new() }
+        let inbox = subjects.inbox(node);
+        Translator { subjects, node: node.clone(), inbox }
     }
 
-    /// The subjects to listen on, besides everything below the inbox.
+    /// What a secondary listens to, besides its inbox.
     pub fn subscriptions(&self) -> Vec<String> {
-        let Translator { subjects, name, .. } = self;
+        let Translator { subjects, node, .. } = self;
         vec![
-            subjects.entries(name),
+            subjects.entries(node),
             subjects.heartbeat(),
             subjects.ask(),
-            subjects.promise(name),
-            subjects.read(name),
+            subjects.promise(node),
+            subjects.read(node),
         ]
     }
 
-    /// The subject below which answers to this node arrive.
+    /// Below this, answers arrive.
     pub fn inbox(&self) -> &str {
         &self.inbox
     }
 
-    /// Packets that were refused so far, by kind.
-    pub(crate) const fn refused(&self) -> &BTreeMap<&'static str, u64> {
-        &self.refused
-    }
-
-    /// What a packet tells; refused ones are counted, and the first of each kind is logged.
+    /// Reads a packet.
     ///
     /// # Errors
-    /// It tells nothing.
-    pub(crate) fn read(&mut self, packet: Incoming) -> Result<Event, Ignored> {
+    /// It is none of ours.
+    pub fn read(&self, packet: &Incoming) -> Result<Event, Refused> {
         if packet.status.is_some() {
-            return Err(Ignored::NobodyListens);
+            return Ok(Event::Unanswered);
         }
-        let Some(kind) = self.kind(&packet.subject) else { return Err(Ignored::Refused(packet)) };
-        match self.event(kind, &packet) {
-            Ok(event) => Ok(event),
-            Err(refusal) => {
-                self.on_refused(kind, &packet.subject, &refusal);
-                Err(Ignored::Refused(packet))
-            }
-        }
+        let kind = self.kind(&packet.subject);
+        self.event(kind, packet).map_err(|why| Refused { kind, why })
     }
 
     /// What the subject says the packet is.
-    fn kind(&mut self, subject: &str) -> Option<&'static str> {
-        let kind = match self.subjects.parse(subject) {
+    fn kind(&self, subject: &str) -> &'static str {
+        match self.subjects.parse(subject) {
             Some((Channel::Entries, _)) => "entries",
             Some((Channel::Heartbeat, _)) => "heartbeat",
             Some((Channel::Ask, _)) => "ask",
@@ -118,12 +115,7 @@ impl Translator {
             Some((Channel::Read, _)) => "read",
             Some((Channel::Inbox, _)) => self.inbox_kind(subject).unwrap_or("inbox"),
             _ => "unknown",
-        };
-        if matches!(kind, "inbox" | "unknown") {
-            self.on_refused(kind, subject, &Refusal::Unexpected);
-            return None;
         }
-        Some(kind)
     }
 
     fn inbox_kind(&self, subject: &str) -> Option<&'static str> {
@@ -167,37 +159,27 @@ impl Translator {
         reply.map(str::to_owned).ok_or(Refusal::NotTheirInbox)
     }
 
-    fn on_refused(&mut self, kind: &'static str, subject: &str, refusal: &Refusal) {
-        let count = self.refused.entry(kind).or_default();
-        *count += 1;
-        if *count == 1 {
-            tracing::warn!(kind, subject, %refusal, "refused an envelope; more of its kind are only counted");
+    /// The packet as the bus carries it.
+    pub fn write(&self, packet: Packet) -> Outgoing {
+        let Translator { subjects, node, .. } = self;
+        match packet {
+            Packet::Join(join) => {
+                self.request(subjects.join(Some(node)), "join", join.request, wire::encode(&join))
+            }
+            Packet::Fetch(fetch) => {
+                self.request(subjects.fetch(Some(node)), "fetch", fetch.request, wire::encode(&fetch))
+            }
+            Packet::Ack(ack) => Outgoing::unasked(subjects.acks(Some(node)), wire::encode(&ack)),
+            Packet::State { reply, state } => Outgoing::unasked(reply, wire::encode(&state)),
+            Packet::ReadAnswer { reply, header, lines } => {
+                Outgoing::unasked(reply, wire::encode_entries(&header, &lines))
+            }
         }
-    }
-
-    /// The packet of a join.
-    pub(crate) fn join(&self, join: &wire::Join) -> Outgoing {
-        self.request(self.subjects.join(Some(&self.name)), "join", join.request, wire::encode(join))
-    }
-
-    /// The packet of a fetch.
-    pub(crate) fn fetch(&self, fetch: &wire::Fetch) -> Outgoing {
-        self.request(self.subjects.fetch(Some(&self.name)), "fetch", fetch.request, wire::encode(fetch))
-    }
-
-    /// The packet of an ack.
-    pub(crate) fn ack(&self, ack: &wire::Ack) -> Outgoing {
-        answer(self.subjects.acks(Some(&self.name)), wire::encode(ack))
     }
 
     fn request(&self, subject: String, kind: &str, request: u64, payload: Bytes) -> Outgoing {
         Outgoing { subject, reply: Some(format!("{}.{kind}.{request}", self.inbox)), payload }
     }
-}
-
-/// A packet that wants no answer.
-pub(crate) const fn answer(subject: String, payload: Bytes) -> Outgoing {
-    Outgoing { subject, reply: None, payload }
 }
 
 /// What is pushed answers no request, whatever it says.

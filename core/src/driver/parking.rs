@@ -7,9 +7,7 @@ use std::collections::VecDeque;
 
 use replog_shared::store::{Lookup, OldLines, OldPages};
 
-use crate::limits::PARKED_READS;
-
-pub use crate::limits::{PARKED_BYTES, PARKED_EVENTS};
+use super::limits::{PARKED_BYTES, PARKED_EVENTS, PARKED_READS};
 
 /// The least that is read for an event once something was read for it and was not enough; twice as much each time.
 const FURTHER_BYTES: usize = 64 * 1024;
@@ -20,11 +18,11 @@ pub struct Turn(u64);
 
 /// An event for which something was read, with all that was read for it.
 #[derive(Debug)]
-pub struct Parked<E> {
+pub(super) struct Parked<E> {
     /// The event.
-    pub event: E,
+    pub(super) event: E,
     /// What was read of the log as it is.
-    pub pages: OldPages,
+    pub(super) pages: OldPages,
     bytes: usize,
     lookup: Lookup,
     /// How often something was read for it.
@@ -38,7 +36,7 @@ pub struct Parked<E> {
 /// Invariant: at most `PARKED_EVENTS`, of about `PARKED_BYTES`; of those at most `PARKED_READS` are read for at one time,
 /// and only they hold pages.
 #[derive(Debug)]
-pub struct Parking<E> {
+pub(super) struct Parking<E> {
     waiting: VecDeque<Parked<E>>,
     /// None: nobody wants it any more, and only the read has to end.
     reading: Vec<(Turn, Option<Parked<E>>)>,
@@ -57,7 +55,7 @@ impl<E> Parking<E> {
     ///
     /// # Errors
     /// There is no room for it: it is given back.
-    pub fn park(&mut self, event: E, bytes: usize, lookup: Lookup) -> Result<(), E> {
+    pub(super) fn park(&mut self, event: E, bytes: usize, lookup: Lookup) -> Result<(), E> {
         if !self.has_room(bytes) {
             return Err(event);
         }
@@ -66,7 +64,7 @@ impl<E> Parking<E> {
     }
 
     /// The same for an event for which there is always room: the caller sees to it that there are few.
-    pub fn park_surely(&mut self, event: E, lookup: Lookup) {
+    pub(super) fn park_surely(&mut self, event: E, lookup: Lookup) {
         self.push(event, 0, lookup);
     }
 
@@ -83,12 +81,12 @@ impl<E> Parking<E> {
     }
 
     /// Whether an event of so many bytes can wait.
-    pub fn has_room(&self, bytes: usize) -> bool {
+    pub(super) fn has_room(&self, bytes: usize) -> bool {
         self.len() < PARKED_EVENTS && self.bytes + bytes <= PARKED_BYTES
     }
 
     /// What is to be read next, of a log that was cut so often; none: nothing waits, or as much is read as may be.
-    pub fn next_read(&mut self, cuts: u64) -> Option<(Turn, Lookup)> {
+    pub(super) fn next_read(&mut self, cuts: u64) -> Option<(Turn, Lookup)> {
         if self.reading.len() >= PARKED_READS {
             return None;
         }
@@ -103,7 +101,7 @@ impl<E> Parking<E> {
 
     /// Something was read. Gives the event to be looked at again, if it is still wanted: lines of a log that was cut since
     /// are thrown away.
-    pub fn on_read(&mut self, turn: Turn, lines: OldLines, cuts: u64) -> Option<Parked<E>> {
+    pub(super) fn on_read(&mut self, turn: Turn, lines: OldLines, cuts: u64) -> Option<Parked<E>> {
         let at = self.reading.iter().position(|(reading, _)| *reading == turn)?;
         let mut parked = self.reading.swap_remove(at).1?;
         self.bytes -= parked.bytes;
@@ -115,13 +113,13 @@ impl<E> Parking<E> {
     }
 
     /// It was not enough: the event waits on, before all others.
-    pub fn go_on(&mut self, parked: Parked<E>, lookup: Lookup) {
+    pub(super) fn go_on(&mut self, parked: Parked<E>, lookup: Lookup) {
         self.bytes += parked.bytes;
         self.waiting.push_front(Parked { lookup, ..parked });
     }
 
     /// Takes out the events of which `is_over` says so.
-    pub fn take_if(&mut self, mut is_over: impl FnMut(&E) -> bool) -> Vec<E> {
+    pub(super) fn take_if(&mut self, mut is_over: impl FnMut(&E) -> bool) -> Vec<E> {
         let mut over = Vec::new();
         for at in (0..self.waiting.len()).rev() {
             if is_over(&self.waiting[at].event) {
@@ -136,23 +134,23 @@ impl<E> Parking<E> {
     }
 
     /// The events that wait.
-    pub fn events(&self) -> impl Iterator<Item = &E> {
+    pub(super) fn events(&self) -> impl Iterator<Item = &E> {
         let reading = self.reading.iter().filter_map(|(_, parked)| parked.as_ref());
         self.waiting.iter().chain(reading).map(|parked| &parked.event)
     }
 
     /// How many wait, or are read for.
-    pub fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         self.waiting.len() + self.reading.len()
     }
 
     /// Whether none does.
-    pub fn is_empty(&self) -> bool {
+    pub(super) fn is_empty(&self) -> bool {
         self.len() == 0
     }
 
     /// Bytes of those that wait.
-    pub const fn bytes(&self) -> usize {
+    pub(super) const fn bytes(&self) -> usize {
         self.bytes
     }
 }
