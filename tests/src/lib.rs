@@ -10,5 +10,4 @@
 pub mod harness;
 pub mod history;
 pub mod metrics;
-pub mod sim;
 pub mod soak;

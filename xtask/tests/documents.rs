@@ -145,7 +145,7 @@ fn links_between_documents_lead_somewhere() {
 fn what_holds_a_rule_is_there() {
     let sources = texts(".rs");
     let is_test = |name: &str| sources.iter().any(|(_, text)| text.contains(&format!("fn {name}(")));
-    let mutants = read(&root().join("tests/src/sim/mutant.rs"));
+    let mutants = read(&root().join("simulation/src/mutant.rs"));
     let is_mutant = |name: &str| mutants.contains(&format!(" {name}: Site::"));
     let text = read(&root().join(RECOVERY));
     for item in items(&text, &["- Held by"]) {
@@ -181,7 +181,7 @@ fn the_code_of_a_rule_is_where_the_document_says() {
 
 #[test]
 fn as_many_mistakes_are_built_in_as_the_guarantees_say() {
-    let mutants = read(&root().join("tests/src/sim/mutant.rs"));
+    let mutants = read(&root().join("simulation/src/mutant.rs"));
     let listed = mutants.lines().filter(|line| line.starts_with("    ") && line.contains(": Site::")).count();
     let told = format!("{listed} mistakes built in on purpose");
     assert!(read(&root().join("docs/GUARANTEES.md")).contains(&told), "it should say: {told}");

@@ -37,7 +37,7 @@ impl Suite {
     fn build(self) -> &'static [&'static str] {
         match self {
             Self::Simulation => {
-                &["--cargo-profile", "simulation", "--package", "replog-tests", "--test", "simulation*"]
+                &["--cargo-profile", "simulation", "--package", "replog-simulation", "--test", "simulation"]
             }
             _ => &["--workspace", "--all-targets"],
         }

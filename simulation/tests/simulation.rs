@@ -1,8 +1,8 @@
-//! The real cores under tens of thousands of schedules: see `replog_tests::sim`.
+//! The real cores under tens of thousands of schedules: see `replog_simulation`.
 
 use std::{env, thread};
 
-use replog_tests::sim::{self, Coverage, Mutant, Options};
+use replog_simulation::{self as sim, Coverage, Mutant, Options};
 
 /// Schedules where nothing else is said: about a minute on each of two cores.
 const SEEDS: u64 = 50_000;

@@ -1,11 +1,11 @@
 //! What clients sent, and where they may find it.
 
 use super::Oracle;
-use crate::sim::mirror::{Content, Key};
+use crate::mirror::{Content, Key};
 
 impl Oracle {
     /// The messages of a request stand where its answer says.
-    pub(in crate::sim) fn check_run(&mut self, node: usize, first: u64, keys: &[Key]) {
+    pub(crate) fn check_run(&mut self, node: usize, first: u64, keys: &[Key]) {
         for (order, key) in (first..).zip(keys) {
             if self.nodes[node].mirror.entry(order) != Some(*key) {
                 return self.found(|| {
@@ -15,14 +15,14 @@ impl Oracle {
         }
     }
 
-    pub(in crate::sim) fn on_submit(&mut self, keys: &[Key]) {
+    pub(crate) fn on_submit(&mut self, keys: &[Key]) {
         for key in keys {
             self.submitted.entry(*key).or_default().open += 1;
         }
     }
 
     /// An attempt ended. `refused`: it promised that nothing was stored.
-    pub(in crate::sim) fn on_outcome(&mut self, keys: &[Key], refused: bool) {
+    pub(crate) fn on_outcome(&mut self, keys: &[Key], refused: bool) {
         for key in keys {
             let Some(submitted) = self.submitted.get_mut(key) else { continue };
             submitted.open -= 1;

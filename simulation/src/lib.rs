@@ -138,7 +138,7 @@ impl fmt::Display for Failure {
         let kind = nth.map(|nth| format!("REPLOG_SIM_FOCUS={nth} ")).unwrap_or_default();
         write!(
             f,
-            "  REPLOG_SIM_SEED={} {kind}cargo nextest run --ignore-default-filter --cargo-profile simulation -p replog-tests --test simulation replay --no-capture",
+            "  REPLOG_SIM_SEED={} {kind}cargo nextest run --ignore-default-filter --cargo-profile simulation -p replog-simulation replay --no-capture",
             self.seed
         )
     }

@@ -5,7 +5,7 @@ use replog_core::{master::StartTerms, secondary::Faults};
 use replog_shared::{Durability, Incarnation, NodeName};
 
 use super::World;
-use crate::sim::{
+use crate::{
     Mutant,
     coverage::Path,
     disk::Disk,

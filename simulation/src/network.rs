@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use bytes::Bytes;
 use fastrand::Rng;
-use replog_host::bus::{Incoming, Outgoing, STATUS_NO_RESPONDERS};
+use replog_core::packet::{Incoming, Outgoing, STATUS_NO_RESPONDERS};
 use replog_shared::{
     LogName, NodeName,
     subjects::{Channel, Subjects},

@@ -3,7 +3,7 @@
 use replog_core::master::events::NotLeading;
 
 use super::World;
-use crate::sim::{
+use crate::{
     coverage::Path,
     node::{Fate, Role},
     queue::Event,

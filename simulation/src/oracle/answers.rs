@@ -8,21 +8,21 @@ use super::{Acked, History, Oracle};
 
 /// What a caller is told.
 #[derive(Clone, Debug)]
-pub(in crate::sim) struct Answer {
+pub(crate) struct Answer {
     /// The master that tells.
-    pub(in crate::sim) node: usize,
-    pub(in crate::sim) epoch: Epoch,
+    pub(crate) node: usize,
+    pub(crate) epoch: Epoch,
     /// Which admission of each node was the master's last one, by node.
-    pub(in crate::sim) admitted: Vec<Option<u64>>,
+    pub(crate) admitted: Vec<Option<u64>>,
     /// The nodes that it names as holders, besides itself.
-    pub(in crate::sim) holders: Vec<usize>,
+    pub(crate) holders: Vec<usize>,
     /// The save or cut that it waits for; none: the caller hears it at once.
-    pub(in crate::sim) waits_for: Option<Ticket>,
+    pub(crate) waits_for: Option<Ticket>,
 }
 
 impl Oracle {
     /// A secondary says what it holds.
-    pub(in crate::sim) fn on_ack(&mut self, node: usize, ack: &wire::Ack) {
+    pub(crate) fn on_ack(&mut self, node: usize, ack: &wire::Ack) {
         if ack.error.is_some() {
             return;
         }
@@ -47,7 +47,7 @@ impl Oracle {
     }
 
     /// A caller is told that `w` nodes hold `first..first + count`, or with no entries the mark of a clean.
-    pub(in crate::sim) fn on_met(&mut self, answer: &Answer, first: u64, count: u64, w: u16) {
+    pub(crate) fn on_met(&mut self, answer: &Answer, first: u64, count: u64, w: u16) {
         let Answer { node, epoch, .. } = answer;
         if self.nodes[*node].promised.as_ref() > Some(epoch) {
             return self
@@ -136,7 +136,7 @@ impl Oracle {
 
     /// A node's process has ended, and all through `done` was saved and cut: its callers never hear the answers that
     /// waited for more.
-    pub(in crate::sim) fn on_silenced(&mut self, node: usize, done: Ticket) {
+    pub(crate) fn on_silenced(&mut self, node: usize, done: Ticket) {
         self.acked.retain_mut(|acked| {
             let waited_for = acked.waits.take_if(|(master, _)| *master == node);
             waited_for.is_none_or(|(_, ticket)| ticket <= done)
@@ -205,7 +205,7 @@ impl Oracle {
     }
 
     /// Who is told that a write is in the log is told of what its master holds at its durability level.
-    pub(in crate::sim) fn check_durable(&mut self, node: usize, through: u64) {
+    pub(crate) fn check_durable(&mut self, node: usize, through: u64) {
         let durable = self.nodes[node].durable;
         if self.indexes(node, through).is_none_or(|(_, index)| index >= durable) {
             self.found(|| format!("applied: an answer for 0..{through}, which node {node} may still lose"));
@@ -213,7 +213,7 @@ impl Oracle {
     }
 
     /// The answer names these secondaries as holders.
-    pub(in crate::sim) fn check_named_holders(&mut self, answer: &Answer, through: u64) {
+    pub(crate) fn check_named_holders(&mut self, answer: &Answer, through: u64) {
         let Some((_, index)) = self.indexes(answer.node, through) else { return };
         let wrong = answer.holders.iter().copied().find(|holder| !self.holds(answer, *holder, index));
         if let Some(wrong) = wrong {
@@ -224,7 +224,7 @@ impl Oracle {
     }
 
     /// What was answered and never rightly given up is in the log of the one that leads at the end.
-    pub(in crate::sim) fn check_end(&mut self, leader: usize) {
+    pub(crate) fn check_end(&mut self, leader: usize) {
         let this = &self.nodes[leader];
         let lost = self.acked.iter().find(|acked| {
             !acked.dead

@@ -12,7 +12,7 @@ use replog_shared::{
     wire,
 };
 
-use crate::sim::{
+use crate::{
     Mutant,
     coverage::Path,
     disk::Disk,

@@ -4,7 +4,7 @@ use replog_core::master::{StartTerms, events::NotLeading};
 use replog_shared::{Order, limits::OUTLINE_MARKS, store::LogView as _, wire::SecondaryState};
 
 use super::World;
-use crate::sim::{
+use crate::{
     LIVENESS,
     node::{Fate, Role, Slot},
     queue::Event,

@@ -3,14 +3,14 @@
 use replog_shared::{Epoch, MarkKind, NodeName, Order};
 
 use super::{History, Oracle, Submitted};
-use crate::sim::{
+use crate::{
     disk::SimStore,
     mirror::{Content, Key, Mirror, Opening},
 };
 
 /// Why a log is cut.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::sim) enum Cut<'a> {
+pub(crate) enum Cut<'a> {
     /// The node follows this epoch, whose history explains it.
     Followed(Option<&'a Epoch>),
     /// The node is being promoted, and another log ranks higher.
@@ -27,7 +27,7 @@ pub(in crate::sim) enum Cut<'a> {
 
 /// Whose lines are appended.
 #[derive(Clone, Copy, Debug)]
-pub(in crate::sim) enum Author<'a> {
+pub(crate) enum Author<'a> {
     /// The node's own: it leads.
     Own,
     /// Another log's, which the node takes over.
@@ -38,7 +38,7 @@ pub(in crate::sim) enum Author<'a> {
 
 impl Oracle {
     /// A run was appended from `from` on; `stored`: the store took it.
-    pub(in crate::sim) fn on_append(
+    pub(crate) fn on_append(
         &mut self,
         node: usize,
         from: Order,
@@ -195,7 +195,7 @@ impl Oracle {
     }
 
     /// A node shows the entries before `length`: of a batch all or nothing.
-    pub(in crate::sim) fn check_shown(&mut self, node: usize, length: Order) {
+    pub(crate) fn check_shown(&mut self, node: usize, length: Order) {
         let mirror = &self.nodes[node].mirror;
         let last = length.before().and_then(|last| mirror.index_of(last.get()));
         if last.is_some_and(|last| mirror.ends_within_a_batch(last + 1)) {
@@ -224,7 +224,7 @@ impl Oracle {
     }
 
     /// A log was cut.
-    pub(in crate::sim) fn on_truncate(&mut self, node: usize, store: &SimStore, cut: Cut<'_>) {
+    pub(crate) fn on_truncate(&mut self, node: usize, store: &SimStore, cut: Cut<'_>) {
         let before = self.nodes[node].mirror.clone();
         if let Err(what) = self.nodes[node].mirror.reread(Order::ZERO, store) {
             return self.found(|| format!("node {node}: {what}"));

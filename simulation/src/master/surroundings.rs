@@ -15,7 +15,7 @@ use replog_shared::{
     wire::{self, Verdict},
 };
 
-use crate::sim::{
+use crate::{
     Mutant,
     client::Told,
     coverage::Path,

@@ -1,7 +1,7 @@
 //! Faults as they come and go.
 
 use super::World;
-use crate::sim::{faults::Timed, node::Fate, queue::Event};
+use crate::{faults::Timed, node::Fate, queue::Event};
 
 impl World {
     pub(super) fn on_fault(&mut self, timed: Timed) {
