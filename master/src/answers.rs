@@ -5,7 +5,7 @@ use std::time::Duration;
 use replog_host::edge::Problem;
 use replog_shared::{Applied, Code, EpochNumber, MessageId, NodeName, Order, json, store::ReadError};
 
-use crate::{nodes::Nodes, requests::Form};
+use crate::{nodes::Nodes, requests::Form, words};
 use replog_core::master::events::{
     Holders, Interruption, NotLeading, Refusal, Shortage, WriteOutcome, Written,
 };
@@ -213,13 +213,13 @@ pub(crate) fn met_clean(nodes: &Nodes, outcome: WriteOutcome) -> Result<Met, Pro
         WriteOutcome::Interrupted { by: Interruption::NotLeading(why), .. } => {
             let detail = format!(
                 "The log was emptied here, but {}; whether the other nodes follow is not known here.",
-                words(&why)
+                words::not_leading(&why)
             );
             let problem = Problem::new(why.code(), detail);
             return Err(problem.applied(Applied::Unknown));
         }
         WriteOutcome::Refused(Refusal::NotLeading(why)) => {
-            let detail = format!("The log was not emptied: {}.", words(&why));
+            let detail = format!("The log was not emptied: {}.", words::not_leading(&why));
             return Err(not_leading(&why).detail(detail));
         }
         WriteOutcome::Met { .. }
@@ -235,7 +235,7 @@ pub(crate) fn met_clean(nodes: &Nodes, outcome: WriteOutcome) -> Result<Met, Pro
 pub(crate) fn met_wait(nodes: &Nodes, outcome: WriteOutcome) -> Result<Met, Problem> {
     match outcome {
         WriteOutcome::Refused(Refusal::NotLeading(why)) => {
-            let detail = format!("Which nodes hold it is not known here: {}.", words(&why));
+            let detail = format!("Which nodes hold it is not known here: {}.", words::not_leading(&why));
             Err(not_leading(&why).detail(detail))
         }
         outcome => met(nodes, &About::NO_MESSAGE, outcome),
@@ -271,7 +271,7 @@ fn interrupted(about: &About, written: &Written, by: &Interruption) -> Problem {
             let detail = format!(
                 "{}, but {}; whether it survives is not known here. Send it again with the same id to the node that leads.",
                 about.at(written, "was"),
-                words(why)
+                words::not_leading(why)
             );
             Problem::new(why.code(), detail).applied(Applied::Unknown)
         }
@@ -382,30 +382,12 @@ fn too_large(limit: usize) -> Problem {
 
 /// 503: this node does not lead.
 pub(crate) fn not_leading(why: &NotLeading) -> Problem {
-    let problem = Problem::new(why.code(), format!("No appends here: {}.", words(why)));
+    let problem = Problem::new(why.code(), format!("No appends here: {}.", words::not_leading(why)));
     match why {
         NotLeading::Fenced { by } => problem.with("master", by.as_str()),
         NotLeading::NotPromoted { .. } | NotLeading::DryRun { .. } => problem,
         NotLeading::Diverged { node } => problem.with("secondary", node.as_str()),
         NotLeading::Recovering { .. } | NotLeading::Stopping => problem.retry_after(RETRY_AFTER),
-    }
-}
-
-/// Why this node does not lead, as part of a sentence.
-pub(crate) fn words(why: &NotLeading) -> String {
-    match why {
-        NotLeading::Recovering { waits_for } => {
-            format!("this master does not lead yet: {waits_for}")
-        }
-        NotLeading::Fenced { by } => format!("{by} reigns now"),
-        NotLeading::NotPromoted { reason } => reason.clone(),
-        NotLeading::DryRun { .. } => "it was only asked what a promotion would do".into(),
-        NotLeading::Diverged { node } => {
-            format!(
-                "{node} holds entries or an epoch that this log lacks, an operator must decide: if this node's directory is an old copy, start it with --recover"
-            )
-        }
-        NotLeading::Stopping => "the node is stopping".into(),
     }
 }
 

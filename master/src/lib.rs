@@ -11,6 +11,7 @@
 //! | [`node`] | the one task that owns the core, [`replog_core::master`], and its driver |
 //! | [`nodes`] | who the nodes are |
 //! | `requests`, `append`, `answers` | what clients send, checked; from there to what they are told |
+//! | `words` | the sentences that the core's reasons become |
 //! | [`telemetry`] | what is counted for `/metrics` |
 
 mod answers;
@@ -23,6 +24,7 @@ pub mod node;
 pub mod nodes;
 mod requests;
 pub mod telemetry;
+mod words;
 
 pub use app::{Running, start};
 pub use config::Config;

@@ -11,6 +11,7 @@ use replog_shared::{
 use super::{
     Effect, MasterCore, Packet,
     events::{Append, NotLeading, Notice, Refusal, Shortage, WaitId, WriteOutcome},
+    reasons::{Aftermath, Reason, Report},
 };
 use crate::{
     driver::{Core, Deed, Driver},
@@ -105,13 +106,15 @@ impl Event {
 pub enum Over {
     /// The promotion that the operator asked for did not come about.
     NotPromoted {
-        /// Why, in words.
-        reason: String,
+        /// Why.
+        reason: Reason,
+        /// What became of the other nodes.
+        aftermath: Aftermath,
     },
     /// The operator only wanted to know what a promotion would do.
     DryRun {
-        /// That, in words.
-        report: String,
+        /// That.
+        report: Box<Report>,
     },
 }
 
@@ -256,8 +259,8 @@ impl Core for MasterCore {
 
     fn ends(notice: &Notice) -> Option<Over> {
         match notice {
-            Notice::Stopped(NotLeading::NotPromoted { reason }) => {
-                Some(Over::NotPromoted { reason: reason.clone() })
+            Notice::Stopped(NotLeading::NotPromoted { reason, aftermath }) => {
+                Some(Over::NotPromoted { reason: reason.clone(), aftermath: *aftermath })
             }
             Notice::Stopped(NotLeading::DryRun { report }) => Some(Over::DryRun { report: report.clone() }),
             _ => None,

@@ -6,6 +6,8 @@ use replog_shared::{
     Applied, Code, EpochNumber, LogId, Message, MessageId, Moment, NodeName, Order, OrderRange, WriteConcern,
 };
 
+use super::reasons::{Aftermath, JoinRefusal, Reason, Report, WaitsFor};
+
 /// Which waiting caller an outcome is for. Given by the node, opaque to the core.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct WaitId(pub usize);
@@ -239,8 +241,10 @@ impl Refusal {
 pub enum NotLeading {
     /// It still finds out what the others hold.
     Recovering {
-        /// What it waits for, in words.
-        waits_for: String,
+        /// What it waits for.
+        waits_for: WaitsFor,
+        /// Secondaries that are too old to take part.
+        outdated: Vec<NodeName>,
     },
     /// Another node reigns.
     Fenced {
@@ -249,13 +253,15 @@ pub enum NotLeading {
     },
     /// The promotion that the operator asked for did not come about.
     NotPromoted {
-        /// Why, in words.
-        reason: String,
+        /// Why.
+        reason: Reason,
+        /// What became of the other nodes.
+        aftermath: Aftermath,
     },
     /// The operator only wanted to know what a promotion would do.
     DryRun {
-        /// That, in words.
-        report: String,
+        /// That.
+        report: Box<Report>,
     },
     /// A secondary holds entries, or knows of an epoch of this node's own, that this log lacks.
     Diverged {
@@ -331,8 +337,8 @@ pub enum Notice {
     },
     /// The start waits for something.
     Waiting {
-        /// For what, in words.
-        reason: String,
+        /// Why.
+        reason: Reason,
     },
     /// This node does not lead any more.
     Stopped(NotLeading),
@@ -354,8 +360,8 @@ pub enum Notice {
     JoinRefused {
         /// Which node.
         node: NodeName,
-        /// Why, in words.
-        reason: &'static str,
+        /// Why.
+        reason: JoinRefusal,
     },
     /// Another master of this log's name is alive.
     Rival {
@@ -411,8 +417,12 @@ mod tests {
         Some(match why {
             NotLeading::Recovering { .. } => NotLeading::Fenced { by: node() },
             NotLeading::Fenced { .. } => NotLeading::Diverged { node: node() },
-            NotLeading::Diverged { .. } => NotLeading::NotPromoted { reason: String::new() },
-            NotLeading::NotPromoted { .. } => NotLeading::DryRun { report: String::new() },
+            NotLeading::Diverged { .. } => {
+                NotLeading::NotPromoted { reason: Reason::NoAnswers, aftermath: Aftermath::PromisesStay }
+            }
+            NotLeading::NotPromoted { .. } => {
+                NotLeading::DryRun { report: Box::new(Report { node: node(), over: None }) }
+            }
             NotLeading::DryRun { .. } => NotLeading::Stopping,
             NotLeading::Stopping => return None,
         })
@@ -420,7 +430,7 @@ mod tests {
 
     #[test]
     fn the_codes_of_a_master_that_does_not_lead_are_complete() {
-        let first = NotLeading::Recovering { waits_for: String::new() };
+        let first = NotLeading::Recovering { waits_for: WaitsFor::Comparison, outdated: Vec::new() };
         let all = std::iter::successors(Some(first), after);
         assert_eq!(all.map(|why| why.code()).collect::<Vec<_>>(), NotLeading::CODES);
     }

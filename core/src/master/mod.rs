@@ -6,7 +6,7 @@
 //!
 //! | file | decides |
 //! | --- | --- |
-//! | [`events`] | (the words in which callers and the core speak) |
+//! | [`events`], [`reasons`] | (the words in which callers and the core speak) |
 //! | `appends`, `held_appends` | order, identity, what is refused, what waits for this node to lead |
 //! | `pending_writes` | who waits for which w |
 //! | `progress`, `secondaries` | who holds what; what is pushed, when again |
@@ -32,6 +32,7 @@ mod packets;
 mod pending_writes;
 mod progress;
 mod promise;
+pub mod reasons;
 mod recovery;
 mod secondaries;
 mod strangers;
@@ -401,11 +402,8 @@ impl MasterCore {
     pub fn not_leading(&self) -> Option<NotLeading> {
         match &self.phase {
             Phase::Recovering(recovery) => {
-                let mut waits_for = recovery.waits_for(&self.config.secondaries, self.bus_is_up);
-                if let Some(reason) = self.outdated_nodes() {
-                    waits_for = format!("{waits_for}; {reason}");
-                }
-                Some(NotLeading::Recovering { waits_for })
+                let waits_for = recovery.waits_for(&self.config.secondaries, self.bus_is_up);
+                Some(NotLeading::Recovering { waits_for, outdated: self.outdated_nodes() })
             }
             Phase::Leading(_) => None,
             Phase::Stopped(why) => Some(why.clone()),

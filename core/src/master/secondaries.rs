@@ -13,6 +13,7 @@ use super::{
     events::{NotLeading, Notice},
     mutant::{self, Mutant},
     progress::PushTerms,
+    reasons::JoinRefusal,
 };
 
 /// What became of an ack.
@@ -201,7 +202,7 @@ impl MasterCore {
             |core: &mut Self, reason| core.notice(Notice::JoinRefused { node: node.clone(), reason });
         if node == self.config.node {
             if self.strangers.on_join(now, &node) {
-                refused(self, "it is another process of this node's own name: stop one of the two");
+                refused(self, JoinRefusal::OwnName);
             }
             return Verdict::NameInUse;
         }
@@ -214,13 +215,13 @@ impl MasterCore {
         };
         if let Some(foreign) = join.sender.log_id.filter(|id| Some(*id) != self.identity.log_id) {
             if !matches!(self.progress[index].stage, Stage::Foreign(_)) {
-                refused(self, "it holds another log");
+                refused(self, JoinRefusal::OtherLog);
             }
             self.on_foreign(now, index, foreign);
             return Verdict::Foreign;
         }
         if self.name_in_use(now, index, join.sender.incarnation) {
-            refused(self, "another live process has this name");
+            refused(self, JoinRefusal::NameInUse);
             return Verdict::NameInUse;
         }
         let Some(fork) = fork else { return Verdict::OlderMarks };

@@ -6,7 +6,7 @@
 //! is up to date goes on for a while in the version of the master that it followed.
 
 use replog_shared::{
-    Moment,
+    Moment, NodeName,
     limits::UNHEALTHY_AFTER_INTERVALS,
     wire::{self, VERSION},
 };
@@ -27,15 +27,9 @@ impl MasterCore {
         true
     }
 
-    /// Which secondaries to upgrade, in words; none if there are none.
-    pub fn outdated_nodes(&self) -> Option<String> {
-        let nodes: Vec<&str> = self.outdated.keys().map(|node| node.as_str()).collect();
-        (!nodes.is_empty()).then(|| {
-            format!(
-                "older than this master and refused by it, because they do not understand what it writes: upgrade {}",
-                nodes.join(", ")
-            )
-        })
+    /// Which secondaries to upgrade.
+    pub fn outdated_nodes(&self) -> Vec<NodeName> {
+        self.outdated.keys().cloned().collect()
     }
 
     /// Asks who is there, now and then, while a node has not joined or is silent: it may be back as one that is too old

@@ -13,9 +13,9 @@ use serde::Serialize;
 
 use super::{Context, State};
 use crate::{
-    answers::words,
     node::{HealthReport, SecondaryReport},
     nodes::Nodes,
+    words,
 };
 use replog_core::master::events::NotLeading;
 
@@ -140,7 +140,7 @@ impl HealthAnswer {
 fn status<R>(report: &HealthReport, context: &Context<R>) -> (&'static str, Option<String>) {
     let trouble = probes::bus_trouble(report.bus_is_up, &report.trouble);
     if let Some(why) = &report.not_leading {
-        let mut reason = Some(words(why));
+        let mut reason = Some(words::not_leading(why));
         if matches!(why, NotLeading::Recovering { .. }) {
             // It hears nobody because of that, perhaps.
             add(&mut reason, trouble.as_deref());

@@ -35,6 +35,8 @@ use tokio::{
 };
 use tokio_util::sync::CancellationToken;
 
+use crate::words;
+
 use handle::Command;
 use limits::{BURST, COMMANDS, SWEEP_INTERVAL};
 use surroundings::Surroundings;
@@ -68,8 +70,10 @@ impl From<End<Over>> for NodeFailure {
     fn from(end: End<Over>) -> NodeFailure {
         match end {
             End::Failed(failure) => HeldFailure::from(failure).into(),
-            End::Over(Over::NotPromoted { reason }) => NodeFailure::NotPromoted(reason),
-            End::Over(Over::DryRun { report }) => NodeFailure::DryRun(report),
+            End::Over(Over::NotPromoted { reason, aftermath }) => {
+                NodeFailure::NotPromoted(words::not_promoted(&reason, aftermath))
+            }
+            End::Over(Over::DryRun { report }) => NodeFailure::DryRun(words::report(&report)),
         }
     }
 }

@@ -5,6 +5,8 @@ use tracing::{debug, error, info, warn};
 
 use replog_core::master::events::{NotLeading, Notice};
 
+use crate::words;
+
 /// Logs a notice: error where someone must act, warn where something is degraded, info where a state changed.
 pub(super) fn log(notice: &Notice) {
     match notice {
@@ -34,7 +36,7 @@ pub(super) fn log(notice: &Notice) {
             let log_id = log_id.map(tracing::field::display);
             warn!(%node, log_id, "a node that was silent holds a log: the new one, which has no entry, gives way to it");
         }
-        Notice::Waiting { reason } => warn!(%reason, "not leading yet"),
+        Notice::Waiting { reason } => warn!(reason = words::reason(reason), "not leading yet"),
         Notice::Stopped(NotLeading::Stopping) => info!("stopping"),
         Notice::Stopped(NotLeading::Fenced { by }) => {
             error!(%by, "another node reigns: this one takes no appends any more; start it as a secondary");
@@ -50,7 +52,9 @@ pub(super) fn log(notice: &Notice) {
             let configured = configured.iter().map(NodeName::as_str).collect::<Vec<_>>().join(", ");
             warn!(secondary = %node, configured, "a node asks to join that is not configured here: start it with --name and one of these names, or add its name to --secondaries");
         }
-        Notice::JoinRefused { node, reason } => warn!(secondary = %node, reason, "refused a join"),
+        Notice::JoinRefused { node, reason } => {
+            warn!(secondary = %node, reason = words::join_refusal(*reason), "refused a join");
+        }
         Notice::Rival { node } => {
             error!(master = %node, "another master leads a log of this name: stop one of the two, or give it another --log");
         }

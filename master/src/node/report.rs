@@ -15,7 +15,7 @@ use replog_shared::{
 use replog_core::driver::{PARKED_BYTES, PARKED_EVENTS};
 
 use super::{Node, limits::COMMANDS};
-use crate::telemetry::MasterFigures;
+use crate::{telemetry::MasterFigures, words};
 use replog_core::master::{
     SecondaryView,
     events::{NotLeading, WaitingWrite},
@@ -104,7 +104,7 @@ impl<S: Store, B: Bus> Node<S, B> {
             waiting: core.waiting_writes(now, waiting, log),
             bus_is_up: core.bus_is_up(),
             trouble: env.bus.trouble(),
-            outdated: core.outdated_nodes(),
+            outdated: words::outdated_nodes(&core.outdated_nodes()),
             rival: core.rival(now).cloned(),
             strangers: core.strangers(now),
             healthy_nodes: core.healthy_nodes(now),

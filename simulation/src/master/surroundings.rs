@@ -7,6 +7,7 @@ use replog_core::{
     master::{
         self, Effect, Event, MasterCore, Packet, Translator,
         events::{NotLeading, Notice, WriteOutcome},
+        reasons::{Dispute, Lack, Reason},
     },
 };
 use replog_shared::{
@@ -158,7 +159,7 @@ impl Surroundings<'_> {
             {
                 self.check_disaster(notice);
             }
-            NotLeading::NotPromoted { reason } => {
+            NotLeading::NotPromoted { reason, .. } => {
                 self.hub.coverage.hit(Path::PromotionAbandoned);
                 self.check_halt(notice, reason);
             }
@@ -166,37 +167,40 @@ impl Surroundings<'_> {
         }
     }
 
-    fn on_waiting(&mut self, notice: &Notice, reason: &str, log: &Disk) {
+    fn on_waiting(&mut self, notice: &Notice, reason: &Reason, log: &Disk) {
         self.check_finishes_clean(reason, log);
-        if reason.contains("lacks entries that it had, or may lack some") {
+        if matches!(reason, Reason::Lack { lack: Lack::Some, .. }) {
             self.hub.coverage.hit(Path::LackNoticed);
         }
         self.check_halt(notice, reason);
     }
 
-    fn check_halt(&mut self, notice: &Notice, reason: &str) {
-        if reason.contains("ranks highest, neither has nor explains") {
-            self.hub.coverage.hit(Path::UnexplainedHalt);
-            self.check_disaster(notice);
-        } else if reason.contains("too many epochs lie between") {
-            self.hub.coverage.hit(Path::UnknownHalt);
+    fn check_halt(&mut self, notice: &Notice, reason: &Reason) {
+        match reason {
+            Reason::Dispute(Dispute::Unexplained { .. }) => {
+                self.hub.coverage.hit(Path::UnexplainedHalt);
+                self.check_disaster(notice);
+            }
+            Reason::Dispute(Dispute::Unknown { .. }) => self.hub.coverage.hit(Path::UnknownHalt),
+            _ => {}
         }
     }
 
     /// A master that had all it ever acknowledged, and was emptying its log, needs nobody to lead on, unless its operator
     /// says that its disk is an old copy.
-    fn check_finishes_clean(&mut self, reason: &str, log: &Disk) {
-        let needs_others = ["may lack some", "this node is empty", "are silent"];
-        // Beside another log an empty one gives way.
-        let own_log = log.identity.log_id.map(|log_id| log_id.to_string()).unwrap_or_default();
-        let beside_another = reason.contains("the others hold log") && !reason.contains(&own_log);
-        let waits = needs_others.iter().any(|words| reason.contains(words)) && !beside_another;
+    fn check_finishes_clean(&mut self, reason: &Reason, log: &Disk) {
+        let waits = match reason {
+            // Beside another log an empty one gives way.
+            Reason::Lack { lack: Lack::All(theirs), .. } => log.identity.log_id == Some(*theirs),
+            Reason::Lack { lack: Lack::Some, .. } | Reason::HoldersAreSilent => true,
+            _ => false,
+        };
         let may_diverge = self.hub.oracle.may_diverge();
         if waits && !self.around.recovers && log.lacks_only_a_clean() && !may_diverge {
             let index = self.around.index;
             self.hub
                 .oracle
-                .found(|| format!("n{index} does not finish a clean that was broken off: {reason}"));
+                .found(|| format!("n{index} does not finish a clean that was broken off: {reason:?}"));
         }
     }
 

@@ -4,7 +4,10 @@ use std::cmp::Ordering;
 
 use replog_shared::{Place, mark, outline, wire::State};
 
-use crate::master::mutant::{self, Mutant};
+use crate::master::{
+    mutant::{self, Mutant},
+    reasons::Dispute,
+};
 
 /// The log that wins a promotion, among those that take part in it.
 pub(super) struct Choice<'a> {
@@ -27,18 +30,14 @@ impl<'a> Choice<'a> {
         Some(Choice { best, unexplained })
     }
 
-    /// Why an operator must decide, in words; none: nobody needs to.
-    pub(super) fn dispute(&self) -> Option<String> {
+    /// Why an operator must decide; none: nobody needs to.
+    pub(super) fn dispute(&self) -> Option<Dispute> {
         let state = self.unexplained?;
-        let (node, best) = (&state.sender.node, &self.best.sender.node);
-        if outline::fork(&self.best.outline, &state.outline).is_none() {
-            return Some(format!(
-                "too many epochs lie between the log of {node} and that of {best}, which ranks highest, to tell whether {node} holds entries that {best} lacks: an operator must decide: stop {node} and reach fewer nodes by --reach, start it over an empty directory, or promote {best} itself, which knows all of its log"
-            ));
+        let (node, best) = (state.sender.node.clone(), self.best.sender.node.clone());
+        match outline::fork(&self.best.outline, &state.outline) {
+            Some(_) => Some(Dispute::Unexplained { node, best }),
+            None => Some(Dispute::Unknown { node, best }),
         }
-        Some(format!(
-            "{node} holds entries that the log of {best}, which ranks highest, neither has nor explains: an operator must decide whose log to keep: start this node with --recover to give up its own, or another node over an empty directory to give up that one's"
-        ))
     }
 }
 

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use replog_shared::{Epoch, LogId, NodeName, wire::State};
 
 use super::choice::{Choice, is_explained};
-use crate::master::mutant::{self, Mutant};
-
-/// The end of a reason to give up before anybody was fenced.
-pub(super) const NOTHING_WAS_CHANGED: &str = "; nothing was changed";
+use crate::master::{
+    mutant::{self, Mutant},
+    reasons::{Lack, Reason, UselessFlag},
+};
 
 /// What the operator asked of this start.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub(super) enum Decision {
     /// Wait for those that have not answered yet.
     Listen,
     /// Not lead now: for this reason. Everybody is asked again.
-    Wait(String),
+    Wait(Reason),
     /// Begin a new log: nobody holds one.
     Begin {
         /// Its first reign.
@@ -66,7 +66,7 @@ pub(super) enum Decision {
     /// Another node reigns.
     Fenced(NodeName),
     /// The promotion that the operator asked for is not possible.
-    GiveUp(String),
+    GiveUp(Reason),
 }
 
 /// What a start knows.
@@ -95,27 +95,24 @@ pub(super) struct Situation<'a> {
 impl Situation<'_> {
     pub(super) fn decide(&self) -> Decision {
         let decision = self.decide_by_what_is_held();
-        self.useless_flag(&decision).map_or(decision, Decision::GiveUp)
+        self.useless_flag(&decision).map_or(decision, |flag| Decision::GiveUp(Reason::UselessFlag(flag)))
     }
 
-    /// What is wrong with a flag that is meant for one start, and has nothing to do in this one: left where it is, it
-    /// would give entries up at a later one.
-    fn useless_flag(&self, decision: &Decision) -> Option<String> {
+    /// A flag that is meant for one start, and has nothing to do in this one.
+    fn useless_flag(&self, decision: &Decision) -> Option<UselessFlag> {
         use Decision::{Begin, FinishClean, Lead, Promote};
         let decided = matches!(decision, Begin { .. } | Lead { .. } | FinishClean { .. } | Promote { .. });
         if !decided || self.terms.promote {
             return None;
         }
         if self.terms.recover && self.own.sender.log_id.is_none() {
-            return Some("--recover is for one start over an old copy of this node's directory, and this directory is empty: nothing was changed; start it without --recover".to_owned());
+            return Some(UselessFlag::RecoverOfNothing);
         }
         if self.terms.recover && !self.is_old_copy() {
-            return Some("--recover is for one start over an old copy of this node's directory, and nobody who answered holds or knows more than this one: nothing was changed; start it without --recover".to_owned());
+            return Some(UselessFlag::RecoverOfNoOldCopy);
         }
         let promotes = matches!(decision, Promote { .. });
-        (self.terms.reach.is_some() && !promotes).then(|| {
-            "--reach is for one start that takes over what the other nodes hold, and this one has nothing to take over: nothing was changed; start it without --reach".to_owned()
-        })
+        (self.terms.reach.is_some() && !promotes).then_some(UselessFlag::Reach)
     }
 
     /// Whether somebody who answered tells that this node's log has gone back in time.
@@ -172,23 +169,17 @@ impl Situation<'_> {
     }
 
     /// A master that others hear, or another process of this node.
-    pub(super) fn live_master(&self) -> Option<String> {
+    pub(super) fn live_master(&self) -> Option<Reason> {
         if self.double {
-            return Some(format!(
-                "another process of {} is alive, perhaps over a copy of its directory: stop one of the two; this one leads when that one is gone",
-                self.own.sender.node
-            ));
+            return Some(Reason::Double(self.own.sender.node.clone()));
         }
         let heard_by = self.others.iter().find_map(|(node, state)| {
             Some((node, state.hears.as_ref().filter(|master| !self.is_predecessor(master))?))
         });
         if let Some((node, master)) = heard_by {
-            return Some(format!(
-                "{node} hears a live master, {master}: this node leads when that one is gone"
-            ));
+            return Some(Reason::HeardByAnother { by: node.clone(), master: master.clone() });
         }
-        let rival = self.rival?;
-        Some(format!("another master, {rival}, is alive: this node leads when that one is gone"))
+        self.rival.cloned().map(Reason::Rival)
     }
 
     /// The log of others that this node's own gives way to: its own has nothing in it, having begun while the holders
@@ -231,10 +222,7 @@ impl Situation<'_> {
                 }
             }
             [log_id] => self.promote(log_id),
-            _ => Decision::Wait(format!(
-                "the other nodes hold {} different logs: wipe those that are not wanted",
-                logs.len()
-            )),
+            _ => Decision::Wait(Reason::DifferentLogs(logs.len())),
         }
     }
 
@@ -242,10 +230,7 @@ impl Situation<'_> {
     /// over: there is none, and a new one would be in the way of the one that is meant.
     fn begin(&self) -> Decision {
         if self.terms.promote {
-            let nodes = self.others.len();
-            return self.refuse(format!(
-                "neither this node nor any of the {nodes} that answer holds a log to take over: see to it that the nodes which hold it run and are named in --secondaries, or start without --promote to begin a new log"
-            ));
+            return self.refuse(Reason::NoLog { answered: self.others.len() });
         }
         Decision::Begin { reign: self.own.highest().map_or(0, |epoch| epoch.reign).saturating_add(1) }
     }
@@ -256,7 +241,7 @@ impl Situation<'_> {
         match self.holders(log_id).next() {
             Some(_) => self.promote(log_id),
             None if self.everybody() || self.own.whole => self.begin(),
-            None => Decision::Wait("the nodes whose log this node began to take over are silent".into()),
+            None => Decision::Wait(Reason::HoldersAreSilent),
         }
     }
 
@@ -353,8 +338,8 @@ impl Situation<'_> {
             return self.too_few(log_id, whole, required);
         }
         let dispute = self.choice(log_id).and_then(|choice| choice.dispute());
-        if let Some(reason) = dispute.filter(|_| !mutant::is(Mutant::UnexplainedRankTaken)) {
-            return self.refuse(reason);
+        if let Some(dispute) = dispute.filter(|_| !mutant::is(Mutant::UnexplainedRankTaken)) {
+            return self.refuse(Reason::Dispute(dispute));
         }
         let highest = self.holders(log_id).map(|(_, state)| state).chain([self.own]);
         let reign = highest.filter_map(State::highest).map(|epoch| epoch.reign).max().unwrap_or(0);
@@ -386,32 +371,23 @@ impl Situation<'_> {
         let missing = self.configured.iter().filter(|node| {
             !self.others.get(*node).is_some_and(|state| state.whole && state.sender.log_id == Some(log_id))
         });
-        let missing: Vec<&str> = missing.map(NodeName::as_str).collect();
-        let missing = missing.join(", ");
+        let missing = missing.cloned().collect();
         if self.terms.promote {
-            return self.refuse(format!(
-                "the promotion reaches {whole} whole nodes of the {required} that it must reach (not reached: {missing})"
-            ));
+            return self.refuse(Reason::TooFewReached { whole, required, missing });
         }
-        let why = if self.own.outline.marks.is_empty() {
-            format!("this node is empty and the others hold log {log_id}")
+        let lack = if self.own.outline.marks.is_empty() {
+            Lack::All(log_id)
         } else if self.own.sender.log_id != Some(log_id) {
-            format!("this node began a log that has no entry, and the others hold log {log_id}")
+            Lack::AllButItsOwn(log_id)
         } else {
-            "this node's log lacks entries that it had, or may lack some".to_owned()
+            Lack::Some
         };
-        self.refuse(format!(
-            "{why}: it takes their log over once all of them are there and whole, or fewer by --reach; waiting for {missing}"
-        ))
+        self.refuse(Reason::Lack { lack, missing })
     }
 
     /// Nobody was fenced. Who was told to be promoted ends; a start asks again.
-    fn refuse(&self, reason: String) -> Decision {
-        if self.terms.promote {
-            Decision::GiveUp(reason + NOTHING_WAS_CHANGED)
-        } else {
-            Decision::Wait(reason)
-        }
+    fn refuse(&self, reason: Reason) -> Decision {
+        if self.terms.promote { Decision::GiveUp(reason) } else { Decision::Wait(reason) }
     }
 }
 

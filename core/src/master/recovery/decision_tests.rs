@@ -6,6 +6,7 @@ use replog_shared::{
 };
 
 use super::*;
+use crate::master::reasons::{Dispute, Holding, Outcome};
 
 const OWN: &str = "master";
 
@@ -112,12 +113,35 @@ fn assert_promotes(decision: &Decision, reign: u32, required: usize, counts_itse
 }
 
 #[track_caller]
-fn assert_waits(decision: &Decision, words: &str) {
+fn why(decision: &Decision) -> Reason {
     match decision {
-        Decision::Wait(reason) | Decision::GiveUp(reason) => {
-            assert!(reason.contains(words), "{reason}");
-        }
+        Decision::Wait(reason) | Decision::GiveUp(reason) => reason.clone(),
         other => panic!("does not wait: {other:?}"),
+    }
+}
+
+#[track_caller]
+fn assert_waits(decision: &Decision, reason: &Reason) {
+    assert_eq!(why(decision), *reason);
+}
+
+/// It takes a log over once these are there, too.
+#[track_caller]
+fn assert_lacks(decision: &Decision, nodes: &[&str]) {
+    match why(decision) {
+        Reason::Lack { missing, .. } => {
+            assert_eq!(missing, nodes.iter().map(|node| name(node)).collect::<Vec<_>>());
+        }
+        other => panic!("{other:?}"),
+    }
+}
+
+/// An operator must decide between the log of a node, as it is told, and the best one.
+#[track_caller]
+fn assert_disputed(decision: &Decision, is_meant: impl Fn(&Dispute) -> bool) {
+    match why(decision) {
+        Reason::Dispute(dispute) => assert!(is_meant(&dispute), "{dispute:?}"),
+        other => panic!("{other:?}"),
     }
 }
 
@@ -145,7 +169,7 @@ fn an_epoch_of_its_own_that_it_does_not_know_tells_that_its_directory_is_an_old_
     let later_reign = fenced(epoch(OWN, 5, 0));
     assert_promotes(&decide(Case { others: later_reign.clone(), ..case() }), 6, 2, false);
     assert_promotes(&decide(Case { others: fenced(epoch(OWN, 2, 4)), ..case() }), 3, 2, false);
-    assert_waits(&decide(Case { others: later_reign[..1].to_vec(), ..case() }), "waiting for s2");
+    assert_lacks(&decide(Case { others: later_reign[..1].to_vec(), ..case() }), &["s2"]);
 }
 
 /// An old copy of the master has led alone in epoch 2.4, which the lost log had too: `higher` says which of the
@@ -175,7 +199,7 @@ fn who_died_between_the_cut_of_a_mark_and_the_next_one_leads_on_although_others_
     let lead = Decision::Lead { reign: 2, start: 6 };
     assert_eq!(decide(Case { own: own(), others: others(MarkKind::Start), ..case() }), lead);
     let lost_a_clean = Case { own: own(), others: others(MarkKind::Clean), ..case() };
-    assert_waits(&decide(lost_a_clean), "waiting for s2");
+    assert_lacks(&decide(lost_a_clean), &["s2"]);
 }
 
 #[test]
@@ -187,8 +211,8 @@ fn a_promotion_chooses_over_marks_of_starts_and_halts_at_others() {
         decide(Case { own, others, terms, ..case() })
     };
     assert_promotes(&over(MarkKind::Start), 3, 3, true);
-    assert_waits(&over(MarkKind::Clean), "neither has nor explains");
-    assert_waits(&over(MarkKind::Promotion), "neither has nor explains");
+    assert_disputed(&over(MarkKind::Clean), |dispute| matches!(dispute, Dispute::Unexplained { .. }));
+    assert_disputed(&over(MarkKind::Promotion), |dispute| matches!(dispute, Dispute::Unexplained { .. }));
 }
 
 /// What a node tells of a log whose newest marks alone are told, of this reign of `owner`.
@@ -208,20 +232,29 @@ fn logs_that_are_too_far_apart_to_compare_are_the_operators_unless_a_turn_explai
         decide(Case { own: behind(OWN), others, terms, ..case() })
     };
     let unknown = over(far_on("s1", "old", 2));
-    assert_waits(&unknown, "too many epochs lie between the log of");
-    assert_waits(&unknown, "nothing was changed");
+    assert_disputed(&unknown, |dispute| matches!(dispute, Dispute::Unknown { .. }));
+    assert!(matches!(unknown, Decision::GiveUp(_)), "nothing is changed: {unknown:?}");
     let turned = State { turn: Some(epoch("s1", 3, 0)), ..far_on("s1", "s1", 3) };
     assert_promotes(&over(turned), 4, 3, true);
     let turned_before = State { turn: Some(epoch("old", 2, 0)), ..far_on("s1", "old", 2) };
-    assert_waits(&over(turned_before), "too many epochs lie between the log of");
+    assert_disputed(&over(turned_before), |dispute| matches!(dispute, Dispute::Unknown { .. }));
 }
 
 #[test]
 fn two_histories_that_nothing_explains_are_the_operators_and_nobody_is_fenced() {
-    assert_waits(&decide(two_histories("s1")), "master holds entries that the log of s");
-    assert_waits(&decide(two_histories(OWN)), "holds entries that the log of master");
+    assert_disputed(
+        &decide(two_histories("s1")),
+        |dispute| matches!(dispute, Dispute::Unexplained { node, .. } if *node == name(OWN)),
+    );
+    assert_disputed(
+        &decide(two_histories(OWN)),
+        |dispute| matches!(dispute, Dispute::Unexplained { best, .. } if *best == name(OWN)),
+    );
     let terms = StartTerms { promote: true, ..StartTerms::default() };
-    assert_waits(&decide(Case { terms, ..two_histories(OWN) }), "nothing was changed");
+    assert!(
+        matches!(decide(Case { terms, ..two_histories(OWN) }), Decision::GiveUp(_)),
+        "nothing is changed"
+    );
 }
 
 #[test]
@@ -236,8 +269,11 @@ fn a_copy_that_is_given_up_neither_wins_nor_objects() {
 fn a_live_master_is_never_led_beside() {
     let mut other = state("s1", Some((epoch(OWN, 2, 3), 9)));
     other.hears = Some(name("s2"));
-    assert_waits(&decide(Case { others: vec![other], ..case() }), "s1 hears a live master, s2");
-    assert_waits(&decide(Case { rival: Some(name("s2")), ..case() }), "another master, s2, is alive");
+    assert_waits(
+        &decide(Case { others: vec![other], ..case() }),
+        &Reason::HeardByAnother { by: name("s1"), master: name("s2") },
+    );
+    assert_waits(&decide(Case { rival: Some(name("s2")), ..case() }), &Reason::Rival(name("s2")));
 }
 
 #[test]
@@ -246,7 +282,10 @@ fn its_own_predecessor_is_not_waited_for_unless_it_took_the_log_with_it() {
     other.hears = Some(name(OWN));
     let heard = || Case { others: vec![other.clone()], ..case() };
     assert_eq!(decide(heard()), Decision::Lead { reign: 2, start: 4 });
-    assert_waits(&decide(Case { own: state(OWN, None), ..heard() }), "s1 hears a live master, master");
+    assert_waits(
+        &decide(Case { own: state(OWN, None), ..heard() }),
+        &Reason::HeardByAnother { by: name("s1"), master: name(OWN) },
+    );
 }
 
 #[test]
@@ -272,7 +311,7 @@ fn who_lost_entries_or_may_have_promotes_itself_over_all_the_others() {
     assert_promotes(&decide(Case { others: both(10), ..case() }), 3, 2, false);
     let own = State { whole: false, ..case().own };
     assert_promotes(&decide(Case { own: own.clone(), others: both(9), ..case() }), 3, 2, false);
-    assert_waits(&decide(Case { own, ..case() }), "waiting for s2");
+    assert_lacks(&decide(Case { own, ..case() }), &["s2"]);
 }
 
 #[test]
@@ -284,20 +323,14 @@ fn a_flag_for_one_start_is_refused_where_it_has_nothing_to_do() {
     let recover = StartTerms { recover: true, ..StartTerms::default() };
     assert_promotes(&decide(Case { others: both(10), terms: recover, ..case() }), 3, 2, false);
     let useless = decide(Case { others: both(9), terms: recover, ..case() });
-    assert!(
-        matches!(&useless, Decision::GiveUp(why) if why.ends_with("start it without --recover")),
-        "{useless:?}"
-    );
+    assert_eq!(useless, Decision::GiveUp(Reason::UselessFlag(UselessFlag::RecoverOfNoOldCopy)));
     let fewer = StartTerms { reach: Some(1), ..recover };
     let others = vec![state("s1", Some((epoch(OWN, 2, 3), 8)))];
     let useless = decide(Case { others, terms: fewer, ..case() });
-    assert!(
-        matches!(&useless, Decision::GiveUp(why) if why.ends_with("start it without --recover")),
-        "{useless:?}"
-    );
-    assert_waits(&decide(Case { terms: recover, ..case() }), "waiting for s2");
+    assert_eq!(useless, Decision::GiveUp(Reason::UselessFlag(UselessFlag::RecoverOfNoOldCopy)));
+    assert_lacks(&decide(Case { terms: recover, ..case() }), &["s2"]);
     let empty = decide(Case { own: state(OWN, None), others: both(9), terms: recover, ..case() });
-    assert_waits(&empty, "this directory is empty");
+    assert_waits(&empty, &Reason::UselessFlag(UselessFlag::RecoverOfNothing));
 
     let reach = StartTerms { reach: Some(1), ..StartTerms::default() };
     let one = || vec![state("s1", Some((epoch(OWN, 2, 3), 9)))];
@@ -312,10 +345,7 @@ fn a_flag_for_one_start_is_refused_where_it_has_nothing_to_do() {
     for own in [case().own, state(OWN, None)] {
         let others = one().into_iter().filter(|_| own.whole).collect();
         let useless = decide(Case { own, others, terms: reach, ..case() });
-        assert!(
-            matches!(&useless, Decision::GiveUp(why) if why.ends_with("start it without --reach")),
-            "{useless:?}"
-        );
+        assert_eq!(useless, Decision::GiveUp(Reason::UselessFlag(UselessFlag::Reach)));
     }
     assert_eq!(decide(Case { others: vec![], terms: recover, waits: true, ..case() }), Decision::Listen);
 }
@@ -337,14 +367,14 @@ fn a_clean_that_was_broken_off_is_finished_with_nobody_to_help() {
     assert_eq!(decide(Case { others, ..case_of(uncut()) }), Decision::Fenced(name("s2")));
     let known = State { fence: Some(epoch(OWN, 2, 9)), ..case().others[0].clone() };
     let old_copy = Case { others: vec![known], ..case_of(uncut()) };
-    assert_waits(&decide(old_copy), "waiting for s2");
+    assert_lacks(&decide(old_copy), &["s2"]);
     let promised = State { fence: Some(epoch(OWN, 3, 0)), ..uncut() };
-    assert_waits(&decide(case_of(promised)), "waiting for s1, s2");
+    assert_lacks(&decide(case_of(promised)), &["s1", "s2"]);
 }
 
 #[test]
 fn another_process_of_its_name_is_no_predecessor_once_it_is_heard_itself() {
-    assert_waits(&decide(Case { double: true, ..case() }), "another process of master is alive");
+    assert_waits(&decide(Case { double: true, ..case() }), &Reason::Double(name(OWN)));
     let mut other = state("s1", Some((epoch(OWN, 2, 3), 9)));
     other.hears = Some(name(OWN));
     let others = vec![other, state("s2", Some((epoch(OWN, 2, 3), 9)))];
@@ -372,13 +402,13 @@ fn a_blank_node_begins_a_log_only_if_nobody_who_answers_holds_one() {
     let begin = Decision::Begin { reign: 1 };
     assert_eq!(decide(Case { own: blank(), others: vec![], ..case() }), begin);
     assert_eq!(decide(Case { own: blank(), others: vec![state("s1", None)], ..case() }), begin);
-    assert_waits(&decide(Case { own: blank(), ..case() }), "waiting for s2");
+    assert_lacks(&decide(Case { own: blank(), ..case() }), &["s2"]);
     let held = Some((epoch(OWN, 2, 3), 9));
     let others = vec![state("s1", held.clone()), state("s2", held)];
     assert_promotes(&decide(Case { own: blank(), others: others.clone(), ..case() }), 3, 2, false);
     let mut two_logs = others;
     two_logs[1].sender.log_id = Some(log(2));
-    assert_waits(&decide(Case { own: blank(), others: two_logs, ..case() }), "2 different logs");
+    assert_waits(&decide(Case { own: blank(), others: two_logs, ..case() }), &Reason::DifferentLogs(2));
 }
 
 #[test]
@@ -389,11 +419,7 @@ fn a_promotion_takes_a_log_over_and_never_begins_one() {
     for own in [blank(), State { sender: Sender { log_id: Some(log(1)), ..bare().sender }, ..bare() }] {
         for others in [vec![], vec![state("s1", None), state("s2", None)]] {
             let decided = decide(Case { own: own.clone(), others, terms, ..case() });
-            let Decision::GiveUp(reason) = &decided else { panic!("{decided:?}") };
-            assert!(
-                reason.contains("without --promote") && reason.contains("nothing was changed"),
-                "{reason}"
-            );
+            assert!(matches!(decided, Decision::GiveUp(Reason::NoLog { .. })), "{decided:?}");
         }
     }
 }
@@ -404,7 +430,10 @@ fn a_log_that_was_begun_and_never_opened_is_begun_again_once_everybody_said_so()
     own.sender.log_id = Some(log(1));
     own.fence = Some(epoch(OWN, 1, 0));
     let blank = |node| state(node, None);
-    assert_waits(&decide(Case { own: own.clone(), others: vec![blank("s1")], ..case() }), "are silent");
+    assert_waits(
+        &decide(Case { own: own.clone(), others: vec![blank("s1")], ..case() }),
+        &Reason::HoldersAreSilent,
+    );
     let others = vec![blank("s1"), blank("s2")];
     assert_eq!(decide(Case { own, others, ..case() }), Decision::Begin { reign: 2 });
 }
@@ -427,12 +456,15 @@ fn a_promotion_by_the_operator_reaches_as_many_whole_nodes_as_it_must_or_changes
     let other = || state("s1", Some((epoch("old", 2, 3), 9)));
     let promote = |reach| StartTerms { promote: true, reach, ..StartTerms::default() };
     let case = |reach| Case { own: own(), others: vec![other()], terms: promote(reach), ..case() };
-    assert_waits(&decide(case(None)), "reaches 2 whole nodes of the 3");
+    let (whole, required) = (2, 3);
+    assert_waits(&decide(case(None)), &Reason::TooFewReached { whole, required, missing: vec![name("s2")] });
     assert_promotes(&decide(case(Some(2))), 3, 2, true);
     let hears = State { hears: Some(name("old")), ..other() };
     assert_promotes(&decide(Case { others: vec![hears], ..case(Some(2)) }), 3, 2, true);
     let not_whole = State { whole: false, ..other() };
-    assert_waits(&decide(Case { others: vec![not_whole], ..case(Some(2)) }), "not reached: s1, s2");
+    let (whole, required, missing) = (1, 2, vec![name("s1"), name("s2")]);
+    let refused = Reason::TooFewReached { whole, required, missing };
+    assert_waits(&decide(Case { others: vec![not_whole], ..case(Some(2)) }), &refused);
 }
 
 #[test]
@@ -454,20 +486,21 @@ fn a_dry_run_tells_who_is_reached_what_is_kept_and_what_is_given_up() {
         cleaning: None,
         within_batch: false,
     };
-    let report = situation.report();
-    for line in [
-        "  master: last epoch 2.3 of old, 9 entries, whole",
-        "  s2: no answer",
-        "reaches 2 of 3 nodes: keeps every entry acknowledged at w >= 2",
-        "the log of s1 ranks highest",
-        "nothing was changed",
-    ] {
-        assert!(report.contains(line), "{line} in:\n{report}");
-    }
+    let over = situation.report().over.unwrap();
+    let held = |owner, entries| Holding::Log {
+        epoch: Some(epoch(owner, 2, 3)),
+        entries: Order::new(entries),
+        whole: true,
+    };
+    let nodes = [(OWN, held("old", 9)), ("s1", held("old", 12)), ("s2", Holding::NoAnswer)];
+    assert_eq!(over.nodes, nodes.map(|(node, holding)| (name(node), holding)));
+    let Outcome::Promoted(promoted) = over.outcome else { panic!("{over:?}") };
+    assert_eq!((promoted.reached, promoted.nodes, promoted.best), (2, 3, Some(name("s1"))));
+    assert!(promoted.given_up.is_empty() && promoted.fences.is_none());
     let terms = StartTerms { reach: None, ..terms };
-    let report = Situation { terms, ..situation }.report();
-    assert!(report.contains("not possible now: the promotion reaches 2 whole nodes of the 3"), "{report}");
-    assert_eq!(report.matches("nothing was changed").count(), 1, "{report}");
+    let over = Situation { terms, ..situation }.report().over.unwrap();
+    let refused = Reason::TooFewReached { whole: 2, required: 3, missing: vec![name("s2")] };
+    assert_eq!(over.outcome, Outcome::NotNow(Some(refused)));
 }
 
 #[test]

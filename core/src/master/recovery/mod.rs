@@ -31,6 +31,7 @@ use super::{
     Effect, MasterCore, Phase, Progress,
     events::{Interruption, NotLeading, Notice},
     mutant::{self, Mutant},
+    reasons::{Aftermath, Reason, WaitsFor},
 };
 use asking::Asking;
 use decision::{Decision, Situation};
@@ -57,7 +58,7 @@ pub(super) struct Recovery {
     hold_until: Moment,
     tick_at: Moment,
     states: BTreeMap<NodeName, wire::State>,
-    last_notice: Option<String>,
+    last_notice: Option<Reason>,
 }
 
 #[derive(Debug)]
@@ -112,20 +113,16 @@ impl Recovery {
         self.tick_at <= self.hold_until
     }
 
-    pub(super) fn waits_for(&self, others: &[NodeName], bus_is_up: bool) -> String {
+    pub(super) fn waits_for(&self, others: &[NodeName], bus_is_up: bool) -> WaitsFor {
         if !bus_is_up && !others.is_empty() {
-            return "it is not connected to NATS, and cannot ask the other nodes what they hold".into();
+            return WaitsFor::Bus;
         }
         if let Some(reason) = &self.last_notice {
-            return reason.clone();
+            return WaitsFor::Change(reason.clone());
         }
-        let silent: Vec<&str> =
-            others.iter().filter(|node| !self.states.contains_key(node)).map(NodeName::as_str).collect();
-        if silent.is_empty() {
-            "it is comparing the other nodes' logs".into()
-        } else {
-            format!("no answer yet from {}", silent.join(", "))
-        }
+        let silent: Vec<NodeName> =
+            others.iter().filter(|node| !self.states.contains_key(node)).cloned().collect();
+        if silent.is_empty() { WaitsFor::Comparison } else { WaitsFor::Answers(silent) }
     }
 }
 
@@ -183,7 +180,7 @@ impl MasterCore {
 
     /// Begins anew, with a new request and with all the time that a start has: what was answered before may
     /// be true no longer.
-    fn start_over(&mut self, now: Moment, reason: String) {
+    fn start_over(&mut self, now: Moment, reason: Reason) {
         self.waiting(reason);
         let (wait, request) = (self.config.recovery_wait, self.random.u64(..));
         let Phase::Recovering(recovery) = &mut self.phase else { return };
@@ -195,7 +192,7 @@ impl MasterCore {
     }
 
     /// Tells the operator what the start waits for, once.
-    fn waiting(&mut self, reason: String) {
+    fn waiting(&mut self, reason: Reason) {
         let Phase::Recovering(recovery) = &mut self.phase else { return };
         if recovery.last_notice.as_ref() != Some(&reason) {
             recovery.last_notice = Some(reason.clone());
@@ -254,7 +251,7 @@ impl MasterCore {
         };
         let decision = situation.decide();
         if self.config.start.dry_run && decision != Decision::Listen {
-            let report = situation.report();
+            let report = Box::new(situation.report());
             return self.stop_leading(NotLeading::DryRun { report });
         }
         match decision {
@@ -272,7 +269,10 @@ impl MasterCore {
                 self.promote(log_id, promotion);
             }
             Decision::Fenced(by) => self.fenced(by),
-            Decision::GiveUp(reason) => self.stop_leading(NotLeading::NotPromoted { reason }),
+            Decision::GiveUp(reason) => {
+                let aftermath = Aftermath::NothingChanged;
+                self.stop_leading(NotLeading::NotPromoted { reason, aftermath });
+            }
         }
     }
 
@@ -332,8 +332,8 @@ impl MasterCore {
     pub(super) fn give_way(&mut self, now: Moment, join: &wire::Join) {
         let (node, log_id) = (join.sender.node.clone(), join.sender.log_id);
         self.notice(Notice::GivesWay { node: node.clone(), log_id });
-        let waits_for = format!("it is finding out about the log that {node} holds");
-        self.interrupt_all(&Interruption::NotLeading(NotLeading::Recovering { waits_for }));
+        let (waits_for, outdated) = (WaitsFor::LogOf(node), self.outdated_nodes());
+        self.interrupt_all(&Interruption::NotLeading(NotLeading::Recovering { waits_for, outdated }));
         self.progress.iter_mut().for_each(Progress::reset);
         let wait = self.config.recovery_wait;
         let recovery = Recovery::new(now, wait, self.random.u64(..));

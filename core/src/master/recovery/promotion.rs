@@ -16,6 +16,7 @@ use crate::master::{
     Effect, MasterCore, Phase,
     events::{NotLeading, Notice},
     mutant::{self, Mutant},
+    reasons::{Aftermath, Reason},
 };
 
 /// How long a step of the promotion may stand still before it is given up.
@@ -148,18 +149,15 @@ impl MasterCore {
         if promotion.fetch.is_none() && promotion.has_enough() {
             return self.choose(now, log);
         }
-        let reason = "the other nodes stopped answering while this one was promoted";
-        self.abandon(now, reason.to_owned());
+        self.abandon(now, Reason::NoAnswers);
     }
 
     /// Ends this attempt. What was promised stays promised: the next one opens a higher reign. What was fetched stays,
     /// too: it is the beginning of a log that others hold, verified page by page, and the next attempt goes on behind
     /// it.
-    fn abandon(&mut self, now: Moment, reason: String) {
+    fn abandon(&mut self, now: Moment, reason: Reason) {
         if self.config.start.promote {
-            let reason =
-                format!("{reason}; the nodes that promised take nothing older any more: run it again");
-            self.stop_leading(NotLeading::NotPromoted { reason });
+            self.stop_leading(NotLeading::NotPromoted { reason, aftermath: Aftermath::PromisesStay });
         } else {
             self.start_over(now, reason);
         }
@@ -201,8 +199,8 @@ impl MasterCore {
         let reached = |state: &wire::State| state.whole || state.sender.node == own.sender.node;
         let Some(choice) = Choice::of(logs, |a, b| self.compare(a, b), reached) else { return };
         let halts = !mutant::is(Mutant::UnexplainedRankTaken);
-        if let Some(reason) = choice.dispute().filter(|_| halts) {
-            return self.abandon(now, reason);
+        if let Some(dispute) = choice.dispute().filter(|_| halts) {
+            return self.abandon(now, Reason::Dispute(dispute));
         }
         let best = choice.best.clone();
         if best.sender.node == own.sender.node || mutant::is(Mutant::OpenWithoutFetch) {
@@ -271,9 +269,8 @@ impl MasterCore {
         let Ok(lines) = Lines::checked_before(unseen, log.tip(), end) else { return };
         let whole_log = lines.tip().place == end;
         if whole_log && lines.tip().digest != best.digest && checks {
-            let reason = format!("what {from} sent is not the log that it promised");
-            let began_at = *began_at;
-            return self.give_back(now, began_at, reason);
+            let (from, began_at) = (from.clone(), *began_at);
+            return self.give_back(now, began_at, Reason::AnotherLog(from));
         }
         promotion.give_up_at = now.plus(STEP_TIMEOUT);
         if whole_log {
@@ -322,7 +319,7 @@ impl MasterCore {
 
     /// Ends this attempt, and gives up what it fetched: that is not the log that was promised. A node that is not
     /// whole has fetched perhaps the same in an attempt before, so it begins at nothing the next time.
-    fn give_back(&mut self, now: Moment, began_at: Place, reason: String) {
+    fn give_back(&mut self, now: Moment, began_at: Place, reason: Reason) {
         let kept = if self.identity.whole { began_at } else { Place::START };
         self.effect(Effect::Truncate(kept, Cut::Quarantine));
         self.abandon(now, reason);

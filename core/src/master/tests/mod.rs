@@ -23,6 +23,7 @@ use replog_shared::{
 
 use super::{
     events::{Append, NewMessage, Refusal},
+    reasons::{JoinRefusal, Reason, WaitsFor},
     *,
 };
 
@@ -366,7 +367,7 @@ fn a_node_of_the_masters_own_name_is_called_a_second_process_and_noted_once() {
     for _ in 0..3 {
         assert_eq!(told.join(own.as_str(), 1), Verdict::NameInUse);
     }
-    let is_told = |effect: &&Effect| matches!(effect, Effect::Notice(Notice::JoinRefused { node, reason }) if *node == own && reason.contains("stop one of the two"));
+    let is_told = |effect: &&Effect| matches!(effect, Effect::Notice(Notice::JoinRefused { node, reason }) if *node == own && *reason == JoinRefusal::OwnName);
     assert_eq!(told.sent.iter().filter(is_told).count(), 1);
     assert_eq!(told.core.strangers(told.now), [own]);
 }

@@ -136,6 +136,14 @@ impl Told {
     }
 }
 
+#[track_caller]
+fn assert_waits(told: &Told, reason: Reason) {
+    match told.core.not_leading() {
+        Some(NotLeading::Recovering { waits_for, .. }) => assert_eq!(waits_for, WaitsFor::Change(reason)),
+        other => panic!("{other:?}"),
+    }
+}
+
 #[test]
 fn no_start_leads_beside_a_live_master() {
     let mut told = Told::recovering();
@@ -144,8 +152,7 @@ fn no_start_leads_beside_a_live_master() {
         told.pass(500);
     }
     assert!(told.core.epoch().is_none());
-    let waits = format!("{:?}", told.core.not_leading());
-    assert!(waits.contains("another master, other, is alive"), "{waits}");
+    assert_waits(&told, Reason::Rival("other".parse().unwrap()));
     told.pass(3_000);
     told.pass(1_200);
     assert!(told.core.epoch().is_some());
@@ -168,8 +175,7 @@ fn a_start_waits_for_a_second_process_of_its_name_until_that_falls_silent() {
             told.pass(500);
         }
         assert!(told.core.epoch().is_none(), "it leads beside the living one");
-        let waits = format!("{:?}", told.core.not_leading());
-        assert!(waits.contains("another process of master is alive"), "{waits}");
+        assert_waits(&told, Reason::Double("master".parse().unwrap()));
         told.pass(2_500);
         assert!(told.core.epoch().is_some(), "{:?}", told.core.not_leading());
     }
