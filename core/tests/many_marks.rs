@@ -9,11 +9,11 @@ use bytes::Bytes;
 use replog_core::{
     driver::{Core, Driver, Environment},
     master::{
-        self, CoreConfig, MasterCore, PushLimits, StartTerms,
+        self, MasterCore, PushLimits, StartTerms,
         events::{Append, NewMessage, NotLeading, WaitId},
         reasons::{Aftermath, Dispute, Reason},
     },
-    secondary::{self, Faults, PullLimits, SecondaryCore, Settings},
+    secondary::{self, Faults, PullLimits, SecondaryCore},
 };
 use replog_shared::{
     Durability, Identity, Incarnation, Lines, Message, MessageId, Moment, NodeName, Order, WriteConcern,
@@ -90,8 +90,8 @@ struct Master {
 
 impl Master {
     fn start(node: &str, others: [&str; 2], disk: Disk, start: StartTerms, process: u64) -> Master {
-        let config = CoreConfig {
-            node: name(node),
+        let settings = master::Settings {
+            name: name(node),
             secondaries: others.map(name).to_vec(),
             incarnation: Incarnation::from_random(process),
             heartbeat_interval: Duration::from_millis(250),
@@ -103,7 +103,7 @@ impl Master {
             outline_marks: OUTLINE_MARKS,
         };
         let now = Moment::default();
-        let core = MasterCore::new(config, disk.identity.clone(), now, process);
+        let core = MasterCore::new(settings, disk.identity.clone(), now, process);
         let driver = Driver::new(core, disk.log);
         let around = Around { identity: disk.identity, said: Vec::new() };
         let mut master = Master { driver, around, now, most: MOST_BYTES };
@@ -208,7 +208,7 @@ struct Secondary {
 
 impl Secondary {
     fn start(node: &str, disk: Disk) -> Secondary {
-        let settings = Settings {
+        let settings = secondary::Settings {
             name: name(node),
             incarnation: Incarnation::from_random(fastrand::u64(..)),
             durability: Durability::Disk,
@@ -218,7 +218,7 @@ impl Secondary {
             outline_marks: OUTLINE_MARKS,
             page_bytes: ENVELOPE_BYTES.min(MOST_BYTES / 2),
         };
-        let core = SecondaryCore::new(settings, disk.identity.clone(), fastrand::Rng::with_seed(1));
+        let core = SecondaryCore::new(settings, disk.identity.clone(), Moment::default(), 1);
         let driver = Driver::new(core, disk.log);
         let around = Around { identity: disk.identity, said: Vec::new() };
         let now = Moment::default();

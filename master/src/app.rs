@@ -34,7 +34,7 @@ use crate::{
     node::{Handle, Node, NodeFailure},
     nodes::Nodes,
 };
-use replog_core::master::{CoreConfig, MasterCore, PushLimits, Translator};
+use replog_core::master::{MasterCore, PushLimits, Settings, Translator};
 
 /// A master that runs. Dropping it stops it without anybody waiting for the end.
 #[derive(Debug)]
@@ -144,8 +144,7 @@ async fn start_over<S: Store>(
     bus: impl Bus,
     spans: Spans,
 ) -> anyhow::Result<Running> {
-    let identity = storage.identity.clone();
-    let core = MasterCore::new(core_config(&config), identity, Moment::default(), fastrand::u64(..));
+    let core = core(&config, storage.identity.clone());
     let (node, handle) = Node::new(core, storage, bus, translator(&config), spans.clone());
     let stop = CancellationToken::new();
     let stopped = CancellationToken::new();
@@ -203,9 +202,9 @@ async fn listen(address: &str) -> anyhow::Result<(TcpListener, SocketAddr)> {
     Ok((listener, addr))
 }
 
-fn core_config(config: &Config) -> CoreConfig {
-    CoreConfig {
-        node: config.name.clone(),
+fn core(config: &Config, identity: Identity) -> MasterCore {
+    let settings = Settings {
+        name: config.name.clone(),
         secondaries: config.secondaries.clone(),
         incarnation: Incarnation::from_random(fastrand::u64(..)),
         heartbeat_interval: config.heartbeat_interval,
@@ -215,7 +214,8 @@ fn core_config(config: &Config) -> CoreConfig {
         push: PushLimits::default(),
         http: config.advertise_url.clone(),
         outline_marks: OUTLINE_MARKS,
-    }
+    };
+    MasterCore::new(settings, identity, Moment::default(), fastrand::u64(..))
 }
 
 /// Runs a master over NATS until the process is told to stop.

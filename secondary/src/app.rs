@@ -18,7 +18,7 @@ use replog_host::{
     tail::Tails,
 };
 use replog_shared::{
-    Identity, Incarnation,
+    Identity, Incarnation, Moment,
     limits::{ENVELOPE_BYTES, OUTLINE_MARKS},
     store::Store,
 };
@@ -178,7 +178,7 @@ fn core(config: &Config, identity: Identity) -> SecondaryCore {
         outline_marks: OUTLINE_MARKS,
         page_bytes: ENVELOPE_BYTES,
     };
-    SecondaryCore::new(settings, identity, fastrand::Rng::new())
+    SecondaryCore::new(settings, identity, Moment::default(), fastrand::u64(..))
 }
 
 /// Runs a secondary over NATS until the process is told to stop.

@@ -7,7 +7,7 @@ use std::{collections::VecDeque, time::Duration};
 use replog_core::{
     driver::{Driver, End},
     master::{
-        CoreConfig, Event, MasterCore, StartTerms,
+        Event, MasterCore, Settings, StartTerms,
         events::{NotLeading, WaitId},
     },
     packet::Incoming,
@@ -76,8 +76,8 @@ impl Master {
         hub.oracle.on_start(index, disk.identity.whole, &disk.store);
         let others = names.iter().enumerate().filter(|(node, _)| *node != index);
         let secondaries: Vec<NodeName> = others.map(|(_, name)| name.clone()).collect();
-        let config = CoreConfig {
-            node: names[index].clone(),
+        let settings = Settings {
+            name: names[index].clone(),
             secondaries: secondaries.clone(),
             incarnation,
             heartbeat_interval: plan.heartbeat,
@@ -90,7 +90,7 @@ impl Master {
         };
         let mut identity = disk.identity.clone();
         identity.whole |= hub.is(Mutant::PartlyHeldCounts);
-        let core = MasterCore::new(config, identity, Moment::default(), seed);
+        let core = MasterCore::new(settings, identity, Moment::default(), seed);
         let mut around = Around::new(index, log, names[index].clone(), secondaries);
         around.automatic = automatic;
         around.recovers = terms.recover;

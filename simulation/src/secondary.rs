@@ -69,7 +69,7 @@ impl Secondary {
             page_bytes: plan.push.envelope_bytes,
         };
         let around = Around::new(index, log, &settings.name);
-        let core = SecondaryCore::new(settings, disk.identity.clone(), fastrand::Rng::with_seed(seed));
+        let core = SecondaryCore::new(settings, disk.identity.clone(), Moment::default(), seed);
         Secondary {
             driver: Driver::new(core, disk),
             around,

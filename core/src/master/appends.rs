@@ -194,7 +194,7 @@ impl MasterCore {
     }
 
     fn check_majority(&self, now: Moment) -> Result<(), Refusal> {
-        if !self.config.read_only_without_majority {
+        if !self.settings.read_only_without_majority {
             return Ok(());
         }
         let (healthy, nodes) = (self.healthy_nodes(now), self.nodes());
@@ -203,7 +203,7 @@ impl MasterCore {
 
     /// How many nodes are healthy and hold this log, this one included.
     pub fn healthy_nodes(&self, now: Moment) -> usize {
-        let interval = self.config.heartbeat_interval;
+        let interval = self.settings.heartbeat_interval;
         let healthy = |heard| Health::of(heard, now, interval) == Health::Healthy;
         let takes_part =
             |progress: &&Progress| progress.admitted.is_some() && progress.stage != Stage::Diverged;
@@ -282,7 +282,7 @@ impl MasterCore {
     /// those that reach furthest.
     fn held_by(&self, now: Moment, log: &dyn LogView) -> Vec<Option<Order>> {
         let own = self.held_here(log);
-        let interval = self.config.heartbeat_interval;
+        let interval = self.settings.heartbeat_interval;
         let held = self.progress.iter().map(|progress| progress.holds_through(now, interval).min(own));
         let mut held: Vec<_> = held.collect();
         held.sort_unstable_by(|a, b| b.cmp(a));
@@ -309,7 +309,7 @@ impl MasterCore {
     pub(super) fn holders(&self, now: Moment, written: &Written) -> Holders {
         let mut holders = Holders::default();
         for (index, progress) in self.progress.iter().enumerate() {
-            if progress.holds_through(now, self.config.heartbeat_interval) >= Some(written.through) {
+            if progress.holds_through(now, self.settings.heartbeat_interval) >= Some(written.through) {
                 holders.insert(index);
             }
         }

@@ -73,9 +73,9 @@ pub use secondaries::{AckOutcome, SecondaryView};
 
 /// What a core is told once.
 #[derive(Clone, Debug)]
-pub struct CoreConfig {
+pub struct Settings {
     /// This node's name.
-    pub node: NodeName,
+    pub name: NodeName,
     /// The configured secondaries: with this node they are the n nodes that w counts.
     pub secondaries: Vec<NodeName>,
     /// This process.
@@ -163,7 +163,7 @@ enum Phase {
 /// The master's core.
 #[derive(Debug)]
 pub struct MasterCore {
-    config: CoreConfig,
+    settings: Settings,
     identity: Identity,
     phase: Phase,
     /// In the order of the configuration.
@@ -200,14 +200,14 @@ pub struct MasterCore {
 impl MasterCore {
     /// A core that has just started. `identity` is what the node had saved; the default for a blank one, which
     /// has no log. `seed` feeds jitter and ids.
-    pub fn new(config: CoreConfig, identity: Identity, now: Moment, seed: u64) -> MasterCore {
+    pub fn new(settings: Settings, identity: Identity, now: Moment, seed: u64) -> MasterCore {
         let mut random = fastrand::Rng::with_seed(seed);
-        let nodes = config.secondaries.len() + 1;
-        let recovery = Recovery::new(now, config.recovery_wait, random.u64(..));
+        let nodes = settings.secondaries.len() + 1;
+        let recovery = Recovery::new(now, settings.recovery_wait, random.u64(..));
         MasterCore {
             identity,
             phase: Phase::Recovering(Box::new(recovery)),
-            progress: config.secondaries.iter().map(|_| Progress::new()).collect(),
+            progress: settings.secondaries.iter().map(|_| Progress::new()).collect(),
             pending: PendingWrites::new(nodes),
             held: HeldAppends::default(),
             rival: None,
@@ -225,7 +225,7 @@ impl MasterCore {
             max_payload: DEFAULT_MAX_PAYLOAD_BYTES,
             random,
             effects: Vec::new(),
-            config,
+            settings,
         }
     }
 
@@ -258,7 +258,7 @@ impl MasterCore {
 
     /// A master says that it is alive: this one, or another that leads a log of the same name.
     pub fn on_heartbeat(&mut self, now: Moment, heartbeat: &wire::Heartbeat) {
-        if heartbeat.sender.incarnation == self.config.incarnation {
+        if heartbeat.sender.incarnation == self.settings.incarnation {
             return;
         }
         if self.epoch().is_some_and(|own| heartbeat.epoch > *own)
@@ -271,7 +271,7 @@ impl MasterCore {
         if !known && matches!(self.phase, Phase::Leading(_)) {
             self.notice(Notice::Rival { node: node.clone() });
         }
-        if node == self.config.node {
+        if node == self.settings.name {
             self.double = Some(now);
         }
         self.rival = Some((node, now));
@@ -294,12 +294,12 @@ impl MasterCore {
     /// Whether another process of this node's name, over a copy of its directory, was heard recently. Not its own
     /// predecessor: that fell silent before this one could hear it.
     fn hears_double(&self, now: Moment) -> bool {
-        let silence = self.config.heartbeat_interval * SUSPECTED_AFTER_INTERVALS;
+        let silence = self.settings.heartbeat_interval * SUSPECTED_AFTER_INTERVALS;
         self.double.is_some_and(|heard| now.since(heard) < silence)
     }
 
     fn is_recent(&self, now: Moment, heard: Moment) -> bool {
-        now.since(heard) < self.config.heartbeat_interval * UNHEALTHY_AFTER_INTERVALS
+        now.since(heard) < self.settings.heartbeat_interval * UNHEALTHY_AFTER_INTERVALS
     }
 
     /// The time that [`Self::next_deadline`] told has come.
@@ -402,7 +402,7 @@ impl MasterCore {
     pub fn not_leading(&self) -> Option<NotLeading> {
         match &self.phase {
             Phase::Recovering(recovery) => {
-                let waits_for = recovery.waits_for(&self.config.secondaries, self.bus_is_up);
+                let waits_for = recovery.waits_for(&self.settings.secondaries, self.bus_is_up);
                 Some(NotLeading::Recovering { waits_for, outdated: self.outdated_nodes() })
             }
             Phase::Leading(_) => None,
@@ -437,7 +437,7 @@ impl MasterCore {
 
     /// How many marks one envelope tells of.
     fn outline_marks(&self) -> usize {
-        outline_marks(self.config.outline_marks, self.max_payload)
+        outline_marks(self.settings.outline_marks, self.max_payload)
     }
 
     /// Bytes of a page of the log that another master reads.
@@ -447,17 +447,17 @@ impl MasterCore {
 
     /// The limits of a push, within what the bus takes.
     fn push_limits(&self) -> PushLimits {
-        let PushLimits { envelope_bytes, .. } = self.config.push;
-        PushLimits { envelope_bytes: envelope_bytes.min(self.max_line_bytes()), ..self.config.push }
+        let PushLimits { envelope_bytes, .. } = self.settings.push;
+        PushLimits { envelope_bytes: envelope_bytes.min(self.max_line_bytes()), ..self.settings.push }
     }
 
     /// Configured nodes, this one included.
     pub fn nodes(&self) -> usize {
-        self.config.secondaries.len() + 1
+        self.settings.secondaries.len() + 1
     }
 
     fn sender(&self, node: &NodeName) -> wire::Sender {
-        let incarnation = self.config.incarnation;
+        let incarnation = self.settings.incarnation;
         wire::Sender { v: wire::VERSION, log_id: self.identity.log_id, node: node.clone(), incarnation }
     }
 
@@ -475,8 +475,8 @@ impl MasterCore {
 
     /// Opens an epoch with its mark, at `tip`, and leads in it. Nothing of it leaves before the mark is durable.
     fn open(&mut self, now: Moment, epoch: Epoch, kind: MarkKind, reached: Vec<NodeName>, tip: &Tip) {
-        let mut members = vec![self.config.node.clone()];
-        members.extend(self.config.secondaries.iter().cloned());
+        let mut members = vec![self.settings.name.clone()];
+        members.extend(self.settings.secondaries.iter().cloned());
         self.remember(|identity| identity.fence = Some(epoch.clone()));
         let mark = Mark { epoch: epoch.clone(), kind, reached, members, first: Order::ZERO };
         self.effect(Effect::Append(Lines::of_mark(mark, tip)));

@@ -13,7 +13,7 @@ use crate::read_answer::ReadAnswer;
 impl MasterCore {
     /// What do you hold? Never refused, but to itself.
     pub fn on_ask(&mut self, now: Moment, ask: &wire::Ask, reply: String, log: &dyn LogView) {
-        if ask.sender.incarnation == self.config.incarnation {
+        if ask.sender.incarnation == self.settings.incarnation {
             if let Phase::Recovering(recovery) = &mut self.phase {
                 recovery.on_echo(now, ask.request);
                 self.note_wait();
@@ -45,7 +45,7 @@ impl MasterCore {
     pub fn on_read(&mut self, read: wire::Read, reply: String) {
         if self.may_read(&read) {
             let wire::Read { sender, request, epoch, from } = read;
-            let sender = wire::Sender { v: sender.v, ..self.sender(&self.config.node) };
+            let sender = wire::Sender { v: sender.v, ..self.sender(&self.settings.name) };
             self.effect(Effect::ReadAnswer(ReadAnswer { reply, sender, request, epoch, from }));
         }
     }
@@ -70,8 +70,8 @@ impl MasterCore {
             return;
         }
         let request = self.random.u64(..);
-        self.inquiry = Some((request, now.plus(self.config.heartbeat_interval)));
-        let sender = self.sender(&self.config.node);
+        self.inquiry = Some((request, now.plus(self.settings.heartbeat_interval)));
+        let sender = self.sender(&self.settings.name);
         self.effect(Effect::Ask(wire::Ask::new(sender, request)));
     }
 
@@ -87,7 +87,7 @@ impl MasterCore {
     /// `told_by` has promised or followed a higher epoch of this log. One of this node's own name is an epoch
     /// that it saved and has lost: its directory is an old copy, and what else it lacks is not known.
     pub(super) fn outranked(&mut self, higher: &Epoch, told_by: &NodeName) {
-        if higher.owner == self.config.node {
+        if higher.owner == self.settings.name {
             self.stop_leading(NotLeading::Diverged { node: told_by.clone() });
         } else {
             self.fenced(higher.owner.clone());

@@ -73,8 +73,8 @@ pub struct SecondaryView<'a> {
 impl MasterCore {
     /// The secondaries, in the order of the configuration.
     pub fn secondaries(&self, now: Moment) -> impl Iterator<Item = SecondaryView<'_>> {
-        let interval = self.config.heartbeat_interval;
-        self.config.secondaries.iter().zip(&self.progress).map(move |(node, progress)| SecondaryView {
+        let interval = self.settings.heartbeat_interval;
+        self.settings.secondaries.iter().zip(&self.progress).map(move |(node, progress)| SecondaryView {
             node,
             health: Health::of(progress.heard, now, interval),
             stage: progress.stage,
@@ -99,7 +99,7 @@ impl MasterCore {
     }
 
     pub(super) fn index_of(&self, node: &NodeName) -> Option<usize> {
-        self.config.secondaries.iter().position(|configured| configured == node)
+        self.settings.secondaries.iter().position(|configured| configured == node)
     }
 
     /// A secondary says what it holds. Which acks count: docs/RECOVERY.md, section 5.
@@ -149,12 +149,12 @@ impl MasterCore {
             }
             return AckOutcome::Mismatch;
         }
-        self.progress[index].on_ack(now, ack, log, &self.config.push);
+        self.progress[index].on_ack(now, ack, log, &self.settings.push);
         AckOutcome::Counted
     }
 
     fn on_sign_of_life(&mut self, now: Moment, index: usize) {
-        let silent_after = self.config.heartbeat_interval * SUSPECTED_AFTER_INTERVALS;
+        let silent_after = self.settings.heartbeat_interval * SUSPECTED_AFTER_INTERVALS;
         let progress = &mut self.progress[index];
         let was_silent = progress.heard.is_none_or(|heard| now.since(heard) >= silent_after);
         progress.on_sign_of_life(now, was_silent);
@@ -200,7 +200,7 @@ impl MasterCore {
         let node = join.sender.node.clone();
         let refused =
             |core: &mut Self, reason| core.notice(Notice::JoinRefused { node: node.clone(), reason });
-        if node == self.config.node {
+        if node == self.settings.name {
             if self.strangers.on_join(now, &node) {
                 refused(self, JoinRefusal::OwnName);
             }
@@ -208,7 +208,7 @@ impl MasterCore {
         }
         let Some(index) = self.index_of(&join.sender.node) else {
             if self.strangers.on_join(now, &node) {
-                let configured = self.config.secondaries.clone();
+                let configured = self.settings.secondaries.clone();
                 self.notice(Notice::Stranger { node, configured });
             }
             return Verdict::Unknown;
@@ -232,7 +232,7 @@ impl MasterCore {
     /// Whether another process of this name is alive (docs/RECOVERY.md, section 14).
     fn name_in_use(&self, now: Moment, index: usize, incarnation: Incarnation) -> bool {
         let progress = &self.progress[index];
-        let silent_after = self.config.heartbeat_interval * SUSPECTED_AFTER_INTERVALS;
+        let silent_after = self.settings.heartbeat_interval * SUSPECTED_AFTER_INTERVALS;
         let alive = progress.heard.is_some_and(|heard| now.since(heard) < silent_after);
         alive && progress.admitted.is_some_and(|admitted| admitted != incarnation)
     }
@@ -256,7 +256,7 @@ impl MasterCore {
         let admitted = verdict == Verdict::Admitted;
         let fork = fork.filter(|_| admitted).unwrap_or(Place::START);
         wire::JoinAnswer {
-            sender: self.sender(&self.config.node),
+            sender: self.sender(&self.settings.name),
             request: join.request,
             epoch: join.epoch.clone(),
             verdict,
@@ -266,7 +266,7 @@ impl MasterCore {
             turn: mark::last_turn(log.marks()).cloned(),
             clean: mark::last_clean(log.marks()).cloned(),
             secondaries: match verdict {
-                Verdict::Unknown => self.config.secondaries.iter().take(MAX_NAMES_TOLD).cloned().collect(),
+                Verdict::Unknown => self.settings.secondaries.iter().take(MAX_NAMES_TOLD).cloned().collect(),
                 _ => Vec::new(),
             },
         }
@@ -318,29 +318,29 @@ impl MasterCore {
     /// The operator is told once for each connection.
     fn too_large(&mut self, secondary: usize, order: Order) {
         if self.progress[secondary].too_large.replace(order).is_none() {
-            let (node, limit) = (self.config.secondaries[secondary].clone(), self.max_line_bytes());
+            let (node, limit) = (self.settings.secondaries[secondary].clone(), self.max_line_bytes());
             self.notice(Notice::TooLargeForBus { node, order, limit });
         }
     }
 
     pub(super) fn heartbeat(&mut self, now: Moment, log: &dyn LogView) {
-        self.heartbeat_at = now.plus(self.config.heartbeat_interval);
+        self.heartbeat_at = now.plus(self.settings.heartbeat_interval);
         let Phase::Leading(epoch) = &self.phase else { return };
         if !self.mark_is_durable(log) {
             return;
         }
         let (durable, epoch) = (log.durable(), epoch.clone());
         self.call_absent_nodes(now);
-        let admitted = self.config.secondaries.iter().zip(&self.progress).filter_map(|(node, progress)| {
+        let admitted = self.settings.secondaries.iter().zip(&self.progress).filter_map(|(node, progress)| {
             Some(wire::Admitted { node: node.clone(), incarnation: progress.admitted? })
         });
         let heartbeat = wire::Heartbeat {
-            sender: self.sender(&self.config.node),
+            sender: self.sender(&self.settings.name),
             epoch,
             length: durable.length,
             digest: log.digest_at(durable).unwrap_or_default(),
             admitted: admitted.collect(),
-            http: self.config.http.clone(),
+            http: self.settings.http.clone(),
         };
         self.effect(Effect::Heartbeat(heartbeat));
     }
@@ -354,7 +354,7 @@ impl MasterCore {
         page: &Page,
         length: Order,
     ) -> Option<wire::EntriesHeader> {
-        let sender = self.sender(&self.config.secondaries[secondary]);
+        let sender = self.sender(&self.settings.secondaries[secondary]);
         Some(wire::EntriesHeader::of(sender, self.epoch()?.clone(), push, page, length, request))
     }
 }

@@ -20,7 +20,7 @@ impl MasterCore {
             self.outdated.remove(&sender.node);
             return false;
         }
-        let configured = self.config.secondaries.contains(&sender.node);
+        let configured = self.settings.secondaries.contains(&sender.node);
         if configured && self.outdated.insert(sender.node.clone(), sender.v) != Some(sender.v) {
             self.notice(Notice::Outdated { node: sender.node.clone(), version: sender.v });
         }
@@ -40,8 +40,8 @@ impl MasterCore {
         if now < self.call_at || !self.progress.iter().any(is_absent) {
             return;
         }
-        self.call_at = now.plus(self.config.heartbeat_interval * UNHEALTHY_AFTER_INTERVALS);
-        let (request, sender) = (self.random.u64(..), self.sender(&self.config.node));
+        self.call_at = now.plus(self.settings.heartbeat_interval * UNHEALTHY_AFTER_INTERVALS);
+        let (request, sender) = (self.random.u64(..), self.sender(&self.settings.name));
         self.effect(Effect::Ask(wire::Ask::new(sender, request)));
     }
 }

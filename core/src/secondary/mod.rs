@@ -121,9 +121,10 @@ pub struct SecondaryCore {
 }
 
 impl SecondaryCore {
-    /// A node that has just started and heard nobody. `identity` is what it had saved; the default for a blank
-    /// one, which has no log.
-    pub fn new(settings: Settings, identity: Identity, mut random: fastrand::Rng) -> SecondaryCore {
+    /// A core that has just started. `identity` is what the node had saved; the default for a blank one, which
+    /// has no log. `seed` feeds jitter and the numbers of requests.
+    pub fn new(settings: Settings, identity: Identity, now: Moment, seed: u64) -> SecondaryCore {
+        let mut random = fastrand::Rng::with_seed(seed);
         SecondaryCore {
             // No two processes number their requests alike, so none takes an answer for another's.
             last_request: random.u64(..1 << 48),
@@ -138,7 +139,7 @@ impl SecondaryCore {
             ack_due: false,
             acked: None,
             failing: false,
-            idle_ack_at: Moment::default(),
+            idle_ack_at: now,
             bus_is_up: false,
             max_payload: DEFAULT_MAX_PAYLOAD_BYTES,
             counters: Counters::default(),

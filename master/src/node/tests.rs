@@ -24,7 +24,7 @@ use tokio::{sync::Notify, task::JoinHandle, time::timeout};
 
 use super::*;
 use replog_core::master::{
-    CoreConfig, PushLimits, StartTerms,
+    PushLimits, Settings, StartTerms,
     events::{Append, Interruption, NewMessage, Refusal, WriteOutcome},
 };
 
@@ -146,8 +146,8 @@ impl Running {
     fn started(stands_still: bool) -> Running {
         let log: LogName = "main".parse().unwrap();
         let name = "master".parse().unwrap();
-        let config = CoreConfig {
-            node: "master".parse().unwrap(),
+        let settings = Settings {
+            name: "master".parse().unwrap(),
             secondaries: vec!["secondary1".parse().unwrap()],
             incarnation: Incarnation::from_random(1),
             heartbeat_interval: Duration::from_millis(250),
@@ -158,7 +158,7 @@ impl Running {
             http: None,
             outline_marks: 10,
         };
-        let core = MasterCore::new(config, Identity::default(), Moment::default(), 1);
+        let core = MasterCore::new(settings, Identity::default(), Moment::default(), 1);
         let (stands_still, news) = (Arc::new(AtomicBool::new(stands_still)), Arc::<Notify>::default());
         let memory = MemoryStore::with_ids(IdSeed::from_random(1));
         let store = SlowStore {

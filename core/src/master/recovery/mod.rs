@@ -132,15 +132,15 @@ impl MasterCore {
     pub(super) fn on_recovery_bus_up(&mut self, now: Moment) {
         let Phase::Recovering(recovery) = &mut self.phase else { return };
         recovery.asking.start_over(now);
-        if matches!(recovery.step, Step::Asking) && !self.config.secondaries.is_empty() {
+        if matches!(recovery.step, Step::Asking) && !self.settings.secondaries.is_empty() {
             self.ask(now);
         }
     }
 
     /// Asks everybody, and plans when to look again.
     fn ask(&mut self, now: Moment) {
-        let (sender, request) = (self.sender(&self.config.node), self.random.u64(..));
-        let (wait, listen) = (self.config.recovery_wait, self.config.heartbeat_interval.min(LISTEN));
+        let (sender, request) = (self.sender(&self.settings.name), self.random.u64(..));
+        let (wait, listen) = (self.settings.recovery_wait, self.settings.heartbeat_interval.min(LISTEN));
         let Phase::Recovering(recovery) = &mut self.phase else { return };
         recovery.tick_at = now.plus(ASK_INTERVAL);
         if self.bus_is_up {
@@ -182,7 +182,7 @@ impl MasterCore {
     /// be true no longer.
     fn start_over(&mut self, now: Moment, reason: Reason) {
         self.waiting(reason);
-        let (wait, request) = (self.config.recovery_wait, self.random.u64(..));
+        let (wait, request) = (self.settings.recovery_wait, self.random.u64(..));
         let Phase::Recovering(recovery) = &mut self.phase else { return };
         let (hold_until, last_notice) = (recovery.hold_until, recovery.last_notice.take());
         let (tick_at, mut asking) = (now.plus(ASK_INTERVAL), std::mem::take(&mut recovery.asking));
@@ -202,10 +202,10 @@ impl MasterCore {
 
     /// A node tells what it holds, or promises.
     pub fn on_state(&mut self, now: Moment, state: wire::State, log: &dyn LogView) {
-        if state.sender.node == self.config.node && state.sender.incarnation != self.config.incarnation {
+        if state.sender.node == self.settings.name && state.sender.incarnation != self.settings.incarnation {
             self.double = Some(now);
         }
-        if !self.config.secondaries.contains(&state.sender.node) || self.is_outdated(&state.sender) {
+        if !self.settings.secondaries.contains(&state.sender.node) || self.is_outdated(&state.sender) {
             return;
         }
         if matches!(self.phase, Phase::Leading(_)) {
@@ -225,7 +225,7 @@ impl MasterCore {
 
     /// Tells the operator, once, that the wait is shorter than what it waits for.
     pub(super) fn note_wait(&mut self) {
-        let configured = self.config.recovery_wait;
+        let configured = self.settings.recovery_wait;
         let Phase::Recovering(recovery) = &mut self.phase else { return };
         let wait = recovery.asking.wait(configured);
         if wait > configured && !std::mem::replace(&mut self.wait_is_told, true) {
@@ -240,17 +240,17 @@ impl MasterCore {
         let situation = Situation {
             own: &own,
             others: &recovery.states,
-            configured: &self.config.secondaries,
-            waits: recovery.asking.waits(now, self.config.recovery_wait),
-            listened: recovery.asking.silent_for(now) >= Some(self.config.heartbeat_interval.min(LISTEN)),
-            terms: self.config.start,
-            rival: self.rival(now).filter(|rival| **rival != self.config.node),
+            configured: &self.settings.secondaries,
+            waits: recovery.asking.waits(now, self.settings.recovery_wait),
+            listened: recovery.asking.silent_for(now) >= Some(self.settings.heartbeat_interval.min(LISTEN)),
+            terms: self.settings.start,
+            rival: self.rival(now).filter(|rival| **rival != self.settings.name),
             double: self.hears_double(now),
             cleaning: self.identity.cleaning.as_ref(),
             within_batch: log.tip().batch.is_some(),
         };
         let decision = situation.decide();
-        if self.config.start.dry_run && decision != Decision::Listen {
+        if self.settings.start.dry_run && decision != Decision::Listen {
             let report = Box::new(situation.report());
             return self.stop_leading(NotLeading::DryRun { report });
         }
@@ -277,12 +277,12 @@ impl MasterCore {
     }
 
     fn epoch_of(&self, reign: u32, start: u32) -> Epoch {
-        let (mut owner, mut incarnation) = (self.config.node.clone(), self.config.incarnation);
+        let (mut owner, mut incarnation) = (self.settings.name.clone(), self.settings.incarnation);
         if mutant::is(Mutant::OwnerNotInEpoch) || mutant::is(Mutant::ProcessNotInEpoch) {
             incarnation = Incarnation::from_random(0);
         }
         if mutant::is(Mutant::OwnerNotInEpoch) {
-            owner = self.config.secondaries.iter().min().cloned().unwrap_or(owner.clone()).min(owner);
+            owner = self.settings.secondaries.iter().min().cloned().unwrap_or(owner.clone()).min(owner);
         }
         Epoch { reign, owner, start, incarnation }
     }
@@ -312,7 +312,7 @@ impl MasterCore {
     /// Notes who did not answer before this node leads: such a node may hold another log.
     pub(super) fn note_silent(&mut self) {
         let Phase::Recovering(recovery) = &self.phase else { return };
-        let silent = self.config.secondaries.iter().filter(|node| !recovery.states.contains_key(node));
+        let silent = self.settings.secondaries.iter().filter(|node| !recovery.states.contains_key(node));
         self.silent = silent.cloned().collect();
     }
 
@@ -335,7 +335,7 @@ impl MasterCore {
         let (waits_for, outdated) = (WaitsFor::LogOf(node), self.outdated_nodes());
         self.interrupt_all(&Interruption::NotLeading(NotLeading::Recovering { waits_for, outdated }));
         self.progress.iter_mut().for_each(Progress::reset);
-        let wait = self.config.recovery_wait;
+        let wait = self.settings.recovery_wait;
         let recovery = Recovery::new(now, wait, self.random.u64(..));
         self.phase = Phase::Recovering(Box::new(recovery));
         if self.bus_is_up {
@@ -364,7 +364,7 @@ impl MasterCore {
 
     /// What this node itself holds, with all its marks.
     fn own_state(&self, now: Moment, log: &dyn LogView) -> wire::State {
-        let sender = self.sender(&self.config.node);
+        let sender = self.sender(&self.settings.name);
         wire::State::of(sender, 0, None, &self.identity, log, self.hears(now), usize::MAX)
     }
 
@@ -377,14 +377,14 @@ impl MasterCore {
         now: Moment,
         log: &dyn LogView,
     ) -> wire::State {
-        let sender = wire::Sender { v: version, ..self.sender(&self.config.node) };
+        let sender = wire::Sender { v: version, ..self.sender(&self.settings.name) };
         let most = self.outline_marks();
         wire::State::of(sender, request, promised, &self.identity, log, self.hears(now), most)
     }
 
     fn hears(&self, now: Moment) -> Option<NodeName> {
         let leading = matches!(self.phase, Phase::Leading(_));
-        if leading { Some(&self.config.node) } else { self.rival(now) }.cloned()
+        if leading { Some(&self.settings.name) } else { self.rival(now) }.cloned()
     }
 
     /// Once this node leads: takes up the next append that was held; false when none is left.

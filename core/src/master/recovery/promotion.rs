@@ -156,7 +156,7 @@ impl MasterCore {
     /// too: it is the beginning of a log that others hold, verified page by page, and the next attempt goes on behind
     /// it.
     fn abandon(&mut self, now: Moment, reason: Reason) {
-        if self.config.start.promote {
+        if self.settings.start.promote {
             self.stop_leading(NotLeading::NotPromoted { reason, aftermath: Aftermath::PromisesStay });
         } else {
             self.start_over(now, reason);
@@ -165,7 +165,7 @@ impl MasterCore {
 
     fn ask_for_promises(&mut self) {
         let (sender, request, forced) =
-            (self.sender(&self.config.node), self.request(), self.config.start.promote);
+            (self.sender(&self.settings.name), self.request(), self.settings.start.promote);
         let Some(promotion) = self.promotion() else { return };
         let promise = wire::Promise { sender, request, epoch: promotion.epoch.clone(), forced };
         let silent = promotion.ask.iter().filter(|node| !promotion.promised.contains_key(*node));
@@ -194,7 +194,7 @@ impl MasterCore {
         if !promotion.has_enough() || !(promotion.is_complete() || over) {
             return;
         }
-        let takes_part = (!self.config.start.recover).then_some(&own);
+        let takes_part = (!self.settings.start.recover).then_some(&own);
         let logs = promotion.promised.values().chain(takes_part);
         let reached = |state: &wire::State| state.whole || state.sender.node == own.sender.node;
         let Some(choice) = Choice::of(logs, |a, b| self.compare(a, b), reached) else { return };
@@ -237,7 +237,7 @@ impl MasterCore {
     }
 
     fn read_on(&mut self, place: Place) {
-        let (sender, request) = (self.sender(&self.config.node), self.request());
+        let (sender, request) = (self.sender(&self.settings.name), self.request());
         let Some(promotion) = self.promotion() else { return };
         let Some(Fetch { from, .. }) = &promotion.fetch else { return };
         let read = wire::Read { sender, request, epoch: promotion.epoch.clone(), from: place };
@@ -367,7 +367,7 @@ impl MasterCore {
         let Some(promotion) = self.promotion() else { return };
         let mut reached: Vec<NodeName> = promotion.reached().cloned().collect();
         if promotion.counts_itself {
-            reached.push(self.config.node.clone());
+            reached.push(self.settings.name.clone());
         }
         let epoch = promotion.epoch.clone();
         self.open(now, epoch, MarkKind::Promotion, reached, tip);

@@ -174,8 +174,8 @@ fn part_of(master: &Told, entries: u64) -> MemoryStore {
 fn promoted(holder: &Told, entries: u64, theirs: u64) -> Told {
     let saved = Identity { whole: true, ..holder.saved.clone() };
     let mut told = Told::started(2, saved.clone(), part_of(holder, entries));
-    told.core.config.node = name("s3");
-    told.core.config.start = StartTerms { promote: true, ..StartTerms::default() };
+    told.core.settings.name = name("s3");
+    told.core.settings.start = StartTerms { promote: true, ..StartTerms::default() };
     let other = part_of(holder, theirs);
     for _ in 0..2 {
         told.pass(1);

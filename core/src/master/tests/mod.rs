@@ -46,8 +46,8 @@ impl Told {
 
     /// A process that has just started over what another one left.
     fn started(incarnation: u64, saved: Identity, log: MemoryStore) -> Told {
-        let config = CoreConfig {
-            node: name("master"),
+        let settings = Settings {
+            name: name("master"),
             secondaries: vec![name("s1"), name("s2")],
             incarnation: Incarnation::from_random(incarnation),
             heartbeat_interval: Duration::from_millis(250),
@@ -58,7 +58,7 @@ impl Told {
             http: None,
             outline_marks: OUTLINE_MARKS,
         };
-        let mut core = MasterCore::new(config, saved.clone(), Moment::default(), 7);
+        let mut core = MasterCore::new(settings, saved.clone(), Moment::default(), 7);
         core.on_bus_up(Moment::default(), 1 << 20);
         let now = Moment::default();
         let mut told = Told { core, log, now, saved, sent: vec![], answers: vec![], waits: 0, joins: 0 };
@@ -339,7 +339,7 @@ fn a_node_that_is_not_configured_is_told_who_is_and_noted_once() {
         assert_eq!(told.join("s9", 1), Verdict::Unknown);
     }
     assert_eq!(told.join("s1", 11), Verdict::Admitted);
-    let configured = told.core.config.secondaries.clone();
+    let configured = told.core.settings.secondaries.clone();
     let listed: Vec<_> = told
         .sent
         .iter()
@@ -363,7 +363,7 @@ fn a_node_that_is_not_configured_is_told_who_is_and_noted_once() {
 #[test]
 fn a_node_of_the_masters_own_name_is_called_a_second_process_and_noted_once() {
     let mut told = Told::leading();
-    let own = told.core.config.node.clone();
+    let own = told.core.settings.name.clone();
     for _ in 0..3 {
         assert_eq!(told.join(own.as_str(), 1), Verdict::NameInUse);
     }
@@ -516,7 +516,7 @@ fn a_higher_epoch_of_its_own_name_is_no_other_masters_reign_but_a_lost_one() {
 #[test]
 fn without_a_majority_it_is_read_only_if_asked_to() {
     let mut told = Told::leading();
-    told.core.config.read_only_without_majority = true;
+    told.core.settings.read_only_without_majority = true;
     let refused = told.append("a", "x", 1);
     let expected = WriteOutcome::Refused(Refusal::ReadOnly { healthy: 1, nodes: 3 });
     assert_eq!(told.outcome(refused), Some(&expected));

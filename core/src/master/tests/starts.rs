@@ -105,7 +105,7 @@ fn without_nats_silence_means_nothing_and_no_log_is_begun() {
 #[test]
 fn a_master_without_secondaries_asks_nobody() {
     let mut told = Told::recovering();
-    told.core.config.secondaries.clear();
+    told.core.settings.secondaries.clear();
     told.core.on_bus_down();
     told.pass(100);
     assert!(told.core.epoch().is_some());

@@ -23,7 +23,7 @@ impl Told {
         });
         let identity = Identity { whole: true, ..holder.saved.clone() };
         let sender = Sender { log_id: identity.log_id, ..self.sender(node, 11) };
-        let told_marks = self.core.config.outline_marks;
+        let told_marks = self.core.settings.outline_marks;
         let state =
             wire::State::of(sender, asked.unwrap(), promised, &identity, &holder.log, None, told_marks);
         self.core.on_state(self.now, state, &self.log);
@@ -114,8 +114,8 @@ fn what_reached_the_winners_disk_after_its_promise_is_not_taken_over() {
 /// have promised.
 fn behind(holder: &Told, saved: Identity, log: MemoryStore) -> Told {
     let mut told = Told::started(2, saved, log);
-    told.core.config.node = name("s3");
-    told.core.config.start = StartTerms { promote: true, reach: Some(3), ..StartTerms::default() };
+    told.core.settings.name = name("s3");
+    told.core.settings.start = StartTerms { promote: true, reach: Some(3), ..StartTerms::default() };
     told.pass(1);
     told.answer_for("s1", holder, None);
     told.answer_for("s2", holder, None);

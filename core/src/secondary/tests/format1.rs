@@ -23,7 +23,7 @@ fn recorded() -> Vec<Recorded> {
 fn secondary(name: &str) -> Secondary {
     let mut secondary = Secondary::new();
     let settings = Settings { name: name.parse().unwrap(), ..secondary.core.settings.clone() };
-    secondary.core = SecondaryCore::new(settings, Identity::default(), fastrand::Rng::with_seed(1));
+    secondary.core = SecondaryCore::new(settings, Identity::default(), Moment::default(), 1);
     secondary
 }
 

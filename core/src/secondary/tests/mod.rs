@@ -176,7 +176,7 @@ impl Secondary {
             outline_marks,
             page_bytes: ENVELOPE_BYTES,
         };
-        let core = SecondaryCore::new(settings, Identity::default(), fastrand::Rng::with_seed(1));
+        let core = SecondaryCore::new(settings, Identity::default(), Moment::default(), 1);
         let now = Moment::after_start(Duration::from_secs(100));
         Secondary {
             core,

@@ -6,7 +6,7 @@ use bytes::Bytes;
 use replog_core::{
     driver::{Driver, End, Environment},
     master::{
-        Answer, CoreConfig, Effect, Event, MasterCore, Packet, PushLimits, StartTerms,
+        Answer, Effect, Event, MasterCore, Packet, PushLimits, Settings, StartTerms,
         events::{Append, NewMessage, Notice, WaitId, WriteOutcome},
     },
 };
@@ -65,8 +65,8 @@ impl Node {
             whole: has_log,
             ..Identity::default()
         };
-        let config = CoreConfig {
-            node: "master".parse().unwrap(),
+        let settings = Settings {
+            name: "master".parse().unwrap(),
             secondaries: names(),
             incarnation: Incarnation::from_random(7),
             heartbeat_interval: Duration::from_millis(250),
@@ -77,7 +77,7 @@ impl Node {
             http: None,
             outline_marks: OUTLINE_MARKS,
         };
-        let core = MasterCore::new(config, saved.clone(), Moment::default(), 7);
+        let core = MasterCore::new(settings, saved.clone(), Moment::default(), 7);
         let log = MemoryStore::with_ids(IdSeed::from_random(1));
         let around = Around { saved, request: 0, answered: vec![], held: BTreeMap::new(), led: None };
         let mut node = Node { driver: Driver::new(core, log), around, now: Moment::default(), waits: 0 };

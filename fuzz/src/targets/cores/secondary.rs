@@ -67,7 +67,7 @@ impl Node {
             outline_marks: OUTLINE_MARKS,
             page_bytes: ENVELOPE_BYTES,
         };
-        let core = SecondaryCore::new(settings, Identity::default(), fastrand::Rng::with_seed(1));
+        let core = SecondaryCore::new(settings, Identity::default(), Moment::default(), 1);
         let driver = Driver::new(core, MemoryStore::without_ids());
         let around = Around { saved: Identity::default(), asked: (None, 0), tip: Tip::default() };
         Node { driver, around, now: Moment::default() }
