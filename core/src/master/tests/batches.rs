@@ -1,17 +1,10 @@
 //! A batch is everywhere as a whole or not at all.
 
-use std::ops::Range;
-
-use replog_shared::{
-    PlacedMark, WallTime,
-    entry::EntryLine,
-    lines::Tip,
-    store::{LookAhead, Lookup, Reader as _},
-};
+use replog_shared::{WallTime, entry::EntryLine, store::Reader as _};
 
 use super::*;
 
-fn batch(ids: &[&str], w: u64) -> Append {
+pub(super) fn batch(ids: &[&str], w: u64) -> Append {
     Append {
         messages: ids.iter().map(|id| new_message(id, "x")).collect(),
         w: WriteConcern::checked(Some(w), 3).unwrap(),
@@ -79,88 +72,8 @@ fn a_part_of_a_batch_is_held_where_all_of_it_is() {
     assert_eq!((told.met(again).unwrap().count, told.met(wait).unwrap().count), (1, 1));
 }
 
-/// A log of which no line is in memory but those that were lent.
-struct Old<'a> {
-    log: &'a MemoryStore,
-    lent: Range<u64>,
-}
-
-impl LogView for Old<'_> {
-    fn tip(&self) -> &Tip {
-        self.log.tip()
-    }
-
-    fn durable(&self) -> Place {
-        self.log.durable()
-    }
-
-    fn pending_bytes(&self) -> usize {
-        0
-    }
-
-    fn visible_through(&self) -> Order {
-        self.log.visible_through()
-    }
-
-    fn marks(&self) -> &[PlacedMark] {
-        self.log.marks()
-    }
-
-    fn digest_at(&self, place: Place) -> Option<Digest> {
-        self.log.digest_at(place)
-    }
-
-    fn find(&self, id: &MessageId) -> Option<Order> {
-        self.log.find(id)
-    }
-
-    fn entry(&self, order: Order) -> Option<Bytes> {
-        self.log.entry(order)
-    }
-
-    fn size(&self, from: Order, to: Order) -> usize {
-        self.log.size(from, to)
-    }
-
-    fn fit(&self, from: Order, bytes: usize) -> Order {
-        self.log.fit(from, bytes)
-    }
-
-    fn recent_from(&self) -> Order {
-        self.tip().place.length
-    }
-
-    fn has_at_hand(&self, from: Order, to: Order) -> bool {
-        let until = to.min(self.recent_from());
-        from >= until || self.lent.contains(&from.get()) && until.get() <= self.lent.end
-    }
-
-    fn candidates(&self, id: &MessageId, show: &mut dyn FnMut(Order)) {
-        self.log.find(id).into_iter().for_each(show);
-    }
-}
-
-#[test]
-fn the_rest_of_a_batch_is_read_before_a_part_of_it_is_told_to_be_held() {
-    let mut told = Told::leading();
-    told.append_all(batch(&["a", "b", "c"], 1));
-    told.append("d", "x", 1);
-    let missing_from = |lent: Range<u64>| {
-        let log = Old { log: &told.log, lent };
-        let ahead = LookAhead::new(&log);
-        told.core.look_ahead_append(&batch(&["b"], 2), &ahead);
-        ahead.missing().map(|lookup| match lookup {
-            Lookup::Lines { from, .. } => from.get(),
-            Lookup::Cut { .. } => panic!("{lookup:?}"),
-        })
-    };
-    assert_eq!(missing_from(0..0), Some(1), "the entry of that id");
-    assert_eq!(missing_from(1..2), Some(2), "the end of its batch");
-    assert_eq!(missing_from(1..3), None);
-}
-
 /// The log of a node that got `entries` of what `master` has.
-fn part_of(master: &Told, entries: u64) -> MemoryStore {
+pub(super) fn part_of(master: &Told, entries: u64) -> MemoryStore {
     let mut log = MemoryStore::with_ids(IdSeed::from_random(1));
     while log.tip().place.length < Order::new(entries) {
         let page = master.log.reader().read(log.tip().place.length, Order::new(entries), usize::MAX).unwrap();

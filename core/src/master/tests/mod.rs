@@ -3,6 +3,7 @@
 mod batches;
 mod holders;
 mod limits;
+mod look_ahead;
 mod new_logs;
 mod pacing;
 mod promises;

@@ -16,6 +16,13 @@ pub(super) fn held(messages: u64) -> Told {
 impl Told {
     /// The answer of `node`, which holds the log of `holder`, to the last question or the last promise.
     pub(super) fn answer_for(&mut self, node: &str, holder: &Told, promised: Option<Epoch>) {
+        let state = self.state_of(node, holder, promised);
+        self.core.on_state(self.now, state, &self.log);
+        self.settle();
+    }
+
+    /// The same answer, not told yet.
+    pub(super) fn state_of(&self, node: &str, holder: &Told, promised: Option<Epoch>) -> wire::State {
         let asked = self.sent.iter().rev().find_map(|effect| match effect {
             Effect::Ask(ask) => Some(ask.request),
             Effect::Promise(_, promise) => Some(promise.request),
@@ -24,10 +31,7 @@ impl Told {
         let identity = Identity { whole: true, ..holder.saved.clone() };
         let sender = Sender { log_id: identity.log_id, ..self.sender(node, 11) };
         let told_marks = self.core.settings.outline_marks;
-        let state =
-            wire::State::of(sender, asked.unwrap(), promised, &identity, &holder.log, None, told_marks);
-        self.core.on_state(self.now, state, &self.log);
-        self.settle();
+        wire::State::of(sender, asked.unwrap(), promised, &identity, &holder.log, None, told_marks)
     }
 
     pub(super) fn promise_asked(&self) -> Option<Epoch> {
@@ -50,7 +54,7 @@ impl Told {
     }
 
     /// A page of at most so many bytes, or of one entry.
-    fn read_page(&mut self, holder: &Told, bytes: usize) {
+    pub(super) fn read_page(&mut self, holder: &Told, bytes: usize) {
         let (header, bytes) = self.page_asked(holder, bytes);
         self.core.on_read_answer(self.now, &header, &bytes, &self.log);
         self.settle();
@@ -112,7 +116,7 @@ fn what_reached_the_winners_disk_after_its_promise_is_not_taken_over() {
 
 /// The node s3 that holds, whole, the first entry of `holder`'s log; it is promoted over all three, and s1 and s2
 /// have promised.
-fn behind(holder: &Told, saved: Identity, log: MemoryStore) -> Told {
+pub(super) fn behind(holder: &Told, saved: Identity, log: MemoryStore) -> Told {
     let mut told = Told::started(2, saved, log);
     told.core.settings.name = name("s3");
     told.core.settings.start = StartTerms { promote: true, reach: Some(3), ..StartTerms::default() };
@@ -126,7 +130,7 @@ fn behind(holder: &Told, saved: Identity, log: MemoryStore) -> Told {
     told
 }
 
-fn first_entry_of(holder: &Told) -> (Identity, MemoryStore) {
+pub(super) fn first_entry_of(holder: &Told) -> (Identity, MemoryStore) {
     let mut log = MemoryStore::with_ids(IdSeed::from_random(1));
     let page = holder.log.reader().read(Order::ZERO, Order::new(1), 1).unwrap();
     assert!(log.append(&Lines::checked(page.bytes, &Tip::default()).unwrap()));
