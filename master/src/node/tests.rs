@@ -1,4 +1,4 @@
-//! A node over a disk that stands still: what it says while it works, and how it stops.
+//! A node over a disk that is slow: what it says while it works, and how it stops.
 
 use std::{
     sync::{
@@ -10,7 +10,7 @@ use std::{
 
 use bytes::Bytes;
 use replog_host::{
-    bus::InProcessHub,
+    bus::{InProcessBus, InProcessHub},
     commands::Asked,
     storage::{Keeper, Storage},
 };
@@ -18,14 +18,18 @@ use replog_shared::{
     Digest, Identity, Incarnation, Lines, LogName, Message, MessageId, Order, Place, PlacedMark,
     WriteConcern,
     lines::Tip,
-    store::{Chore, Cut, IdSeed, LogView, MemoryStore, StoreError, StoreFigures, Ticket},
+    store::{Chore, Cut, IdSeed, LogView, MemoryStore, OldPages, StoreError, StoreFigures, Ticket},
 };
-use tokio::{sync::Notify, task::JoinHandle, time::timeout};
+use tokio::{
+    sync::{Notify, oneshot},
+    task::JoinHandle,
+    time::timeout,
+};
 
 use super::*;
 use replog_core::master::{
     PushLimits, Settings, StartTerms,
-    events::{Append, Interruption, NewMessage, Refusal, WriteOutcome},
+    events::{Append, Interruption, NewMessage, NotLeading, Refusal, WriteOutcome},
 };
 
 /// Longer than a node may take to stop.
@@ -36,6 +40,9 @@ struct SlowStore {
     memory: MemoryStore,
     durable: Place,
     stands_still: Arc<AtomicBool>,
+    /// What is durable has to be read before it is looked at.
+    is_old: bool,
+    lent: OldPages,
     news: Arc<Notify>,
 }
 
@@ -79,6 +86,19 @@ impl LogView for SlowStore {
     fn fit(&self, from: Order, bytes: usize) -> Order {
         self.memory.fit(from, bytes)
     }
+
+    fn recent_from(&self) -> Order {
+        if self.is_old { self.durable.length } else { Order::ZERO }
+    }
+
+    fn has_at_hand(&self, from: Order, to: Order) -> bool {
+        let until = to.min(self.recent_from());
+        from >= until || self.lent.cover(from, until)
+    }
+
+    fn candidates(&self, id: &MessageId, show: &mut dyn FnMut(Order)) {
+        self.memory.find(id).into_iter().for_each(show);
+    }
 }
 
 impl Store for SlowStore {
@@ -106,6 +126,14 @@ impl Store for SlowStore {
 
     fn figures(&self) -> StoreFigures {
         self.memory.figures()
+    }
+
+    fn lend(&mut self, pages: OldPages) {
+        self.lent = pages;
+    }
+
+    fn take_back(&mut self) -> OldPages {
+        std::mem::take(&mut self.lent)
     }
 
     fn truncate(&mut self, place: Place, cut: Cut) -> Result<Ticket, StoreError> {
@@ -136,6 +164,40 @@ struct Running {
     node: JoinHandle<Result<(), NodeFailure>>,
 }
 
+type SlowNode = Node<SlowStore, InProcessBus>;
+
+fn node(stands_still: Arc<AtomicBool>) -> (SlowNode, Handle<<MemoryStore as Store>::Reader>) {
+    let log: LogName = "main".parse().unwrap();
+    let name = "master".parse().unwrap();
+    let settings = Settings {
+        name: "master".parse().unwrap(),
+        secondaries: vec!["secondary1".parse().unwrap()],
+        incarnation: Incarnation::from_random(1),
+        heartbeat_interval: Duration::from_millis(250),
+        recovery_wait: Duration::from_millis(1),
+        read_only_without_majority: false,
+        start: StartTerms::default(),
+        push: PushLimits::default(),
+        http: None,
+        outline_marks: 10,
+    };
+    let core = MasterCore::new(settings, Identity::default(), Moment::default(), 1);
+    let news = Arc::<Notify>::default();
+    let memory = MemoryStore::with_ids(IdSeed::from_random(1));
+    let store = SlowStore {
+        memory,
+        durable: Place::default(),
+        stands_still,
+        is_old: false,
+        lent: OldPages::default(),
+        news: news.clone(),
+    };
+    let storage = Storage { store, identity: Identity::default(), keeper: Keeper::Memory, news };
+    let translator = Translator::new(log, &name);
+    let bus = InProcessHub::new().connect(translator.subscriptions(), translator.inbox());
+    Node::new(core, storage, bus, translator, Spans::default())
+}
+
 impl Running {
     async fn leading() -> Running {
         let mut running = Running::started(false);
@@ -144,33 +206,8 @@ impl Running {
     }
 
     fn started(stands_still: bool) -> Running {
-        let log: LogName = "main".parse().unwrap();
-        let name = "master".parse().unwrap();
-        let settings = Settings {
-            name: "master".parse().unwrap(),
-            secondaries: vec!["secondary1".parse().unwrap()],
-            incarnation: Incarnation::from_random(1),
-            heartbeat_interval: Duration::from_millis(250),
-            recovery_wait: Duration::from_millis(1),
-            read_only_without_majority: false,
-            start: StartTerms::default(),
-            push: PushLimits::default(),
-            http: None,
-            outline_marks: 10,
-        };
-        let core = MasterCore::new(settings, Identity::default(), Moment::default(), 1);
-        let (stands_still, news) = (Arc::new(AtomicBool::new(stands_still)), Arc::<Notify>::default());
-        let memory = MemoryStore::with_ids(IdSeed::from_random(1));
-        let store = SlowStore {
-            memory,
-            durable: Place::default(),
-            stands_still: stands_still.clone(),
-            news: news.clone(),
-        };
-        let storage = Storage { store, identity: Identity::default(), keeper: Keeper::Memory, news };
-        let translator = Translator::new(log, &name);
-        let bus = InProcessHub::new().connect(translator.subscriptions(), translator.inbox());
-        let (node, handle) = Node::new(core, storage, bus, translator, Spans::default());
+        let stands_still = Arc::new(AtomicBool::new(stands_still));
+        let (node, handle) = node(stands_still.clone());
         let stop = CancellationToken::new();
         let node = tokio::spawn(node.run(stop.clone()));
         Running { handle, stands_still, stop, node }
@@ -181,12 +218,15 @@ impl Running {
     }
 
     async fn append_at(&self, expect_order: Option<Order>, id: &str, w: u64) -> Asked<WriteOutcome> {
-        let message = Message::from_json(Bytes::from_static(b"1")).unwrap();
-        let messages = vec![NewMessage { id: MessageId::new(id).unwrap(), message }];
-        let w = WriteConcern::checked(Some(w), 2).unwrap();
-        let append = Append { messages, w, expect_order, deadline: None };
-        self.handle.append(append, None, None, true).await.unwrap()
+        self.handle.append(append(expect_order, id, w), None, None, true).await.unwrap()
     }
+}
+
+fn append(expect_order: Option<Order>, id: &str, w: u64) -> Append {
+    let message = Message::from_json(Bytes::from_static(b"1")).unwrap();
+    let messages = vec![NewMessage { id: MessageId::new(id).unwrap(), message }];
+    let w = WriteConcern::checked(Some(w), 2).unwrap();
+    Append { messages, w, expect_order, deadline: None }
 }
 
 #[tokio::test(start_paused = true)]
@@ -237,4 +277,56 @@ async fn reads_are_of_an_epoch_whose_mark_is_durable() {
     running.handle.health(0).await.unwrap();
     running.handle.readiness.wait_for(|readiness| readiness.leading).await.unwrap();
     assert!(running.handle.shown.borrow().epoch.is_some());
+}
+
+/// A caller of a node that leads, whose turns are the test's: it waits until the line behind its id is read, which is not
+/// before the test waits, too.
+async fn parked() -> (SlowNode, oneshot::Receiver<WriteOutcome>) {
+    let (mut node, _handle) = node(Arc::default());
+    while node.driver.core().epoch().is_none() {
+        sleep_until(node.next_wake_up()).await;
+        node.turn(Wake::News).unwrap();
+    }
+    let _answer = node.append("old", 1);
+    node.turn(Wake::News).unwrap();
+    node.driver.log_mut().is_old = true;
+    let answer = node.append("old", 2);
+    assert_eq!(node.driver.parked().0, 1);
+    (node, answer)
+}
+
+impl SlowNode {
+    fn append(&mut self, id: &str, w: u64) -> oneshot::Receiver<WriteOutcome> {
+        let (answer, asked) = oneshot::channel();
+        let (append, arrived) = (append(None, id, w), Instant::now());
+        let command = Command::Append { append, arrived, trace: None, timeout: None, may_wait: true, answer };
+        self.turn(Wake::Command(command)).unwrap();
+        asked
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_that_waits_for_an_old_line_and_hangs_up_is_forgotten() {
+    let (mut node, answer) = parked().await;
+    drop(answer);
+    node.swept_at -= SWEEP_INTERVAL;
+    node.turn(Wake::News).unwrap();
+    assert_eq!(node.driver.parked().1, 0, "what it sent is gone");
+    let news = node.env.held.news().clone();
+    while node.driver.parked().0 > 0 {
+        news.notified().await;
+        node.turn(Wake::News).unwrap();
+    }
+    let now = node.env.now();
+    assert_eq!(node.health(now, 0).pending_writes, 0, "nobody waits for a secondary");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_caller_that_waits_for_an_old_line_is_told_that_the_node_stops() {
+    let (node, answer) = parked().await;
+    let stop = CancellationToken::new();
+    stop.cancel();
+    node.run(stop).await.unwrap();
+    let told = answer.await.unwrap();
+    assert_eq!(told, WriteOutcome::Refused(Refusal::NotLeading(NotLeading::Stopping)));
 }
