@@ -10,7 +10,7 @@ use std::{
 
 use anyhow::Context as _;
 use replog_disk::DiskStore;
-use replog_shared::NodeName;
+use replog_shared::{NodeName, store::Store};
 use tokio::{
     select,
     task::spawn_blocking,
@@ -35,11 +35,20 @@ pub async fn open_unless(
     node: NodeName,
     terms: DiskTerms,
 ) -> anyhow::Result<Option<Storage<DiskStore>>> {
+    take_unless(stop, move || JudgedStorage::of(&dir, &node, terms), JudgedStorage::open).await
+}
+
+/// Judges a directory, and takes it into use.
+async fn take_unless<J, S: Store>(
+    stop: impl Future<Output = ()>,
+    judge: impl FnOnce() -> anyhow::Result<J> + Send + 'static,
+    open: impl FnOnce(J) -> anyhow::Result<Storage<S>> + Send + 'static,
+) -> anyhow::Result<Option<Storage<S>>> {
     let turn = Arc::new(Turn::default());
     let own = turn.clone();
     let mut opened = spawn_blocking(move || {
-        let judged = JudgedStorage::of(&dir, &node, terms)?;
-        if own.take() { judged.open().map(Some) } else { Ok(None) }
+        let judged = judge()?;
+        if own.take() { open(judged).map(Some) } else { Ok(None) }
     });
     let died = "the log could not be opened";
     select! {
@@ -71,11 +80,11 @@ impl Turn {
 
 #[cfg(test)]
 mod tests {
-    use std::{fs, future::ready};
+    use std::{fs, future::ready, sync::mpsc};
 
     use replog_disk::OpenMode;
     use replog_shared::Durability;
-    use tokio::runtime::Builder;
+    use tokio::{runtime::Builder, sync::oneshot, time::advance};
 
     use super::*;
 
@@ -93,5 +102,27 @@ mod tests {
         // The thread ends with the runtime.
         drop(runtime);
         assert_eq!(kept(), before);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_disk_that_stands_still_while_a_directory_is_changed_is_waited_for_no_longer_than_at_a_stop() {
+        let (begins, begun) = oneshot::channel();
+        let (answers, disk) = mpsc::sync_channel::<()>(1);
+        let change = move |()| {
+            begins.send(()).unwrap();
+            disk.recv()?;
+            Ok(Storage::in_memory(false))
+        };
+        let stop = async { begun.await.unwrap() };
+        let asked = Instant::now();
+        let refused = select! {
+            opened = take_unless(stop, || Ok(()), change) => opened.unwrap_err(),
+            // A thread that waits keeps the clock from going on by itself.
+            () = async { for _ in 0..16 { advance(STOP_WAIT / 8).await } } => panic!("it is waited for"),
+        };
+        let stands_still = HeldFailure::StandsStill { waited: STOP_WAIT };
+        assert_eq!(refused.downcast_ref(), Some(&stands_still));
+        assert!(asked.elapsed() >= STOP_WAIT, "it was given the time of a stop");
+        drop(answers);
     }
 }
