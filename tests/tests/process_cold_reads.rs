@@ -5,7 +5,10 @@
 use std::fs;
 
 use replog_tests::harness::{
-    Client, Cluster, Options, SOON,
+    Client, Cluster, Node, Options, SOON,
+    disk::{Segment, flip, segments},
+    equal_logs,
+    proxy::{Direction, Passage},
     strace::{Watch, stall, watch},
     wait_until,
 };
@@ -13,6 +16,9 @@ use serde_json::{Value, json};
 
 /// What reads a log's files.
 const READS: &str = "pread64";
+
+/// The numbers of syncs on x86-64, and on 64-bit ARM.
+const SYNC_CALLS: [&str; 4] = ["74", "75", "82", "83"];
 
 /// Batches of the log, the messages of each and the bytes of each: more than a node has in memory.
 const BATCHES: usize = 12;
@@ -104,4 +110,90 @@ async fn a_master_whose_reads_stand_still_answers_and_appends() {
     drop(faults);
     client.append(old).await.expect_problem(409, "conflict", false);
     assert_eq!(cluster.equal_logs(SOON * 3).await.len(), BATCHES * BATCH + 20);
+}
+
+/// Batches of each of two logs after their fork: more than a node has in memory.
+const PARTED: usize = 6;
+
+/// A promoted master, secondary 1; and the master before it, as a secondary that has opened its log and hears nobody. Their
+/// logs part after the first batch, and the fork is far back in both.
+async fn parted() -> (Cluster, Node, Node) {
+    let mut cluster = Cluster::start(Options::on_disk()).await;
+    let post = async |client: &Client, nth: usize, w: usize| {
+        let body = json!({"messages": batch(nth)["messages"], "w": w});
+        let answer = client.post("/messages/batch", body).await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+    };
+    post(&cluster.client(), 0, 3).await;
+    cluster.equal_logs(SOON).await;
+    for secondary in &mut cluster.secondaries {
+        secondary.process.stop().await;
+    }
+    for nth in 1..=PARTED {
+        post(&cluster.client(), nth, 1).await;
+    }
+    cluster.master.process.kill();
+    cluster.secondary(2).start().await;
+    let args = ["--secondaries", "master,secondary2", "--promote", "--reach", "2"];
+    let mut promoted = cluster.node("secondary1", "replog-master", &args);
+    promoted.start().await;
+    for nth in 1..=PARTED {
+        post(&promoted.client, PARTED + nth, 2).await;
+    }
+    promoted.process.pause();
+    let mut old = cluster.node("master", "replog-secondary", &[]);
+    old.process.start();
+    wait_until("it has opened its log", SOON, async || old.client.try_get("/health").await.is_ok()).await;
+    (cluster, promoted, old)
+}
+
+#[tokio::test]
+async fn a_fork_far_back_is_looked_at_by_neither_node_in_its_own_thread() {
+    let (cluster, promoted, old) = parted().await;
+    let watches = [watch(&promoted.process).await, watch(&old.process).await];
+    promoted.process.resume();
+    let others = [old.client.clone(), cluster.reader(2)];
+    let log = equal_logs(&promoted.client, &others, SOON * 3).await;
+    assert_eq!(log.len(), (1 + PARTED) * BATCH);
+    for (watch, name) in watches.iter().zip(["secondary1", "master"]) {
+        assert_read_by_others(watch, &cluster, name);
+    }
+}
+
+/// An append is on its way to the disk when a master is heard whose log parts from this node's far back, where that is damaged.
+#[tokio::test]
+async fn a_secondary_that_fails_while_its_disk_stands_still_ends_all_the_same() {
+    let mut cluster = Cluster::start(Options { proxied: true, ..Options::on_disk() }).await;
+    let client = cluster.client();
+    client.post("/messages/batch", batch(0)).await.expect_ok(2);
+    cluster.equal_logs(SOON).await;
+    cluster.secondary(1).process.stop().await;
+    for nth in 1..=PARTED {
+        client.post("/messages/batch", batch(nth)).await.expect_ok(2);
+    }
+    let faults = stall(&cluster.secondary(2).process, "fsync,fdatasync").await;
+    client.append(json!({"message": "late", "w": 1})).await.expect_ok(1);
+    let process = &cluster.secondary(2).process;
+    wait_until("a sync stands still", SOON, async || process.stands_in(&SYNC_CALLS)).await;
+    // A promise would have to be saved, and nothing is said behind that.
+    for direction in [Direction::FromNode, Direction::ToNode] {
+        cluster.secondary(2).wire().set(direction, Passage::Silent);
+    }
+    cluster.master.process.kill();
+    let args = ["--secondaries", "master,secondary2", "--promote", "--reach", "1"];
+    let mut promoted = cluster.node("secondary1", "replog-master", &args);
+    promoted.start().await;
+    let log = segments(&cluster.directory("secondary2")).into_iter().map(Segment::read);
+    let mut lines =
+        log.flat_map(|segment| segment.frames.into_iter().map(move |frame| (segment.path.clone(), frame)));
+    // Behind the mark and all others of the batch that both logs have.
+    let (path, last_in_common) = lines.nth(BATCH).unwrap();
+    flip(&path, last_in_common.start + MESSAGE_BYTES / 2);
+    cluster.secondary(2).wire().heal();
+    let process = &mut cluster.secondary(2).process;
+    wait_until("it has ended but for the call that stands still", SOON, async || process.has_ended()).await;
+    let log = process.log();
+    assert!(log.contains("ends without its disk") && log.contains("does not match"), "{log}");
+    drop(faults);
+    process.gives_up(SOON).await;
 }

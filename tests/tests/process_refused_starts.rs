@@ -11,6 +11,9 @@ use replog_tests::harness::{
 };
 use serde_json::{Value, json};
 
+/// The number of `rename` on x86-64.
+const RENAME: [&str; 1] = ["82"];
+
 /// What a start must not change: what the node must not forget, and the log.
 fn kept(directory: &Path) -> (Value, Vec<Vec<u8>>) {
     let content = |path| fs::read(path).expect("a segment can be read");
@@ -200,4 +203,29 @@ async fn a_node_that_is_stopped_while_it_reads_its_log_ends_well_and_changes_not
 async fn a_node_that_is_stopped_while_it_takes_its_log_into_use_leaves_it_as_after_a_stop() {
     // The first sync is that of the folder that the directory is in, before anything is read.
     stop_within_start(Fault { calls: "fsync,fdatasync", fate: Fate::Delay(300_000), nth: 2 }, true).await;
+}
+
+#[tokio::test]
+async fn a_node_whose_disk_stands_still_within_its_start_ends_in_time_when_asked_to() {
+    let mut cluster = stopped().await;
+    // What this start claims replaces what the stop before it left: the first change of the directory.
+    let stuck = Fault { calls: "rename", fate: Fate::Delay(3_600_000_000), nth: 1 };
+    let directory = cluster.directory("secondary1");
+    let before = kept(&directory);
+    let process = &mut cluster.secondary(1).process;
+    let faults = inject(process, stuck);
+    process.start();
+    wait_until("it changes its directory", SOON, async || process.stands_in(&RENAME)).await;
+    process.terminate();
+    wait_until("it has ended but for the call that stands still", SOON * 2, async || process.has_ended())
+        .await;
+    let log = process.log();
+    assert!(log.contains("stops without its disk") && log.contains("start this node as before"), "{log}");
+    assert!(kept(&directory) == before, "the fault did not bite");
+    faults.lift(process);
+    process.gives_up(SOON).await;
+    cluster.secondary(1).start().await;
+    cluster.master.start().await;
+    cluster.client().append_range(20..30, 2).await;
+    assert_eq!(cluster.client().entries().await.map(|log| log.len()), Some(30));
 }

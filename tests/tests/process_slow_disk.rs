@@ -16,6 +16,9 @@ use tokio::task::JoinSet;
 /// What makes anything durable.
 const SYNCS: &str = "fsync,fdatasync";
 
+/// Their numbers on x86-64, and on 64-bit ARM.
+const SYNC_CALLS: [&str; 4] = ["74", "75", "82", "83"];
+
 /// Bytes of memory that a node has at most, whatever its disk does.
 const NODE_BYTES: u64 = 64 * 1024 * 1024;
 
@@ -27,22 +30,6 @@ fn resident_bytes(process: &Process) -> u64 {
     let status = fs::read_to_string(format!("/proc/{}/status", process.id())).unwrap();
     let line = status.lines().find(|line| line.starts_with("VmRSS:")).unwrap();
     line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() * 1024
-}
-
-/// Whether the process has ended and is kept only by a thread in a call that does not come back: strace, as a kernel
-/// that waits for a disk, does not let go of it before.
-fn has_ended(process: &Process) -> bool {
-    let status = fs::read_to_string(format!("/proc/{}/status", process.id())).unwrap();
-    status.lines().any(|line| line.starts_with("State:") && line.contains('Z'))
-}
-
-/// Whether a thread of the process is within a sync.
-fn stands_in_sync(process: &Process) -> bool {
-    // Their numbers on x86-64, and on 64-bit ARM.
-    const SYNCS: [&str; 4] = ["74", "75", "82", "83"];
-    let threads = fs::read_dir(format!("/proc/{}/task", process.id())).unwrap();
-    let calls = threads.filter_map(|thread| fs::read_to_string(thread.unwrap().path().join("syscall")).ok());
-    calls.into_iter().any(|call| call.split(' ').next().is_some_and(|number| SYNCS.contains(&number)))
 }
 
 /// Bytes that wait to become durable on a node.
@@ -206,7 +193,7 @@ async fn a_node_whose_disk_stands_still_ends_in_time_when_asked_to_and_claims_no
     let told = waiting.await.unwrap();
     told.expect_problem(503, "stopping", "unknown");
     for process in [&cluster.master.process, &cluster.secondaries[0].process] {
-        wait_until("it has ended but for the call that stands still", SOON, async || has_ended(process))
+        wait_until("it has ended but for the call that stands still", SOON, async || process.has_ended())
             .await;
         let log = process.log();
         assert!(log.contains("stops without its disk") && log.contains("start this node as before"), "{log}");
@@ -238,14 +225,14 @@ async fn a_node_that_fails_while_its_disk_stands_still_ends_all_the_same() {
     let late = client.clone();
     let late =
         tokio::spawn(async move { late.try_post("/messages", &json!({"message": 1, "id": "late"})).await });
-    wait_until("a sync stands still", SOON, async || stands_in_sync(&cluster.master.process)).await;
+    wait_until("a sync stands still", SOON, async || cluster.master.process.stands_in(&SYNC_CALLS)).await;
     flip(&segments(&cluster.directory("master"))[0], MESSAGE_BYTES / 2);
     let lookup = json!({"message": "other", "id": "old0", "w": 1});
     for told in [client.try_post("/messages", &lookup).await, late.await.unwrap()] {
         assert!(told.as_ref().map_or(true, |told| told.status == 503), "{told:?}");
     }
     let process = &mut cluster.master.process;
-    wait_until("it has ended but for the call that stands still", SOON, async || has_ended(process)).await;
+    wait_until("it has ended but for the call that stands still", SOON, async || process.has_ended()).await;
     let log = process.log();
     assert!(log.contains("ends without its disk") && log.contains("does not match"), "{log}");
     drop(faults);

@@ -159,6 +159,27 @@ impl Process {
         self.child.is_some() && self.exit_status().is_none()
     }
 
+    /// Whether it has ended and is kept only by a thread in a call that does not come back: strace, as a kernel that waits
+    /// for a disk, does not let go of it before.
+    ///
+    /// # Panics
+    /// It was not started, or is gone.
+    pub fn has_ended(&self) -> bool {
+        let status = fs::read_to_string(format!("/proc/{}/status", self.id())).expect("a child has a state");
+        status.lines().any(|line| line.starts_with("State:") && line.contains('Z'))
+    }
+
+    /// Whether one of its threads is within a system call of these numbers.
+    ///
+    /// # Panics
+    /// It does not run.
+    pub fn stands_in(&self, calls: &[&str]) -> bool {
+        let threads = fs::read_dir(format!("/proc/{}/task", self.id())).expect("a child has threads");
+        let current =
+            threads.flatten().filter_map(|thread| fs::read_to_string(thread.path().join("syscall")).ok());
+        current.into_iter().any(|call| call.split(' ').next().is_some_and(|number| calls.contains(&number)))
+    }
+
     /// Where that stands which it writes.
     pub fn log_path(&self) -> &Path {
         &self.log

@@ -9,6 +9,8 @@ use std::{
     process::{Child, Command, Stdio},
 };
 
+use rustix::process::{Pid, Signal, kill_process};
+
 use super::{Process, SOON, wait_until};
 
 /// System calls and what is to become of one of them.
@@ -155,6 +157,17 @@ impl Faults {
         has_struck(&self.trace)
     }
 
+    /// Ends those that [`inject`]ed a call which does not come back: it comes back now. The process runs by itself again,
+    /// from its next start on.
+    ///
+    /// # Panics
+    /// Nobody traces the process: the test proves nothing.
+    pub fn lift(self, process: &mut Process) {
+        process.run_alone();
+        let tracer = tracer_of(process.id()).and_then(Pid::from_raw);
+        kill_process(tracer.expect("strace traces the process"), Signal::KILL).expect("strace can be killed");
+    }
+
     /// Ends them once the process has ended: it runs by itself again, from its next start on.
     ///
     /// # Panics
@@ -200,6 +213,16 @@ fn is_traced(pid: &str) -> bool {
     let Ok(threads) = fs::read_dir(format!("/proc/{pid}/task")) else { return false };
     let mut status = threads.map(|thread| Some(fs::read_to_string(thread.ok()?.path().join("status")).ok()));
     status.all(|status| status.flatten().is_some_and(|status| !status.contains("TracerPid:\t0\n")))
+}
+
+/// Who traces a thread of a process: its first one may have ended.
+fn tracer_of(pid: u32) -> Option<i32> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).ok()?;
+    let tracer =
+        |status: String| status.lines().find_map(|line| line.strip_prefix("TracerPid:\t")?.parse().ok());
+    let tracers =
+        threads.flatten().filter_map(|thread| tracer(fs::read_to_string(thread.path().join("status")).ok()?));
+    tracers.into_iter().find(|tracer| *tracer != 0)
 }
 
 /// Where strace is.
