@@ -158,6 +158,8 @@ impl Master {
         if !hub.is(Mutant::AnswersBeforeSeal) {
             self.disk_mut().settle();
             hub.oracle.on_durable(self.around.index, self.disk().store.held());
+            // As a node does: what waited for the disk is said before those who wait are told.
+            self.driver.refresh(&mut Surroundings { around: &mut self.around, hub });
         }
         let moment = self.moment();
         self.driver.stop(moment, &mut Surroundings { around: &mut self.around, hub });
