@@ -199,10 +199,10 @@ impl<C: Core, S: Store> Driver<C, S> {
         self.core.on_stop(now, &self.store);
         self.execute(env);
         for late in self.parking.take_if(|_| true) {
-            if let Late::Event(event) = late
-                && C::is_awaited(&event)
-            {
-                self.take(now, event, env);
+            match late {
+                Late::Event(event) if C::is_awaited(&event) => self.take(now, event, env),
+                Late::Event(_) => {}
+                Late::Deadline => self.deadline_waits = false,
             }
         }
     }
@@ -311,7 +311,10 @@ impl<C: Core, S: Store> Driver<C, S> {
     }
 
     fn take_deadline(&mut self, now: Moment, env: &mut impl Environment<C, S>) {
-        self.deadline_waits = false;
+        if std::mem::take(&mut self.deadline_waits) {
+            // It may be parked still, when it lacks nothing any more before its lines were read.
+            drop(self.parking.take_if(|late| matches!(late, Late::Deadline)));
+        }
         self.core.on_deadline(now, &self.store);
         self.execute(env);
     }

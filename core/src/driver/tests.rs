@@ -456,6 +456,20 @@ fn what_is_due_waits_for_old_lines_once_and_the_clock_goes_on() {
 }
 
 #[test]
+fn what_is_due_and_lacks_nothing_any_more_is_done_once() {
+    let mut bench = Bench::new(3);
+    let core = bench.driver.core_mut();
+    (core.due, core.due_looks_at) = (Some(NOW), Some(1));
+    bench.driver.end_burst(NOW, &mut bench.seen);
+    bench.seen();
+    bench.driver.core_mut().due_looks_at = None;
+    bench.driver.end_burst(NOW, &mut bench.seen);
+    assert_eq!(bench.seen(), ["due"]);
+    bench.read();
+    assert!(bench.seen().is_empty(), "it is not due again because its lines have come");
+}
+
+#[test]
 fn who_waits_no_longer_is_told_and_who_hung_up_is_forgotten() {
     let later = NOW.plus(std::time::Duration::from_secs(1));
     let mut bench = Bench::new(3);
