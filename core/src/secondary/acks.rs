@@ -18,13 +18,14 @@ impl SecondaryCore {
     /// All events of a burst were brought and their effects done: at most one ack covers them.
     pub fn on_burst_end(&mut self, now: Moment, log: &dyn LogView) {
         self.note_progress(log);
-        self.go_on_behind_disk(now, log);
         let (durable, tip) = (log.durable(), log.tip().place);
         if self.ack_due && self.state.acks() && (durable == tip || self.acked != Some(durable)) {
             self.ack_due = durable != tip;
             self.idle_ack_at = now.plus(self.settings.heartbeat_interval);
             self.send_ack(self.state.version(), log);
         }
+        // Behind the ack: what is appended now is due to be acked later.
+        self.go_on_behind_disk(now, log);
     }
 
     /// Repeats the last ack if nothing was said for an interval: it is also this node's sign of life.

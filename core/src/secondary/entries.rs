@@ -93,10 +93,17 @@ impl SecondaryCore {
     /// The disk has come further: what waited for it goes on.
     pub(super) fn go_on_behind_disk(&mut self, now: Moment, log: &dyn LogView) {
         if std::mem::take(&mut self.waits_for_disk) {
-            let mut tip = log.tip().clone();
-            self.drain(now, &mut tip, log);
-            self.pull(now, &tip, log);
+            self.go_on(now, log);
         }
+    }
+
+    /// Appends what was kept and the log has reached, and asks for what is missing. Never the one without the other: who
+    /// asks takes what is kept for something that comes by itself.
+    pub(super) fn go_on(&mut self, now: Moment, log: &dyn LogView) {
+        let mut tip = log.tip().clone();
+        self.drain(now, &mut tip, log);
+        self.ack_due |= tip.place != log.tip().place;
+        self.pull(now, &tip, log);
     }
 
     /// Whether it was pushed, or answers a question of this node: what nobody asked for is no answer.

@@ -180,7 +180,7 @@ impl SecondaryCore {
         self.retry_join(now, log);
         self.fetcher.on_deadline(now, &mut self.random);
         self.check_pushes(now, log);
-        self.pull(now, log.tip(), log);
+        self.go_on(now, log);
         self.ack_when_idle(now, log);
     }
 

@@ -45,8 +45,8 @@ fn a_push_that_the_disk_has_no_room_for_is_dropped_and_comes_another_way() {
     secondary.assert_equals(&master);
 }
 
-#[test]
-fn what_waits_behind_a_gap_goes_on_as_the_disk_does() {
+/// A secondary that keeps two envelopes which its log has reached, as its disk is behind, and their master.
+fn keeping_what_is_reached() -> (Secondary, Master) {
     let mut master = Master::with(4);
     let mut secondary = Secondary::caught_up_with(&master);
     master.append(3);
@@ -61,6 +61,22 @@ fn what_waits_behind_a_gap_goes_on_as_the_disk_does() {
     assert_eq!(secondary.length(), 5);
     secondary.event_behind(FULL, |core, now, log| core.on_burst_end(now, log));
     assert_eq!(secondary.length(), 5);
+    secondary.said.clear();
+    (secondary, master)
+}
+
+#[test]
+fn what_waits_behind_a_gap_goes_on_as_the_disk_does_and_is_acked() {
+    let (mut secondary, master) = keeping_what_is_reached();
     secondary.event_behind(0, |core, now, log| core.on_burst_end(now, log));
+    secondary.assert_equals(&master);
+    secondary.end_burst();
+    assert_eq!(secondary.acks().pop().map(|ack| ack.through), Some(order(7)));
+}
+
+#[test]
+fn what_is_reached_goes_to_the_log_whatever_event_finds_that_the_disk_has_come_further() {
+    let (mut secondary, master) = keeping_what_is_reached();
+    secondary.event_behind(0, |core, now, log| core.on_deadline(now, log));
     secondary.assert_equals(&master);
 }
