@@ -10,6 +10,8 @@
 //! Events go in, effects come out. No clock, no socket, no thread, no chance but the seeded one that a core was given:
 //! the same events give the same effects.
 
+#[doc(hidden)]
+pub mod checks;
 pub mod driver;
 pub mod master;
 pub mod packet;

@@ -2,6 +2,7 @@
 //!
 //! Those that can be made where a node meets its core are made there; the others are switches in the cores.
 
+use replog_core::checks;
 use replog_core::master::mutant as master;
 use replog_core::secondary::mutant as secondary;
 
@@ -194,5 +195,6 @@ impl Mutant {
         };
         master::set(in_master);
         secondary::set(in_secondary);
+        checks::switch(mutant.is_none());
     }
 }

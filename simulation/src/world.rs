@@ -12,7 +12,12 @@ mod healing;
 mod operator;
 mod processes;
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    any::Any,
+    collections::BTreeSet,
+    panic::{self, AssertUnwindSafe},
+    time::Duration,
+};
 
 use fastrand::Rng;
 use replog_shared::{Digest, LogName, NodeName};
@@ -107,7 +112,9 @@ impl World {
             self.hub.story.now = at;
             self.events += 1;
             self.trace = self.trace.extend(&at.to_le_bytes());
-            self.on_event(event);
+            if let Err(panic) = panic::catch_unwind(AssertUnwindSafe(|| self.on_event(event))) {
+                return Err(self.failure(words_of(&*panic)));
+            }
             if let Some(what) = self.hub.oracle.take_violation() {
                 return Err(self.failure(what));
             }
@@ -205,4 +212,10 @@ impl World {
         let at = self.now + self.random.u64(..200);
         self.wake(node, at);
     }
+}
+
+/// What a node says that breaks off because an assertion of its own does not hold.
+fn words_of(panic: &(dyn Any + Send)) -> String {
+    let words = panic.downcast_ref::<String>().map(String::as_str).or(panic.downcast_ref::<&str>().copied());
+    format!("a node panicked: {}", words.unwrap_or("without a word"))
 }

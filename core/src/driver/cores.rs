@@ -89,6 +89,13 @@ pub trait Core: Sized {
 
     /// Bytes that a packet takes, about.
     fn packet_bytes(packet: &Self::Packet) -> usize;
+
+    /// Asserts what the core states as invariants, between two events. Called where debug assertions are on, after each
+    /// event: so it looks at a few things only, however much the core holds.
+    ///
+    /// # Panics
+    /// One of them is broken: a defect of the core.
+    fn check(&self, _log: &dyn LogView) {}
 }
 
 /// One thing to do.

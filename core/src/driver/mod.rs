@@ -38,6 +38,7 @@ pub use self::{
     parking::Turn,
 };
 
+use crate::checks;
 use outbox::{Outbox, Passage};
 use parking::Parking;
 
@@ -334,15 +335,21 @@ impl<C: Core, S: Store> Driver<C, S> {
         }
     }
 
-    /// Does what the core decided, in order. What it decided over a log that could not be read is no decision.
+    /// Does what the core decided, in order: after that all invariants hold.
     fn execute(&mut self, env: &mut impl Environment<C, S>) {
+        self.execute_all(env);
+        self.check();
+    }
+
+    /// What a core decided over a log that could not be read is no decision.
+    fn execute_all(&mut self, env: &mut impl Environment<C, S>) {
         let mut effects = std::mem::take(&mut self.effects);
         self.core.take_effects(&mut effects);
         if effects.is_empty() {
             self.effects = effects;
             return;
         }
-        self.check();
+        self.heed_failure();
         env.on_effects(&effects, &self.core);
         for effect in effects.drain(..) {
             if self.end.is_some() {
@@ -363,7 +370,7 @@ impl<C: Core, S: Store> Driver<C, S> {
                 if let Some(ticket) = env.save(&identity, &mut self.store) {
                     self.last = ticket;
                 }
-                self.check();
+                self.heed_failure();
             }
             Deed::Append(lines) => self.append(&lines, env),
             Deed::Truncate(place, cut) => self.truncate(place, cut, env),
@@ -397,7 +404,7 @@ impl<C: Core, S: Store> Driver<C, S> {
             return self.fail(Failure::NotTaken { order, bytes });
         }
         env.on_appended(lines, &self.core, &self.store);
-        self.check();
+        self.heed_failure();
     }
 
     fn truncate(&mut self, place: Place, cut: Cut, env: &mut impl Environment<C, S>) {
@@ -407,7 +414,7 @@ impl<C: Core, S: Store> Driver<C, S> {
                 self.cuts += 1;
                 self.last = ticket;
                 env.on_cut(place, &self.core, &self.store);
-                self.check();
+                self.heed_failure();
             }
             Err(failure) => self.fail(failure.into()),
         }
@@ -429,10 +436,22 @@ impl<C: Core, S: Store> Driver<C, S> {
         (self.store.done() < self.last).then_some(self.last)
     }
 
-    fn check(&mut self) {
+    fn heed_failure(&mut self) {
         if let Some(failure) = self.store.failure() {
             self.fail(failure.into());
         }
+    }
+
+    /// Asserts what is stated here and in the core as invariants. A log that failed has not followed its core.
+    fn check(&self) {
+        if !checks::are_on() || self.end.is_some() || self.store.failure().is_some() {
+            return;
+        }
+        self.outbox.check(self.store.done(), self.last);
+        self.parking.check();
+        let parked = self.parking.events().filter(|late| matches!(late, Late::Deadline)).count();
+        assert_eq!(parked, usize::from(self.deadline_waits), "what is due is parked once, or not at all");
+        self.core.check(&self.store);
     }
 }
 

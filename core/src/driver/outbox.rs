@@ -5,6 +5,10 @@ use std::collections::VecDeque;
 use replog_shared::store::Ticket;
 
 use super::limits::{OUTBOX_BYTES, OUTBOX_ITEMS};
+use crate::checks::assert_sum;
+
+/// Items whose order is checked after each event: the last ones, where new ones come.
+const CHECKED: usize = 4;
 
 /// What became of something that was to be said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +83,20 @@ impl<T> Outbox<T> {
         self.bytes -= due.bytes;
         Some(due.item)
     }
+
+    /// Asserts the invariant, now that all is done up to `done`, of tickets up to `last`.
+    pub(super) fn check(&self, done: Ticket, last: Ticket) {
+        assert!(self.bytes <= OUTBOX_BYTES, "the outbox holds more bytes than it may");
+        assert_sum("the outbox", self.bytes, self.held.iter().map(|waiting| waiting.bytes));
+        let Some(first) = self.held.front() else { return };
+        assert!(done < first.ticket, "what may be said waits in the outbox");
+        let tickets = self.held.iter().rev().map(|waiting| waiting.ticket).take(CHECKED);
+        assert!(
+            tickets.clone().is_sorted_by(|later, earlier| later >= earlier),
+            "the outbox is out of order"
+        );
+        assert!(tickets.max() <= Some(last), "the outbox waits for what nobody was asked to do");
+    }
 }
 
 #[cfg(test)]
@@ -113,5 +131,44 @@ mod tests {
         let mut outbox = Outbox::default();
         let held = (0..2 * OUTBOX_ITEMS).filter(|nth| outbox.pass(Some(FIRST), 0, *nth) == Passage::Held);
         assert_eq!(held.count(), OUTBOX_ITEMS);
+    }
+
+    /// One that holds these, for checks that are to fail.
+    fn holding(items: &[(Ticket, usize)]) -> Outbox<()> {
+        let waiting = |&(ticket, bytes): &(Ticket, usize)| Waiting { ticket, bytes, item: () };
+        Outbox {
+            held: items.iter().map(waiting).collect(),
+            bytes: items.iter().map(|(_, bytes)| bytes).sum(),
+        }
+    }
+
+    #[test]
+    #[should_panic(expected = "the outbox is out of order")]
+    fn an_item_that_would_overtake_is_found() {
+        holding(&[(SECOND, 1), (FIRST, 1)]).check(Ticket::NONE, SECOND);
+    }
+
+    #[test]
+    #[should_panic(expected = "the bytes of the outbox are miscounted")]
+    fn bytes_that_are_not_those_of_the_items_are_found() {
+        Outbox { bytes: 7, ..holding(&[(FIRST, 1)]) }.check(Ticket::NONE, FIRST);
+    }
+
+    #[test]
+    #[should_panic(expected = "the outbox holds more bytes than it may")]
+    fn an_outbox_that_is_too_full_is_found() {
+        holding(&[(FIRST, OUTBOX_BYTES + 1)]).check(Ticket::NONE, FIRST);
+    }
+
+    #[test]
+    #[should_panic(expected = "what may be said waits in the outbox")]
+    fn an_item_that_was_forgotten_is_found() {
+        holding(&[(FIRST, 1)]).check(FIRST, SECOND);
+    }
+
+    #[test]
+    #[should_panic(expected = "the outbox waits for what nobody was asked to do")]
+    fn an_item_that_would_wait_for_ever_is_found() {
+        holding(&[(SECOND, 1)]).check(Ticket::NONE, FIRST);
     }
 }

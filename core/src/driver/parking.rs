@@ -8,6 +8,7 @@ use std::collections::VecDeque;
 use replog_shared::store::{Lookup, OldLines, OldPages};
 
 use super::limits::{PARKED_BYTES, PARKED_EVENTS, PARKED_READS};
+use crate::checks::assert_sum;
 
 /// The least that is read for an event once something was read for it and was not enough; twice as much each time.
 const FURTHER_BYTES: usize = 64 * 1024;
@@ -33,8 +34,8 @@ pub(super) struct Parked<E> {
 
 /// Events that wait, in the order in which they came.
 ///
-/// Invariant: at most `PARKED_EVENTS`, of about `PARKED_BYTES`; of those at most `PARKED_READS` are read for at one time,
-/// and only they hold pages.
+/// Invariant: at most `PARKED_EVENTS` besides those that [`Parking::park_surely`] took, of about `PARKED_BYTES`; at most
+/// `PARKED_READS` of them are read for or were, only those hold pages, and they go before all others.
 #[derive(Debug)]
 pub(super) struct Parking<E> {
     waiting: VecDeque<Parked<E>>,
@@ -153,9 +154,32 @@ impl<E> Parking<E> {
     pub(super) const fn bytes(&self) -> usize {
         self.bytes
     }
+
+    /// Asserts the invariant, for a driver that surely parks one event at a time.
+    pub(super) fn check(&self) {
+        assert!(self.len() <= PARKED_EVENTS + 1, "more events are parked than may be");
+        assert!(self.bytes <= PARKED_BYTES, "the parked events hold more bytes than they may");
+        let reading = self.reading.iter().filter_map(|(_, parked)| parked.as_ref());
+        let parked = self.waiting.iter().chain(reading);
+        assert_sum("the parked events", self.bytes, parked.map(|parked| parked.bytes));
+        let first = self.waiting.iter().take(PARKED_READS + 1);
+        assert!(first.clone().all(Parked::is_sound), "an event holds pages for which nothing was read");
+        let were_read_for = first.clone().take_while(|parked| parked.rounds > 0).count();
+        let turns = self.reading.len() + were_read_for;
+        assert!(turns <= PARKED_READS, "{turns} parked events are read for or were");
+        assert!(first.skip(were_read_for).all(Parked::is_new), "an event that was read for is overtaken");
+    }
 }
 
 impl<E> Parked<E> {
+    const fn is_new(&self) -> bool {
+        self.rounds == 0
+    }
+
+    const fn is_sound(&self) -> bool {
+        self.pages.is_empty() || !self.is_new()
+    }
+
     /// Lets go of what was read before the log was cut; whether it was.
     fn renew(&mut self, cuts: u64) -> bool {
         let was_cut = self.cuts != cuts;
@@ -268,5 +292,53 @@ mod tests {
         assert!(parking.next_read(0).is_none(), "all turns are taken");
         assert!(parking.on_read(turns[0].0, lines(0), 0).is_none());
         assert_eq!(parking.next_read(0).unwrap().1, lookup(8));
+    }
+
+    /// Events of these bytes, of which the last ones were read for.
+    fn holding(bytes: &[usize], were_read_for: usize) -> Parking<usize> {
+        let mut parking = Parking::default();
+        for (event, bytes) in bytes.iter().enumerate() {
+            parking.push(event, *bytes, lookup(0));
+        }
+        parking.waiting.iter_mut().rev().take(were_read_for).for_each(|parked| parked.rounds = 1);
+        parking
+    }
+
+    #[test]
+    #[should_panic(expected = "more events are parked than may be")]
+    fn too_many_events_are_found() {
+        holding(&[0; PARKED_EVENTS + 2], 0).check();
+    }
+
+    #[test]
+    #[should_panic(expected = "the parked events hold more bytes than they may")]
+    fn too_many_bytes_are_found() {
+        holding(&[PARKED_BYTES, 1], 0).check();
+    }
+
+    #[test]
+    #[should_panic(expected = "the bytes of the parked events are miscounted")]
+    fn bytes_that_are_not_those_of_the_events_are_found() {
+        Parking { bytes: 7, ..holding(&[1], 0) }.check();
+    }
+
+    #[test]
+    #[should_panic(expected = "5 parked events are read for or were")]
+    fn too_many_reads_are_found() {
+        holding(&[1; PARKED_READS + 1], PARKED_READS + 1).check();
+    }
+
+    #[test]
+    #[should_panic(expected = "an event that was read for is overtaken")]
+    fn a_new_event_before_one_that_was_read_for_is_found() {
+        holding(&[1; 3], 1).check();
+    }
+
+    #[test]
+    #[should_panic(expected = "an event holds pages for which nothing was read")]
+    fn pages_of_a_new_event_are_found() {
+        let mut parking = holding(&[1], 0);
+        parking.waiting[0].pages.push(lines(0));
+        parking.check();
     }
 }

@@ -48,6 +48,7 @@ struct Obedient {
     /// What is due looks at this old line.
     due_looks_at: Option<u64>,
     held: Vec<Event>,
+    is_broken: bool,
 }
 
 fn look(order: Option<u64>, log: &LookAhead<'_>) {
@@ -156,6 +157,10 @@ impl Core for Obedient {
 
     fn packet_bytes(_: &&'static str) -> usize {
         1
+    }
+
+    fn check(&self, _: &dyn LogView) {
+        assert!(!self.is_broken, "the core is broken");
     }
 }
 
@@ -549,4 +554,50 @@ fn what_was_decided_over_a_log_that_failed_is_no_decision() {
     assert_eq!(bench.driver.take_end(), Some(End::Failed(failure.clone().into())));
     bench.driver.refresh(&mut bench.seen);
     assert_eq!(bench.driver.take_end(), Some(End::Failed(failure.into())));
+}
+
+#[test]
+#[should_panic(expected = "the core is broken")]
+fn a_core_is_checked_after_each_event() {
+    let mut bench = Bench::new(0);
+    bench.driver.core_mut().is_broken = true;
+    bench.bring(Event::of([]));
+}
+
+#[test]
+#[should_panic(expected = "what is due is parked once, or not at all")]
+fn what_is_due_and_would_never_be_done_is_found() {
+    let mut bench = Bench::new(0);
+    bench.driver.deadline_waits = true;
+    bench.bring(Event::of([]));
+}
+
+#[test]
+#[should_panic(expected = "the outbox waits for what nobody was asked to do")]
+fn the_outbox_is_checked_after_each_event() {
+    let mut bench = Bench::new(0);
+    bench.bring(Event::of([Effect::Save(1), Effect::Send("promise")]));
+    bench.driver.last = Ticket::NONE;
+    bench.bring(Event::of([]));
+}
+
+#[test]
+#[should_panic(expected = "more events are parked than may be")]
+fn parked_events_are_checked_after_each_event() {
+    let mut bench = Bench::new(3);
+    for _ in 0..PARKED_EVENTS + 2 {
+        bench
+            .driver
+            .parking
+            .park_surely(Late::Event(Event::looking_at("one more", 1)), Lookup::Cut { at: Order::ZERO });
+    }
+    bench.bring(Event::of([]));
+}
+
+#[test]
+fn nothing_is_checked_of_a_core_whose_log_failed() {
+    let mut bench = Bench::new(0);
+    bench.driver.core_mut().is_broken = true;
+    bench.driver.log_mut().failure = Some(StoreError::Failed { reason: "the disk is gone".to_owned() });
+    bench.bring(Event::of([]));
 }

@@ -294,6 +294,10 @@ impl Core for MasterCore {
                 _ => 0,
             }
     }
+
+    fn check(&self, log: &dyn LogView) {
+        self.check_all(log);
+    }
 }
 
 impl MasterCore {

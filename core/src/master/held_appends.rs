@@ -8,8 +8,11 @@ use replog_shared::{
 };
 
 use super::events::{Append, WaitId};
+use crate::checks::assert_sum;
 
-/// Appends that wait for the start to end, in the order in which they came. Bounded in number and in bytes.
+/// Appends that wait for the start to end, in the order in which they came.
+///
+/// Invariant: at most `MAX_HELD_APPENDS`, of at most `MAX_HELD_BYTES`.
 #[derive(Debug, Default)]
 pub(super) struct HeldAppends {
     queue: VecDeque<(WaitId, Append)>,
@@ -71,5 +74,46 @@ impl HeldAppends {
 
     pub(super) fn is_empty(&self) -> bool {
         self.queue.is_empty()
+    }
+
+    /// Asserts the invariant.
+    pub(super) fn check(&self) {
+        assert!(self.len() <= MAX_HELD_APPENDS, "more appends are held than may be");
+        assert!(self.bytes <= MAX_HELD_BYTES, "the held appends have more bytes than they may");
+        assert_sum("the held appends", self.bytes, self.queue.iter().map(|(_, append)| append.bytes()));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use replog_shared::WriteConcern;
+
+    use super::*;
+
+    fn holding(appends: usize) -> HeldAppends {
+        let append = Append { messages: vec![], w: WriteConcern::ONE, expect_order: None, deadline: None };
+        let mut held = HeldAppends::default();
+        held.queue.extend((0..appends).map(|wait| (WaitId(wait), append.clone())));
+        held.bytes = appends * append.bytes();
+        held
+    }
+
+    #[test]
+    #[should_panic(expected = "more appends are held than may be")]
+    fn too_many_appends_are_found() {
+        holding(MAX_HELD_APPENDS + 1).check();
+    }
+
+    #[test]
+    #[should_panic(expected = "the held appends have more bytes than they may")]
+    fn too_many_bytes_are_found() {
+        HeldAppends { bytes: MAX_HELD_BYTES + 1, ..holding(1) }.check();
+    }
+
+    #[test]
+    #[should_panic(expected = "the bytes of the held appends are miscounted")]
+    fn bytes_that_are_not_those_of_the_appends_are_found() {
+        let held = holding(1);
+        HeldAppends { bytes: held.bytes + 1, ..held }.check();
     }
 }

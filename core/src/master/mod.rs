@@ -16,11 +16,13 @@
 //! | `versions` | which nodes are too old to take part |
 //! | `look_ahead` | (what an event will look at of the log) |
 //! | `packets`, `driven` | (between packets, the driver and the core's words) |
+//! | `checks` | (what is asserted after each event) |
 //!
 //! Invariants: an order is given once in an epoch; an entry leaves only when it is durable here; an ack
 //! counts only from an admitted process in this epoch, with this log's digest; nodes are counted, never acks.
 
 mod appends;
+mod checks;
 mod driven;
 pub mod events;
 mod health;

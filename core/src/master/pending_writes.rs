@@ -10,6 +10,9 @@ use super::events::{WaitId, Written};
 ///
 /// One queue for each w, sorted by the end of the run: what w nodes hold is a prefix, so one comparison
 /// releases everything in it. Costs nothing for a write that is not looked at, however long it waits.
+///
+/// Invariant: a write is in the queue of its w, in `places`, and, if it has a deadline, either in `deadlines` or in
+/// `overdue`; nothing else is.
 #[derive(Debug, Default)]
 pub(super) struct PendingWrites {
     /// By w - 1.
@@ -19,6 +22,9 @@ pub(super) struct PendingWrites {
     /// Those whose caller's time was over before this node held their run itself.
     overdue: BTreeSet<Key>,
 }
+
+/// Writes of each queue that are checked after each event: the first ones, which are released next.
+const CHECKED: usize = 8;
 
 /// Exclusive end of the run, then who waits.
 type Key = (Order, WaitId);
@@ -139,6 +145,40 @@ impl PendingWrites {
         self.places.len()
     }
 
+    /// Asserts the invariant, and that nobody waits for more than a log of this length. Looks at the first writes of
+    /// each queue, and counts the others.
+    pub(super) fn check(&self, length: Order) {
+        let queued: usize = self.queues.iter().map(BTreeMap::len).sum();
+        assert_eq!(
+            queued,
+            self.places.len(),
+            "a pending write is in a queue or in its place, but not in both"
+        );
+        for (w, queue) in (1..).zip(&self.queues) {
+            queue.iter().take(CHECKED).for_each(|(key, waiting)| self.check_write(w, *key, waiting));
+            let beyond = queue.last_key_value().filter(|((through, _), _)| *through > length);
+            assert!(beyond.is_none(), "{beyond:?} waits for what is not in the log");
+        }
+        let timed = self.deadlines.len() + self.overdue.len();
+        assert!(timed <= queued, "a time is kept of a pending write that is over");
+        let mut waits = self.deadlines.iter().map(|(_, wait)| wait).take(CHECKED);
+        assert!(waits.all(|wait| self.places.contains_key(wait)), "a deadline is nobody's");
+    }
+
+    fn check_write(&self, w: usize, (through, wait): Key, Waiting { written, deadline }: &Waiting) {
+        let is_placed = self.places.get(&wait) == Some(&(written.w, through));
+        assert!(
+            is_placed && usize::from(written.w.get()) == w,
+            "{written:?} waits in another place than its own"
+        );
+        let ends = written.first.plus(written.count) <= through && written.through == through;
+        assert!(ends, "{written:?} waits for less than its run");
+        let has_time = deadline.is_none_or(|deadline| {
+            self.deadlines.contains(&(deadline, wait)) != self.overdue.contains(&(through, wait))
+        });
+        assert!(has_time, "{written:?} has a deadline, and no time or two");
+    }
+
     fn forget_time(&mut self, through: Order, wait: WaitId, waiting: Waiting) {
         if let Some(deadline) = waiting.deadline {
             self.deadlines.remove(&(deadline, wait));
@@ -214,5 +254,68 @@ mod tests {
         assert_eq!(pending.take_overdue(own(2)).unwrap().0, WaitId(1));
         assert_eq!(met(&mut pending, [Some(3); 3]), [2], "its w may be met meanwhile");
         assert!(pending.take_overdue(own(3)).is_none() && pending.overdue.is_empty());
+    }
+
+    /// One write at order 4 that waits for two nodes, until a deadline.
+    fn one() -> PendingWrites {
+        let mut pending = PendingWrites::new(3);
+        pending.insert(WaitId(0), written(4, 2), Some(Moment::default()));
+        pending.check(Order::new(5));
+        pending
+    }
+
+    #[test]
+    #[should_panic(expected = "a pending write is in a queue or in its place, but not in both")]
+    fn a_write_that_only_its_queue_knows_is_found() {
+        let mut pending = one();
+        pending.places.clear();
+        pending.check(Order::new(5));
+    }
+
+    #[test]
+    #[should_panic(expected = "waits in another place than its own")]
+    fn a_write_in_the_queue_of_another_w_is_found() {
+        let mut pending = one();
+        pending.queues.swap(1, 2);
+        pending.check(Order::new(5));
+    }
+
+    #[test]
+    #[should_panic(expected = "waits for what is not in the log")]
+    fn a_write_behind_the_logs_end_is_found() {
+        one().check(Order::new(4));
+    }
+
+    #[test]
+    #[should_panic(expected = "waits for less than its run")]
+    fn a_write_that_would_be_released_too_early_is_found() {
+        let mut pending = PendingWrites::new(3);
+        pending.insert(WaitId(0), Written { count: 2, ..written(4, 2) }, None);
+        pending.check(Order::new(9));
+    }
+
+    #[test]
+    #[should_panic(expected = "has a deadline, and no time or two")]
+    fn a_write_whose_time_would_never_be_over_is_found() {
+        let mut pending = one();
+        pending.deadlines.clear();
+        pending.check(Order::new(5));
+    }
+
+    #[test]
+    #[should_panic(expected = "a time is kept of a pending write that is over")]
+    fn a_time_too_many_is_found() {
+        let mut pending = one();
+        pending.overdue.insert((Order::new(5), WaitId(7)));
+        pending.check(Order::new(5));
+    }
+
+    #[test]
+    #[should_panic(expected = "a deadline is nobody's")]
+    fn a_deadline_without_a_write_is_found() {
+        let mut pending = PendingWrites::new(3);
+        pending.insert(WaitId(0), written(4, 2), None);
+        pending.deadlines.insert((Moment::default(), WaitId(7)));
+        pending.check(Order::new(5));
     }
 }

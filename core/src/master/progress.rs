@@ -17,6 +17,7 @@ use super::{
     Health,
     mutant::{self, Mutant},
 };
+use crate::checks::assert_sum;
 
 /// What the master does about a secondary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -49,7 +50,10 @@ impl Stage {
     }
 }
 
-/// One secondary's progress. Invariant: `acked_through <= next`, and what is in flight ends at `next`.
+/// One secondary's progress.
+///
+/// Invariant: `acked_through <= next <= ` what is durable here; what is in flight begins behind `acked_through`, ends at
+/// `next`, and is pushed again when its time is over. Nothing is in flight but to a process that was admitted.
 #[derive(Debug)]
 pub(super) struct Progress {
     pub(super) stage: Stage,
@@ -329,5 +333,131 @@ impl Progress {
 
     fn window_is_full(&self, limits: &PushLimits) -> bool {
         self.in_flight.len() >= limits.window_envelopes || self.in_flight_bytes >= limits.window_bytes
+    }
+
+    /// Asserts the invariant, in a log that is durable up to `durable`.
+    pub(super) fn check(&self, durable: Order, limits: &PushLimits) {
+        let is_admitted = !matches!(self.stage, Stage::Absent | Stage::Foreign(_));
+        assert_eq!(is_admitted, self.admitted.is_some(), "{:?} does not say who is admitted", self.stage);
+        assert!(is_admitted || self.acked_through.is_none(), "an ack counts of nobody who is admitted");
+        let acked = self.acked_through.unwrap_or(Order::ZERO);
+        assert!(acked <= self.next, "what is acked through {acked} is pushed from {}", self.next);
+        assert!(self.next <= durable, "{} is pushed or acked, and {durable} is durable", self.next);
+        self.check_in_flight(acked, limits);
+    }
+
+    fn check_in_flight(&self, acked: Order, limits: &PushLimits) {
+        assert_sum("what is in flight", self.in_flight_bytes, self.in_flight.iter().map(|sent| sent.bytes));
+        assert!(
+            self.in_flight.len() <= limits.window_envelopes.max(1),
+            "more is in flight than the window takes"
+        );
+        let is_pushed_to = matches!(self.stage, Stage::Streaming | Stage::Probing);
+        assert!(is_pushed_to || self.retry_at.is_none(), "{:?} is pushed to again", self.stage);
+        let waits = self.stage == Stage::Probing || !self.in_flight.is_empty();
+        assert!(!waits || self.retry_at.is_some(), "what is in flight is never pushed again");
+        let mut ends = self.in_flight.iter().map(|sent| sent.to);
+        assert!(ends.clone().is_sorted_by(|one, next| one < next), "what is in flight is out of order");
+        assert!(ends.clone().all(|end| end > acked), "what is acked is in flight");
+        let last = ends.next_back();
+        assert!(last.is_none_or(|last| last == self.next), "what is in flight does not end at the next push");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// An admitted process that has acked 3 entries of 9, and to which 2 are on their way.
+    fn streaming() -> Progress {
+        Progress {
+            stage: Stage::Streaming,
+            admitted: Some(Incarnation::from_random(1)),
+            acked_through: Some(Order::new(3)),
+            next: Order::new(5),
+            in_flight: [4, 5].map(|to| InFlight { to: Order::new(to), bytes: 10 }).into(),
+            in_flight_bytes: 20,
+            retry_at: Some(Moment::default()),
+            ..Progress::new()
+        }
+    }
+
+    fn check(progress: &Progress) {
+        progress.check(Order::new(9), &PushLimits::default());
+    }
+
+    #[test]
+    fn what_is_sound_passes() {
+        check(&Progress::new());
+        check(&streaming());
+    }
+
+    #[test]
+    #[should_panic(expected = "Streaming does not say who is admitted")]
+    fn a_push_to_nobody_is_found() {
+        check(&Progress { admitted: None, ..streaming() });
+    }
+
+    #[test]
+    #[should_panic(expected = "an ack counts of nobody who is admitted")]
+    fn an_ack_of_another_epoch_is_found() {
+        check(&Progress { acked_through: Some(Order::ZERO), ..Progress::new() });
+    }
+
+    #[test]
+    #[should_panic(expected = "what is acked through 6 is pushed from 5")]
+    fn a_push_of_what_is_acked_is_found() {
+        check(&Progress { acked_through: Some(Order::new(6)), ..streaming() });
+    }
+
+    #[test]
+    #[should_panic(expected = "5 is pushed or acked, and 4 is durable")]
+    fn a_push_of_what_is_not_durable_is_found() {
+        streaming().check(Order::new(4), &PushLimits::default());
+    }
+
+    #[test]
+    #[should_panic(expected = "the bytes of what is in flight are miscounted")]
+    fn a_window_that_would_stay_closed_is_found() {
+        check(&Progress { in_flight_bytes: 30, ..streaming() });
+    }
+
+    #[test]
+    #[should_panic(expected = "more is in flight than the window takes")]
+    fn a_window_that_is_too_full_is_found() {
+        let limits = PushLimits { window_envelopes: 1, ..PushLimits::default() };
+        streaming().check(Order::new(9), &limits);
+    }
+
+    #[test]
+    #[should_panic(expected = "Syncing is pushed to again")]
+    fn a_push_to_one_that_fetches_is_found() {
+        check(&Progress { stage: Stage::Syncing, ..streaming() });
+    }
+
+    #[test]
+    #[should_panic(expected = "what is in flight is never pushed again")]
+    fn a_push_without_a_retry_is_found() {
+        check(&Progress { retry_at: None, ..streaming() });
+    }
+
+    #[test]
+    #[should_panic(expected = "what is in flight is out of order")]
+    fn pushes_out_of_order_are_found() {
+        let mut progress = streaming();
+        progress.in_flight.swap(0, 1);
+        check(&progress);
+    }
+
+    #[test]
+    #[should_panic(expected = "what is acked is in flight")]
+    fn a_push_that_is_acked_is_found() {
+        check(&Progress { acked_through: Some(Order::new(4)), ..streaming() });
+    }
+
+    #[test]
+    #[should_panic(expected = "what is in flight does not end at the next push")]
+    fn a_push_that_leaves_a_gap_is_found() {
+        check(&Progress { next: Order::new(6), ..streaming() });
     }
 }

@@ -134,4 +134,8 @@ impl Core for SecondaryCore {
     fn packet_bytes(packet: &Packet) -> usize {
         size_of::<Packet>() + if let Packet::ReadAnswer { lines, .. } = packet { lines.len() } else { 0 }
     }
+
+    fn check(&self, log: &dyn LogView) {
+        self.check_all(log);
+    }
 }

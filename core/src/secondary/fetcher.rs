@@ -24,7 +24,7 @@ struct InFlight {
 
 /// Plans which ranges to ask for: several at a time, none twice, again after a time-out, without limit.
 ///
-/// Invariant: at most [`PullLimits::window_ranges`] in flight, no two of which overlap.
+/// Invariant: at most [`PullLimits::window_ranges`] in flight, no two of which overlap or have one request.
 #[derive(Debug)]
 pub(super) struct Fetcher {
     limits: PullLimits,
@@ -240,6 +240,24 @@ impl Fetcher {
     pub(super) const fn in_flight(&self) -> usize {
         self.in_flight.len()
     }
+
+    /// Asserts the invariant.
+    pub(super) fn check(&self) {
+        assert!(self.in_flight.len() <= self.limits.window_ranges, "more ranges are asked for than may be");
+        for (nth, one) in self.in_flight.iter().enumerate() {
+            for other in &self.in_flight[nth + 1..] {
+                assert!(!overlap(one.range, other.range), "{one:?} and {other:?} are asked for twice");
+                assert_ne!(one.request, other.request, "two ranges are asked for by one request");
+            }
+        }
+        let range_entries = 1..=self.limits.range_entries;
+        assert!(range_entries.contains(&self.range_entries), "a range has {} entries", self.range_entries);
+        assert!(self.given_up.len() <= GIVEN_UP_REQUESTS, "too many requests are remembered");
+    }
+}
+
+fn overlap(one: OrderRange, other: OrderRange) -> bool {
+    one.from.max(other.from) < one.to.min(other.to)
 }
 
 #[cfg(test)]
@@ -343,5 +361,43 @@ mod tests {
         assert_eq!((fetcher.room(), fetcher.next_deadline()), (most, None));
         fetcher.on_fruitless(at(0), &mut random);
         assert_eq!(fetcher.next_deadline(), Some(at(0).plus(RETRY_MIN)), "as if nothing had been amiss");
+    }
+
+    /// One that has asked for these.
+    fn asking(ranges: &[(u64, OrderRange)]) -> Fetcher {
+        let mut fetcher = Fetcher::new(PullLimits::default());
+        ranges.iter().for_each(|(request, range)| fetcher.start(at(0), *request, *range));
+        fetcher
+    }
+
+    #[test]
+    #[should_panic(expected = "more ranges are asked for than may be")]
+    fn a_window_that_is_too_full_is_found() {
+        let ranges: Vec<_> = (0..=FETCH_WINDOW_RANGES as u64).map(|at| (at, range(at, at + 1))).collect();
+        asking(&ranges).check();
+    }
+
+    #[test]
+    #[should_panic(expected = "are asked for twice")]
+    fn ranges_that_overlap_are_found() {
+        asking(&[(0, range(3, 6)), (1, range(5, 9))]).check();
+    }
+
+    #[test]
+    #[should_panic(expected = "two ranges are asked for by one request")]
+    fn two_ranges_of_one_request_are_found() {
+        asking(&[(0, range(3, 5)), (0, range(5, 9))]).check();
+    }
+
+    #[test]
+    #[should_panic(expected = "a range has 0 entries")]
+    fn a_range_that_brings_nothing_is_found() {
+        Fetcher { range_entries: 0, ..asking(&[]) }.check();
+    }
+
+    #[test]
+    #[should_panic(expected = "too many requests are remembered")]
+    fn requests_without_an_end_are_found() {
+        Fetcher { given_up: (0..=GIVEN_UP_REQUESTS as u64).collect(), ..asking(&[]) }.check();
     }
 }

@@ -14,9 +14,11 @@
 //! | `promise` | what a promoting master is told |
 //! | `faults` | delays, errors and losses on purpose |
 //! | `packets`, `driven` | (between packets, the driver and the core's words) |
+//! | `checks` | (what is asserted after each event) |
 
 mod acks;
 mod admission;
+mod checks;
 mod driven;
 mod effect;
 mod entries;

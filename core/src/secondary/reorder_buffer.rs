@@ -5,6 +5,11 @@ use std::collections::BTreeMap;
 use bytes::Bytes;
 use replog_shared::{Digest, Order, OrderRange, Place, limits::REORDER_BUFFER_ENVELOPES};
 
+use crate::checks::assert_sum;
+
+/// Units that are looked at after each event.
+const CHECKED: usize = 8;
+
 /// A run of lines as it came, not checked yet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Unit {
@@ -41,8 +46,8 @@ pub(super) enum Insertion {
 
 /// Keeps units until what stands before them has come. In by any order, out by the log's.
 ///
-/// Invariant: the bytes of the lines never exceed the limit. What is nearest to the log's end stays;
-/// what is farthest goes first.
+/// Invariant: at most `REORDER_BUFFER_ENVELOPES` units, and the bytes of their lines never exceed the limit; each has an
+/// entry. What is nearest to the log's end stays; what is farthest goes first.
 #[derive(Debug)]
 pub(super) struct ReorderBuffer {
     units: BTreeMap<Order, Unit>,
@@ -145,6 +150,25 @@ impl ReorderBuffer {
         self.units.clear();
         self.bytes = 0;
     }
+
+    /// Where the first unit begins.
+    pub(super) fn first_from(&self) -> Option<Order> {
+        self.units.first_key_value().map(|(from, _)| *from)
+    }
+
+    /// Asserts the invariant. Looks at the first units, which go to the log next.
+    pub(super) fn check(&self) {
+        assert!(
+            self.units.len() <= REORDER_BUFFER_ENVELOPES,
+            "the reorder buffer holds more units than it may"
+        );
+        assert!(self.bytes <= self.max_bytes, "the reorder buffer holds more bytes than it may");
+        assert_sum("the reorder buffer", self.bytes, self.units.values().map(|unit| unit.lines.len()));
+        for (from, unit) in self.units.iter().take(CHECKED) {
+            assert_eq!(*from, unit.from, "a unit is kept at another order than its own");
+            assert!(unit.from < unit.to, "a unit without an entry is kept");
+        }
+    }
 }
 
 #[cfg(test)]
@@ -217,6 +241,45 @@ mod tests {
         assert_eq!(gaps, [range(1, 3)]);
     }
 
+    /// One that holds a unit of 10 bytes.
+    fn holding(unit: Unit) -> ReorderBuffer {
+        ReorderBuffer { units: BTreeMap::from([(unit.from, unit)]), bytes: 10, max_bytes: 100 }
+    }
+
+    #[test]
+    #[should_panic(expected = "the reorder buffer holds more units than it may")]
+    fn too_many_units_are_found() {
+        let units =
+            (0..=REORDER_BUFFER_ENVELOPES as u64).map(|from| (Order::new(from), unit(from, from + 1, 0)));
+        ReorderBuffer { units: units.collect(), bytes: 0, max_bytes: 100 }.check();
+    }
+
+    #[test]
+    #[should_panic(expected = "the reorder buffer holds more bytes than it may")]
+    fn too_many_bytes_are_found() {
+        ReorderBuffer { max_bytes: 9, ..holding(unit(3, 5, 10)) }.check();
+    }
+
+    #[test]
+    #[should_panic(expected = "the bytes of the reorder buffer are miscounted")]
+    fn bytes_that_are_not_those_of_the_units_are_found() {
+        holding(unit(3, 5, 9)).check();
+    }
+
+    #[test]
+    #[should_panic(expected = "a unit without an entry is kept")]
+    fn a_unit_that_no_log_waits_for_is_found() {
+        holding(unit(3, 3, 10)).check();
+    }
+
+    #[test]
+    #[should_panic(expected = "a unit is kept at another order than its own")]
+    fn a_unit_in_another_place_is_found() {
+        let mut buffer = holding(unit(3, 5, 10));
+        buffer.units = BTreeMap::from([(Order::new(4), unit(3, 5, 10))]);
+        buffer.check();
+    }
+
     proptest! {
         /// Whatever the order, overlap and repetition of units: all comes out once the gaps are filled,
         /// nothing comes out too early, and the limit holds.
@@ -230,6 +293,7 @@ mod tests {
                 prop_assert!(buffer.bytes() <= 200);
                 let held: usize = buffer.units.values().map(|unit| unit.lines.len()).sum();
                 prop_assert_eq!(held, buffer.bytes());
+                buffer.check();
             }
             let (mut length, mut filled) = (Order::ZERO, 0);
             while length < Order::new(50) {

@@ -95,6 +95,11 @@ impl OldPages {
         self.list.clear();
     }
 
+    /// Whether nothing was taken.
+    pub const fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
     /// Bytes of the lines.
     pub fn bytes(&self) -> usize {
         self.list.iter().map(OldLines::bytes).sum()

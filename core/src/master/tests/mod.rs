@@ -1,6 +1,7 @@
 //! What the master decides, told event by event.
 
 mod batches;
+mod checks;
 mod holders;
 mod limits;
 mod look_ahead;
@@ -125,6 +126,7 @@ impl Told {
                 other => self.sent.push(other),
             }
         }
+        self.core.check_all(&self.log);
     }
 
     fn append(&mut self, id: &str, message: &str, w: u64) -> usize {

@@ -106,6 +106,7 @@ fn without_nats_silence_means_nothing_and_no_log_is_begun() {
 fn a_master_without_secondaries_asks_nobody() {
     let mut told = Told::recovering();
     told.core.settings.secondaries.clear();
+    told.core.progress.clear();
     told.core.on_bus_down();
     told.pass(100);
     assert!(told.core.epoch().is_some());

@@ -1,6 +1,7 @@
 //! The core against a master made of a store: every event by hand, every effect seen.
 
 mod batches;
+mod checks;
 mod faults;
 mod fetching;
 mod format1;
@@ -212,6 +213,7 @@ impl Secondary {
                 other => self.said.push(other),
             }
         }
+        self.core.check_all(&self.store);
     }
 
     fn end_burst(&mut self) {
