@@ -5,7 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use replog_shared::{Durability, Epoch, LogId, NodeName};
+use replog_shared::{Durability, Epoch, LogId, NodeName, json};
 use serde::{Deserialize, Serialize};
 
 use crate::{
@@ -259,7 +259,7 @@ struct Stored {
 
 impl Stored {
     fn of(facts: &NodeFacts) -> Stored {
-        let crc32 = crc32fast::hash(&serde_json::to_vec(facts).unwrap_or_default());
+        let crc32 = crc32fast::hash(&json::encode(facts));
         Stored { facts: facts.clone(), crc32 }
     }
 }
@@ -312,7 +312,7 @@ fn write(dir: &DataDir, facts: &NodeFacts) -> Result<(), Failed> {
 }
 
 fn write_whole(dir: &DataDir, facts: &NodeFacts, temporary: &Path) -> Result<(), Failed> {
-    let mut bytes = serde_json::to_vec_pretty(&Stored::of(facts)).unwrap_or_default();
+    let mut bytes = json::encode_pretty(&Stored::of(facts));
     bytes.push(b'\n');
     let file = dir.files.create(temporary).map_err(Failed::creating(temporary))?;
     write_full(&*file, &bytes, 0).map_err(Failed::writing(temporary))?;

@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 
-use serde::{Deserialize, Deserializer, de::Error as _};
+use serde::{Deserialize, Deserializer, Serialize, de::Error as _};
 
 /// Reads 16 lower-case hexadecimal digits.
 ///
@@ -15,6 +15,27 @@ pub(crate) fn hex_u64<'de, D: Deserializer<'de>>(deserializer: D) -> Result<u64,
         return Err(D::Error::custom("16 hexadecimal digits expected"));
     }
     u64::from_str_radix(&text, 16).map_err(D::Error::custom)
+}
+
+/// Writes a value of the protocol or of a file.
+///
+/// # Panics
+/// It cannot be written: a defect of its type, which ends the node. Bytes that say nothing would be sent or stored as if
+/// they were its words.
+pub fn encode<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
+    written(serde_json::to_vec(value))
+}
+
+/// The same over several lines, for people.
+///
+/// # Panics
+/// As [`encode`].
+pub fn encode_pretty<T: Serialize + ?Sized>(value: &T) -> Vec<u8> {
+    written(serde_json::to_vec_pretty(value))
+}
+
+fn written(bytes: serde_json::Result<Vec<u8>>) -> Vec<u8> {
+    bytes.expect("what nodes say and keep can be written as JSON")
 }
 
 /// Appends `text` as a JSON string, quotes included.
@@ -37,7 +58,23 @@ pub fn push_number(out: &mut Vec<u8>, number: u64) {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
+
+    #[test]
+    #[should_panic(
+        expected = "what nodes say and keep can be written as JSON: Error(\"key must be a string\""
+    )]
+    fn a_value_that_cannot_be_written_ends_the_node() {
+        encode(&BTreeMap::from([([1, 2], 3)]));
+    }
+
+    #[test]
+    #[should_panic(expected = "what nodes say and keep can be written as JSON")]
+    fn a_value_that_cannot_be_written_for_people_ends_the_node() {
+        encode_pretty(&BTreeMap::from([([1, 2], 3)]));
+    }
 
     #[test]
     fn numbers_and_strings_are_what_serde_json_writes() {

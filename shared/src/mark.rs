@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Digest, Epoch, NodeName, Order};
+use crate::{Digest, Epoch, NodeName, Order, json};
 
 /// Why an epoch began.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -46,8 +46,11 @@ const MARK_PREFIX: &[u8] = b"{\"mark\":";
 
 impl Mark {
     /// Its line, line feed included.
+    ///
+    /// # Panics
+    /// As [`json::encode`]: no log gets a line with nothing in it.
     pub fn encode(&self) -> Vec<u8> {
-        let mut line = serde_json::to_vec(&MarkLine { mark: self }).unwrap_or_default();
+        let mut line = json::encode(&MarkLine { mark: self });
         line.push(b'\n');
         line
     }

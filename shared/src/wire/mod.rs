@@ -11,6 +11,7 @@ use bytes::Bytes;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize, de::DeserializeOwned};
 
+use crate::json;
 use crate::limits::ENVELOPE_OVERHEAD_BYTES;
 use crate::store::{Page, Span};
 use crate::trace::Trace;
@@ -362,8 +363,11 @@ pub struct Read {
 }
 
 /// Writes an envelope that is one JSON object.
+///
+/// # Panics
+/// As [`json::encode`]: no node sends an envelope with nothing in it.
 pub fn encode<T: Serialize>(envelope: &T) -> Bytes {
-    serde_json::to_vec(envelope).map_or_else(|_| Bytes::new(), Bytes::from)
+    json::encode(envelope).into()
 }
 
 /// Reads an envelope that is one JSON object. Members that are not known are passed over.
@@ -382,6 +386,9 @@ pub fn decode<T: DeserializeOwned>(payload: &[u8]) -> Result<T, WireError> {
 }
 
 /// Writes an envelope of entries: the header's line, then the lines.
+///
+/// # Panics
+/// As [`encode`].
 pub fn encode_entries(header: &EntriesHeader, lines: &[u8]) -> Bytes {
     let mut out = Vec::with_capacity(512 + lines.len());
     out.extend_from_slice(&encode(header));

@@ -43,6 +43,12 @@ fn an_ack_reads_as_the_contract_says() {
 }
 
 #[test]
+#[should_panic(expected = "can be written as JSON")]
+fn an_envelope_that_cannot_be_written_is_not_sent_empty() {
+    encode(&std::collections::BTreeMap::from([([1, 2], 3)]));
+}
+
+#[test]
 fn an_ack_without_an_epoch_reads_back() {
     assert_eq!(decode::<Ack>(&encode(&ack(None))).unwrap(), ack(None));
 }
