@@ -84,7 +84,11 @@ mod tests {
 
     use replog_disk::OpenMode;
     use replog_shared::Durability;
-    use tokio::{runtime::Builder, sync::oneshot, time::advance};
+    use tokio::{
+        runtime::Builder,
+        sync::{Notify, oneshot},
+        time::advance,
+    };
 
     use super::*;
 
@@ -113,12 +117,22 @@ mod tests {
             disk.recv()?;
             Ok(Storage::in_memory(false))
         };
-        let stop = async { begun.await.unwrap() };
+        let is_asked = Notify::new();
+        let stop = async {
+            begun.await.unwrap();
+            is_asked.notify_one();
+        };
+        let time_goes_on = async {
+            is_asked.notified().await;
+            for _ in 0..16 {
+                advance(STOP_WAIT / 8).await;
+            }
+        };
         let asked = Instant::now();
         let refused = select! {
             opened = take_unless(stop, || Ok(()), change) => opened.unwrap_err(),
             // A thread that waits keeps the clock from going on by itself.
-            () = async { for _ in 0..16 { advance(STOP_WAIT / 8).await } } => panic!("it is waited for"),
+            () = time_goes_on => panic!("it is waited for"),
         };
         let stands_still = HeldFailure::StandsStill { waited: STOP_WAIT };
         assert_eq!(refused.downcast_ref(), Some(&stands_still));
