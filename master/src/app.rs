@@ -1,6 +1,6 @@
 //! The one place that wires everything.
 
-use std::{io::Write as _, net::SocketAddr};
+use std::{io::Write as _, net::SocketAddr, panic::resume_unwind};
 
 use anyhow::Context as _;
 use futures_util::future::OptionFuture;
@@ -57,14 +57,17 @@ impl Running {
     ///
     /// # Errors
     /// The log could not be made durable.
+    ///
+    /// # Panics
+    /// The node's task has panicked.
     pub async fn stop(self) -> Result<(), NodeFailure> {
         let Running { stop, stopped, node, edge, door, spans, .. } = self;
         drop(stop);
-        // A task that panicked has said so itself.
         let (node, _, _) = (node.await, edge.await, OptionFuture::from(door).await);
         drop(stopped);
         spans.close().await;
-        node.unwrap_or(Ok(()))
+        // What became of the log is not known then: the process must not end as after a stop that went well.
+        node.unwrap_or_else(|error| error.try_into_panic().map_or(Ok(()), |panic| resume_unwind(panic)))
     }
 
     /// Returns when the node ends by itself: it cannot go on, or has a defect.

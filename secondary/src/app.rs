@@ -1,6 +1,6 @@
 //! From a checked configuration to a running node, and back to nothing.
 
-use std::{net::SocketAddr, path::Path};
+use std::{net::SocketAddr, panic::resume_unwind, path::Path};
 
 use anyhow::Context as _;
 use replog_disk::{NodeFileError, OpenMode};
@@ -52,15 +52,19 @@ impl Running {
     ///
     /// # Errors
     /// The log could not be made durable.
+    ///
+    /// # Panics
+    /// The node's task has panicked.
     pub async fn stop(self) -> Result<(), HeldFailure> {
         let Running { edge, node, stop_edge, stop_node, spans, .. } = self;
         drop(stop_edge);
-        // A task that panicked has said so itself.
+        // An edge that panicked has said so itself.
         let _ = edge.await;
         drop(stop_node);
         let node = node.await;
         spans.close().await;
-        node.unwrap_or(Ok(()))
+        // What became of the log is not known then: the process must not end as after a stop that went well.
+        node.unwrap_or_else(|error| error.try_into_panic().map_or(Ok(()), |panic| resume_unwind(panic)))
     }
 
     /// Returns when one of the node's tasks ends by itself: it cannot go on, or has a defect.
