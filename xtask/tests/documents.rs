@@ -186,3 +186,16 @@ fn as_many_mistakes_are_built_in_as_the_guarantees_say() {
     let told = format!("{listed} mistakes built in on purpose");
     assert!(read(&root().join("docs/GUARANTEES.md")).contains(&told), "it should say: {told}");
 }
+
+#[test]
+fn the_image_is_built_from_all_members() {
+    let manifest = read(&root().join("Cargo.toml"));
+    let members =
+        manifest.lines().find(|line| line.starts_with("members = ")).expect("a workspace has members");
+    let ignored = read(&root().join(".dockerignore"));
+    for member in members.split('"').skip(1).step_by(2) {
+        let folder = member.split('/').next().unwrap_or(member);
+        let is_taken = ignored.lines().any(|line| line.strip_prefix('!') == Some(folder));
+        assert!(is_taken, ".dockerignore leaves out {folder}, and cargo needs all members of the workspace");
+    }
+}
