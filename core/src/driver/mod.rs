@@ -152,8 +152,8 @@ impl<C: Core, S: Store> Driver<C, S> {
         }
     }
 
-    /// Something happened, told by a packet of so many bytes or by none. It comes to the core at once if all that it looks
-    /// at is in memory, else once that was read.
+    /// Something happened; `bytes` is the length of the packet that told it, 0 where none did. It comes to the core at once
+    /// if all that it looks at is in memory, else once that was read.
     pub fn bring(&mut self, now: Moment, event: C::Event, bytes: usize, env: &mut impl Environment<C, S>) {
         match self.missing(|core, log| core.look_ahead(&event, log)) {
             None => self.take(now, event, env),
@@ -403,7 +403,9 @@ impl<C: Core, S: Store> Driver<C, S> {
             let (order, bytes) = (lines.from(), lines.bytes().len());
             return self.fail(Failure::NotTaken { order, bytes });
         }
-        env.on_appended(lines, &self.core, &self.store);
+        if taken {
+            env.on_appended(lines, &self.core, &self.store);
+        }
         self.heed_failure();
     }
 
