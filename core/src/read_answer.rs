@@ -23,7 +23,7 @@ pub struct ReadAnswer {
 }
 
 impl ReadAnswer {
-    /// The page, of at most about so many bytes, and the header that it is sent with.
+    /// The page, of at most about `bytes` bytes, and the header that it is sent with.
     ///
     /// # Errors
     /// The log cannot be read.

@@ -53,9 +53,9 @@ pub enum Event {
     NoResponders(NodeName),
     /// The server's word that nobody listened to a request.
     Unanswered,
-    /// The bus connected, and takes payloads of at most so many bytes.
+    /// The bus connected.
     BusUp {
-        /// Bytes.
+        /// The most bytes of a payload that it takes.
         max_payload: usize,
     },
     /// The bus lost its connection.
@@ -66,7 +66,7 @@ pub enum Event {
         wait: WaitId,
         /// What.
         append: Append,
-        /// Whether it may wait for other nodes: only so many callers may.
+        /// Whether it may wait for other nodes: the number of callers that may is bounded.
         may_wait: bool,
     },
     /// A caller waits for an entry.

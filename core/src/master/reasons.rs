@@ -35,9 +35,9 @@ pub enum Reason {
     },
     /// Another master is heard here.
     Rival(NodeName),
-    /// The other nodes hold so many different logs, and this one has none.
+    /// The other nodes hold different logs, of this number, and this node has none.
     DifferentLogs(usize),
-    /// A log is to be taken over, and neither this node nor any of so many that answer holds one.
+    /// A log is to be taken over, and no node that answers holds one.
     NoLog {
         /// How many answered.
         answered: usize,

@@ -29,9 +29,9 @@ pub enum Event {
     Read(wire::Read, String),
     /// The server's word that nobody listened to a request: the retry timer asks again.
     Unanswered,
-    /// The bus connected, and takes payloads of at most so many bytes.
+    /// The bus connected.
     BusUp {
-        /// Bytes.
+        /// The most bytes of a payload that it takes.
         max_payload: usize,
     },
     /// The bus lost its connection.

@@ -2,7 +2,7 @@
 
 use replog_core::master::Event;
 use replog_host::bus::{Bus, BusEvent, Incoming};
-use replog_shared::store::Store;
+use replog_shared::{Moment, store::Store};
 use tracing::warn;
 
 use super::Node;
@@ -12,7 +12,7 @@ impl<S: Store, B: Bus> Node<S, B> {
         let now = self.env.now();
         self.env.telemetry.bus.on_event(&event);
         match event {
-            BusEvent::Message(packet) => self.on_packet(packet),
+            BusEvent::Message(packet) => self.on_packet(now, &packet),
             BusEvent::Up { max_payload } => self.bring(now, Event::BusUp { max_payload }, 0),
             BusEvent::Down => self.bring(now, Event::BusDown, 0),
             // The bus has logged it, and knows how long it holds.
@@ -21,12 +21,11 @@ impl<S: Store, B: Bus> Node<S, B> {
         }
     }
 
-    fn on_packet(&mut self, packet: Incoming) {
-        let now = self.env.now();
-        match self.env.translator.read(&packet) {
+    fn on_packet(&mut self, now: Moment, packet: &Incoming) {
+        match self.env.translator.read(packet) {
             Ok(event) => self.bring(now, event, packet.payload.len()),
             Err(refused) => {
-                self.env.bus.on_refused(&packet);
+                self.env.bus.on_refused(packet);
                 if self.env.refused.count(refused.kind(), &packet.subject) {
                     warn!(subject = %packet.subject, reason = %refused, "refused an envelope; more of its kind are only counted");
                 }

@@ -46,7 +46,7 @@ pub(super) struct Surroundings<S: Store, B> {
 }
 
 impl<S: Store, B: Bus> Surroundings<S, B> {
-    /// Of a master of so many nodes over this log.
+    /// Of a master of a log that `nodes` nodes hold.
     pub(super) fn new(
         nodes: usize,
         log: &S,
